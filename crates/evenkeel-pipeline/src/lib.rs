@@ -28,11 +28,11 @@
 // | `postgres/dead`, `postgres/inbox`, `postgres/check` | dead letters in the same database; effects that happen once; warnings about a server |
 // | `nats` | NATS JetStream, by its feature |
 // | `nats/config`, `nats/link`, `nats/call` | the settings of a source and its consumer; whether the consumer is the same; calls of the API |
-// | `nats/source`, `nats/inbox`, `nats/intake`, `nats/message` | pulls; requests and what comes for them; messages that have arrived; a message |
+// | `nats/source`, `nats/inbox`, `nats/requests`, `nats/intake`, `nats/message` | pulls; what comes for requests; the requests that are open; messages that have arrived; a message |
 // | `nats/ack`, `nats/leases`, `nats/receipt`, `nats/names`, `nats/released` | decisions, confirmed in bulk; leases on our clock; handles; their texts; deliveries that were handed back |
 // | `nats/sink`, `nats/publish`, `nats/dead` | a sink; its windowed publications; dead letters |
 // | `nats/checkpoint`, `nats/bucket` | the position of a log; buckets of keys and values |
-// | `nats/check` | sentences about durability and limits |
+// | `nats/check`, `nats/sweep` | sentences about durability and limits; messages that a consumer has given up |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 // | `guide` | the guide |
 

@@ -19,6 +19,7 @@ mod released;
 mod requests;
 mod sink;
 mod source;
+mod sweep;
 
 pub use self::{
     ack::JetStreamAck,

@@ -64,7 +64,7 @@ const OPTIONAL: [(&str, &[&str]); 9] = [
         "evenkeel-limit",
         &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
-    ("evenkeel-pipeline", &["async-nats", "bytes"]),
+    ("evenkeel-pipeline", &["async-nats", "bytes", "serde_json"]),
     ("evenkeel-pool", &["bb8", "deadpool", "tracing"]),
     (
         "evenkeel-postgres",

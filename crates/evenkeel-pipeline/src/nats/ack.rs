@@ -41,6 +41,11 @@ impl Ack for JetStreamAck {
         Some(self.link.config.ack_wait)
     }
 
+    /// So that one answer of the server confirms more of them.
+    fn linger(&self) -> Duration {
+        Duration::from_millis(2)
+    }
+
     async fn settle(&self, batch: &[(JetStreamReceipt, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
         let link = &*self.link;
         link.check_connection()?;

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use async_nats::jetstream::{
-    Context, ErrorCode,
-    consumer::Info,
-    context::{RequestError, RequestErrorKind},
-    response::Response,
-    stream,
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Context, ErrorCode,
+        consumer::Info,
+        context::{RequestError, RequestErrorKind},
+        response::Response,
+        stream,
+    },
 };
 use evenkeel_base::error_chain;
 
@@ -18,6 +21,12 @@ pub(super) const CALL: Duration = Duration::from_secs(5);
 
 /// A request without settings, as JSON.
 pub(super) const NOTHING: BTreeMap<String, String> = BTreeMap::new();
+
+pub(super) fn new_context(client: &Client) -> Context {
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(CALL);
+    context
+}
 
 pub(super) async fn consumer_info(
     context: &Context,
@@ -45,7 +54,7 @@ pub(super) async fn stream_info(context: &Context, name: &str) -> Result<stream:
 }
 
 /// The error of a server that answered: 5xx passes.
-fn refusal(error: &async_nats::jetstream::Error) -> SourceError {
+pub(super) fn refusal(error: &async_nats::jetstream::Error) -> SourceError {
     if error.error_code() == ErrorCode::STREAM_NOT_FOUND || error.code() < 500 {
         return SourceError::permanent(error.to_string());
     }
@@ -53,7 +62,7 @@ fn refusal(error: &async_nats::jetstream::Error) -> SourceError {
 }
 
 /// The error of a call without an answer. A server that has just started does not know its streams yet.
-fn failure(error: &RequestError) -> SourceError {
+pub(super) fn failure(error: &RequestError) -> SourceError {
     match error.kind() {
         RequestErrorKind::TimedOut => SourceError::transient("JetStream does not answer"),
         RequestErrorKind::NoResponders => {

@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy, StorageType};
 
-use tokio::time::sleep;
-
-use super::link::Link;
+use super::{link::Link, sweep::stuck};
 use crate::{SourceError, Warning, Workload};
 
 /// The version whose behavior the tests have seen, and which repairs what the sentences about older ones name.
 const RECOMMENDED: (i64, i64, i64) = (2, 14, 0);
-
-/// The number of looks at numbers that move.
-const LOOKS: usize = 3;
 
 pub(super) async fn check(link: &Link, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
     let stream = link.stream_info().await?;
@@ -72,31 +67,11 @@ pub(super) async fn check(link: &Link, workload: &Workload) -> Result<Vec<Warnin
              one"
         ));
     }
-    let stuck = stuck(link).await?;
-    if stuck > 0 {
+    if let Some((stuck, _)) = stuck(&link.context, &link.config).await? {
         warn(format!(
             "the stream {name} has {stuck} messages that its consumer will not deliver: they have used up a max_deliver of the \
-             server, or a kill of the server has kept messages that are acked; only a new consumer delivers them"
+             server, or a kill of the server has kept messages that are acked; `JetStream::sweep` has them delivered"
         ));
     }
     Ok(warnings)
-}
-
-/// The messages of a queue that are neither pending nor in hand. What moves between two answers of the server is none.
-async fn stuck(link: &Link) -> Result<u64, SourceError> {
-    let mut least = u64::MAX;
-    for _ in 0..LOOKS {
-        let stream = link.stream_info().await?;
-        let consumer = link.consumer_info().await?;
-        let is_queue =
-            stream.config.retention == RetentionPolicy::WorkQueue && link.config.filters.is_empty();
-        let Some(consumer) = consumer.filter(|_| is_queue) else { return Ok(0) };
-        let known = consumer.num_pending + consumer.num_ack_pending as u64;
-        least = least.min(stream.state.messages.saturating_sub(known));
-        if least == 0 {
-            break;
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    Ok(least)
 }

@@ -4,12 +4,12 @@ use std::fmt;
 
 use async_nats::{
     Client, HeaderMap, HeaderValue, header,
-    jetstream::{self, Context, context::PublishErrorKind},
+    jetstream::{Context, context::PublishErrorKind},
 };
 
 use super::{
     bucket,
-    call::{CALL, transient},
+    call::{new_context, transient},
 };
 use crate::SourceError;
 
@@ -59,8 +59,7 @@ impl Checkpoint {
             let text = format!("{bucket:?} and {key:?} are no names of a bucket and a key");
             return Err(SourceError::permanent(text));
         }
-        let mut context = jetstream::new(client.clone());
-        context.set_timeout(CALL);
+        let context = new_context(&client);
         bucket::ensure(&context, bucket::config(bucket)).await?;
         let subject = format!("$KV.{bucket}.{key}");
         Ok(Self { client, context, bucket: bucket.to_owned(), subject })

@@ -9,6 +9,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::Mutex,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_nats::Message;
@@ -16,7 +17,7 @@ use evenkeel_base::lock;
 use tokio::{task::yield_now, time::Instant};
 
 use super::{
-    JetStreamReceipt,
+    JetStreamMessage, JetStreamReceipt,
     inbox::{Event, Inbox},
 };
 
@@ -41,7 +42,8 @@ pub(super) struct Intake {
 }
 
 pub(super) struct Arrived {
-    pub(super) message: Message,
+    pub(super) item: JetStreamMessage,
+    pub(super) size: usize,
     pub(super) receipt: JetStreamReceipt,
     /// An instant before which it has not left.
     pub(super) since: Instant,
@@ -80,8 +82,12 @@ impl Intake {
         let receipt = JetStreamReceipt::parse(reply, generation, self.last.as_ref());
         self.last = receipt.or(self.last);
         if let Some(receipt) = receipt {
+            let Message { subject, headers, payload, length: size, .. } = message;
+            let published = Duration::from_nanos(receipt.published());
+            let item =
+                JetStreamMessage { subject, headers, payload, sequence: receipt.sequence(), published };
             let is_counted = receipt.delivered <= 1;
-            self.arrived.push_back(Arrived { message, receipt, since, is_counted });
+            self.arrived.push_back(Arrived { item, size, receipt, since, is_counted });
         }
     }
 
@@ -95,12 +101,13 @@ impl Intake {
         if let Some(event) = self.events.pop_front() {
             return Poll::Ready(event);
         }
+        for inbox in &mut self.inboxes {
+            if let Poll::Ready(event) = inbox.poll(cx, now) {
+                return Poll::Ready(event);
+            }
+        }
         self.inboxes.retain(|inbox| !inbox.is_over(now));
-        let ready = |inbox: &mut Inbox| match inbox.poll(cx, now) {
-            Poll::Ready(event) => Some(event),
-            Poll::Pending => None,
-        };
-        self.inboxes.iter_mut().find_map(ready).map_or(Poll::Pending, Poll::Ready)
+        Poll::Pending
     }
 }
 

@@ -15,17 +15,17 @@ use async_nats::{
     Client,
     connection::State,
     jetstream::{
-        self, Context,
+        Context,
         consumer::{Info, IntoConsumerConfig as _},
         stream,
     },
 };
 use evenkeel_base::{error_chain, lock};
-use tokio::time::Instant;
+use tokio::{task::unconstrained, time::Instant};
 
 use super::{
     JetStream, JetStreamReceipt,
-    call::{CALL, consumer_info, stream_info, transient},
+    call::{consumer_info, new_context, stream_info, transient},
     config::compare,
     inbox::{Event, Target},
     intake::{Arrived, Intake, Shared},
@@ -53,8 +53,7 @@ pub(super) struct Link {
 impl Link {
     pub(super) async fn open(config: JetStream) -> Result<Self, SourceError> {
         let client = config.client.clone();
-        let mut context = jetstream::new(client.clone());
-        context.set_timeout(CALL);
+        let context = new_context(&client);
         let stream = stream_info(&context, &config.stream).await?;
         let present = consumer_info(&context, &config.stream, &config.consumer).await?;
         let former_ack_wait =
@@ -82,12 +81,13 @@ impl Link {
 
     /// Takes the messages that have come, and notes their leases. Returns anything else that has come before there are as
     /// many messages as asked for.
-    pub(super) fn take_arrived(
-        &self,
-        intake: &mut Intake,
-        cx: &mut task::Context<'_>,
-        most: usize,
-    ) -> Option<Event> {
+    ///
+    /// All at once: tokio would have a task take 128 of them in a turn, while the leases of the others run.
+    pub(super) async fn take_arrived(&self, intake: &mut Intake, most: usize) -> Option<Event> {
+        unconstrained(poll_fn(|cx| Poll::Ready(self.poll_arrived(intake, cx, most)))).await
+    }
+
+    fn poll_arrived(&self, intake: &mut Intake, cx: &mut task::Context<'_>, most: usize) -> Option<Event> {
         let (now, generation, known) = (Instant::now(), self.generation(), intake.arrived.len());
         let mut other = None;
         while intake.arrived.len() < most && other.is_none() {
@@ -117,8 +117,7 @@ impl Link {
         let Some(mut intake) = self.intake.try_take() else { return Vec::new() };
         let mut events = VecDeque::new();
         while !matches!(events.back(), Some(Event::Closed))
-            && let Some(event) =
-                poll_fn(|cx| Poll::Ready(self.take_arrived(&mut intake, cx, usize::MAX))).await
+            && let Some(event) = self.take_arrived(&mut intake, usize::MAX).await
         {
             events.push_back(event);
         }
@@ -196,7 +195,7 @@ impl Link {
     }
 }
 
-async fn create(
+pub(super) async fn create(
     client: &Client,
     context: &Context,
     config: &JetStream,

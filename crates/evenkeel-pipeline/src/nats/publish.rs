@@ -3,12 +3,18 @@
 //! The answers to the publications of a call come to one subscription, with the number of the publication in their subject.
 //! A subscription is used again by later calls: the numbers go on, so that an answer that is late says nothing wrong.
 
-use std::{collections::VecDeque, future::poll_fn, pin::Pin, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::poll_fn,
+    pin::Pin,
+    sync::Mutex,
+    time::Duration,
+};
 
 use async_nats::{
     Client, HeaderMap, HeaderName, HeaderValue, Message, PublishError, StatusCode, Subject, Subscriber,
     ToSubject,
-    jetstream::{ErrorCode, publish::PublishAck, response::Response},
+    jetstream::{ErrorCode, context::GetStreamByNameErrorKind, publish::PublishAck, response::Response},
 };
 use bytes::Bytes;
 use evenkeel_base::{error_chain, lock};
@@ -19,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::call::CALL;
+use super::call::{CALL, new_context};
 use crate::{SinkError, race::pause, random::Random};
 
 /// The time for which a server may not answer before the items fail.
@@ -47,6 +53,8 @@ enum Verdict {
     Full,
     /// It is not known whether it was stored.
     Unknown(String),
+    /// No stream has its subject, or none that has a server at present.
+    Unanswered,
     Failed(BoxError),
 }
 
@@ -72,7 +80,7 @@ struct Call<'a> {
     client: &'a Client,
     /// Opened with the first publication.
     answers: Option<Answers>,
-    /// Those under way, up to the last one that was sent, the oldest first; `None` is one that has its answer.
+    /// The publications up to the last one that was sent, the oldest first; `None` is one that has its answer.
     under_way: VecDeque<Option<UnderWay<'a>>>,
 }
 
@@ -117,7 +125,7 @@ impl Publisher {
         let mut unanswered_since = None;
         let mut rounds = 0;
         while !waiting.is_empty() {
-            let (mut again, mut unknown) = (Vec::new(), None);
+            let (mut again, mut unanswered, mut unknown) = (Vec::new(), Vec::new(), None);
             let sent = waiting.len();
             let mut verdict = |(index, verdict)| match verdict {
                 Verdict::Done => {}
@@ -126,6 +134,7 @@ impl Publisher {
                     again.push(index);
                     unknown = Some(error);
                 }
+                Verdict::Unanswered => unanswered.push(index),
                 Verdict::Failed(error) => failed.push((index, error)),
             };
             for index in waiting {
@@ -151,6 +160,28 @@ impl Publisher {
             while let Some(answer) = call.next_answer(stored).await {
                 verdict(answer);
             }
+            // Whether a subject has no stream; an API that does not answer is not asked for the next one.
+            let (mut has_none, mut answers) = (BTreeMap::new(), true);
+            for index in unanswered {
+                let subject = match make(index) {
+                    Ok(publication) => publication.subject,
+                    Err(error) => {
+                        failed.push((index, error));
+                        continue;
+                    }
+                };
+                if answers && !has_none.contains_key(&subject) {
+                    let found = self.has_no_stream(&subject).await;
+                    answers = found.is_some();
+                    has_none.extend(found.map(|found| (subject.clone(), found)));
+                }
+                if has_none.get(&subject) == Some(&true) {
+                    failed.push((index, "no stream has the subject".into()));
+                } else {
+                    again.push(index);
+                    unknown = Some("the stream of the subject has no server at present".to_owned());
+                }
+            }
             match unknown {
                 None => unanswered_since = None,
                 Some(error) => {
@@ -173,6 +204,18 @@ impl Publisher {
                 let indices = failed.into_iter().map(|(index, _)| index).chain([index]);
                 Err(SinkError::some(error, indices))
             }
+        }
+    }
+}
+
+impl Publisher {
+    /// Whether there is no stream with a subject: one that has lost its leader in a cluster is there, and gets another one.
+    /// `None` if the API does not answer.
+    async fn has_no_stream(&self, subject: &Subject) -> Option<bool> {
+        match new_context(&self.client).stream_by_subject(subject.as_str()).await {
+            Ok(_) => Some(false),
+            Err(error) if error.kind() == GetStreamByNameErrorKind::Request => None,
+            Err(error) => Some(error.kind() == GetStreamByNameErrorKind::NotFound),
         }
     }
 }
@@ -258,7 +301,7 @@ impl Answers {
 
 fn judge(answer: &Message, stored: Option<ErrorCode>) -> Verdict {
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
-        return Verdict::Failed("no stream has the subject".into());
+        return Verdict::Unanswered;
     }
     if answer.payload.starts_with(STORED) {
         return Verdict::Done;

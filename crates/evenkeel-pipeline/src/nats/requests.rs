@@ -11,6 +11,10 @@ use tokio::time::Instant;
 /// The most requests that are open at the same time, by our count.
 const MOST: usize = 2;
 
+/// The share of the room that is asked for still when the next request is made: earlier, and requests are small and many;
+/// later, and the server waits. A server's work for a request is that for about ten messages.
+const EARLY: usize = 4;
+
 /// The time that a server and a network may be late.
 const MARGIN: Duration = Duration::from_millis(500);
 
@@ -46,11 +50,11 @@ impl Requests {
         self.open.iter().map(|request| request.remaining).sum()
     }
 
-    /// Returns the number of messages to ask for when there is room for some: the next request is made when half of the
-    /// room is not asked for, so that the server has one to work off always, and all together never exceed the room.
+    /// Returns the number of messages to ask for when there is room for some: the next request is made when little of the last
+    /// one is to come, so that the server has one to work off always, and all together never exceed the room.
     pub(super) fn worth(&self, room: usize) -> Option<usize> {
         let outstanding = self.outstanding();
-        let is_worth = outstanding == 0 || outstanding <= room / 2 && self.open.len() < MOST;
+        let is_worth = outstanding == 0 || outstanding <= room / EARLY && self.open.len() < MOST;
         (is_worth && room > 0).then(|| room - outstanding)
     }
 
@@ -138,27 +142,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_next_request_is_worth_half_of_the_room_and_all_together_never_exceed_it() {
+    async fn the_next_request_is_made_before_the_last_one_ends_and_both_together_never_exceed_the_room() {
         let now = Instant::now();
         let mut requests = Requests::new(now);
         assert_eq!((requests.worth(0), requests.worth(1), requests.worth(64)), (None, Some(1), Some(64)));
         begin(&mut requests, 64, now);
-        assert_eq!(requests.worth(64), None);
-        for _ in 0..31 {
+        for _ in 0..47 {
+            assert_eq!(requests.worth(64), None);
             requests.message(now);
         }
-        assert_eq!((requests.worth(64), requests.worth(65)), (None, None));
+        assert_eq!((requests.outstanding(), requests.worth(64)), (17, None));
         requests.message(now);
-        assert_eq!((requests.worth(32), requests.worth(64)), (None, Some(32)));
-        begin(&mut requests, 32, now);
+        assert_eq!((requests.worth(63), requests.worth(64)), (None, Some(48)));
+        begin(&mut requests, 48, now);
         assert_eq!(requests.outstanding(), 64);
-        for _ in 0..31 {
+        for _ in 0..15 {
             requests.message(now);
         }
         // Two are open, of which the first has one to come.
-        assert_eq!((requests.outstanding(), requests.worth(1000)), (33, None));
+        assert_eq!((requests.outstanding(), requests.worth(1000)), (49, None));
         requests.message(now);
-        assert_eq!(requests.worth(64), Some(32));
+        assert_eq!(requests.worth(1000), Some(952));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,7 @@
 //! A stream as a source.
 
-use std::{collections::VecDeque, fmt, future::poll_fn, mem, sync::Arc, task::Poll, time::Duration};
+use std::{collections::VecDeque, fmt, future::poll_fn, mem, sync::Arc};
 
-use async_nats::Message;
 use evenkeel_base::lock;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,9 +17,11 @@ use crate::{Ack as _, Delivery, Demand, Settle, Source, SourceError, Warning, Wo
 
 /// A source of the messages of a stream; [`JetStream`](super::JetStream) makes it.
 ///
-/// - **A pull asks for exactly the demand**, for at most 10 seconds, with heartbeats, so that a server that has forgotten a
-///   request is noticed. What is answered when the pull has returned or was dropped is given to the next one, and its
-///   lease is extended meanwhile, with those of the items in hand. A pause ends the request, and hands back what came for it.
+/// - **A pull asks for exactly the demand**, for a third of the ack wait and 10 seconds at most, with heartbeats, so that a
+///   server that has forgotten a request is noticed. A second request is made while the last one is being answered; both
+///   together never exceed the demand. What is answered when the pull has returned or was dropped is given to the next one,
+///   and its lease is extended meanwhile, with those of the items in hand. A pause ends the requests, and hands back what
+///   came for them.
 /// - **A consumer that somebody deletes** is created again, unless the stream keeps what was acked: that is a permanent error.
 ///   The server counts deliveries from 1 then.
 /// - **Attempts are the deliveries without those that were handed back**, which a bucket counts (`evenkeel_released`, for
@@ -50,11 +51,11 @@ impl JetStream {
 /// Takes what has come, up to the demand, and waits for it if nothing has.
 async fn receive(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), SourceError> {
     loop {
-        match poll_fn(|cx| Poll::Ready(link.take_arrived(intake, cx, demand.items))).await {
+        match link.take_arrived(intake, demand.items).await {
             None => {
                 let asked = ask(link, intake, demand).await;
                 if !intake.arrived.is_empty() {
-                    // What is wrong is seen by the next pull, which may have nothing to return.
+                    // The next pull, which may have nothing to return, sees if something is wrong.
                     return Ok(());
                 }
                 asked?;
@@ -132,17 +133,14 @@ fn deliver(
     while delivered.len() < demand.items
         && let Some(next) = arrived.front()
     {
-        let size = next.message.length;
+        let size = next.size;
         if !delivered.is_empty() && bytes.saturating_add(size) > demand.bytes {
             break;
         }
-        let Some(Arrived { message, receipt, .. }) = arrived.pop_front() else { break };
+        let Some(Arrived { item, receipt, .. }) = arrived.pop_front() else { break };
         let end = leases.end(&receipt).filter(|end| *end > now);
         let Some(end) = end.filter(|_| receipt.generation == link.generation()) else { continue };
         bytes = bytes.saturating_add(size);
-        let Message { subject, headers, payload, .. } = message;
-        let published = Duration::from_nanos(receipt.published());
-        let item = JetStreamMessage { subject, headers, payload, sequence: receipt.sequence(), published };
         let (attempt, leased_at) = (receipt.attempt(), end.checked_sub(ack_wait).unwrap_or(now));
         delivered.push(Delivery { item, receipt, attempt, size, leased_at });
     }

@@ -3,11 +3,13 @@
 mod checkpoint;
 mod consumer;
 mod dead;
+#[expect(dead_code, reason = "the soak tests use all of it")]
 mod harness;
 mod kills;
 mod leases;
 #[cfg(feature = "postgres")]
 mod outbox;
 mod pulls;
+#[expect(dead_code, reason = "the soak tests use all of it")]
 mod server;
 mod sink;

@@ -1,4 +1,4 @@
-//! NATS: rates beside the bare client in the same process, and messages under kills.
+//! NATS: rates beside the bare client in the same process; messages under kills, and leases for a long time.
 
 use std::{
     collections::VecDeque,
@@ -22,12 +22,13 @@ use evenkeel_pipeline::{
 use futures::StreamExt as _;
 use tokio::time::{Instant, sleep};
 
-use self::harness::{Queue, ms, run_with, say};
+use self::harness::{Queue, ms, run_one_by_one, say};
 
 #[path = "../real/nats/harness.rs"]
 mod harness;
 #[cfg(feature = "postgres")]
 mod kills;
+mod leases;
 #[path = "../real/nats/server.rs"]
 mod server;
 
@@ -41,7 +42,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The speed of a run: messages for each second, and the microseconds of this process's CPU for each.
-struct Meter {
+struct Stopwatch {
     start: Instant,
     cpu: f64,
 }
@@ -52,7 +53,7 @@ struct Speeds {
     cpu: Vec<f64>,
 }
 
-impl Meter {
+impl Stopwatch {
     fn start() -> Self {
         Self { start: Instant::now(), cpu: cpu_seconds() }
     }
@@ -101,7 +102,7 @@ async fn bare(queue: &Queue, name: String, window: usize, acks: Acks, speeds: &m
         ..pull::Config::default()
     };
     let consumer = stream.create_consumer(config).await.unwrap();
-    let meter = Meter::start();
+    let watch = Stopwatch::start();
     let messages = consumer.stream().max_messages_per_batch(window).messages().await.unwrap();
     let messages = messages.take(COUNT).map(|message| message.unwrap());
     match acks {
@@ -111,14 +112,14 @@ async fn bare(queue: &Queue, name: String, window: usize, acks: Acks, speeds: &m
             acks.buffer_unordered(window).for_each(async |()| {}).await;
         }
     }
-    meter.stop(COUNT, speeds);
+    watch.stop(COUNT, speeds);
 }
 
 async fn ours(queue: &Queue, name: String, window: usize, speeds: &mut Speeds) {
     let source = JetStream::new(queue.client.clone(), &queue.name, name).open().await.unwrap();
     let done = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&done);
-    let meter = Meter::start();
+    let watch = Stopwatch::start();
     let pipeline = Pipeline::from(source).window(window).stage("nothing", move |_: JetStreamMessage| {
         counter.fetch_add(1, Relaxed);
         std::future::ready(Ok::<_, Infallible>(()))
@@ -127,7 +128,7 @@ async fn ours(queue: &Queue, name: String, window: usize, speeds: &mut Speeds) {
     while running.snapshot().counts.acked < COUNT as u64 {
         sleep(Duration::from_millis(1)).await;
     }
-    meter.stop(COUNT, speeds);
+    watch.stop(COUNT, speeds);
     let report = running.drain(ms(5000)).await.unwrap();
     assert_eq!((report.acked, done.load(Relaxed)), (COUNT as u64, COUNT), "{report}");
 }
@@ -135,7 +136,7 @@ async fn ours(queue: &Queue, name: String, window: usize, speeds: &mut Speeds) {
 #[test]
 #[ignore = "soak"]
 fn confirmed_acks_beside_the_bare_client() {
-    run_with(async |url| {
+    run_one_by_one(async |url| {
         let queue = Queue::new(&url, stream::Config::default()).await;
         queue.fill(COUNT).await;
         let names = AtomicU32::new(0);
@@ -162,7 +163,7 @@ fn confirmed_acks_beside_the_bare_client() {
 #[test]
 #[ignore = "soak"]
 fn publications_beside_the_bare_client() {
-    run_with(async |url| {
+    run_one_by_one(async |url| {
         let [mut sink, mut windowed, mut single] = [(); 3].map(|()| Speeds::default());
         for round in 0..ROUNDS {
             let queue = Queue::new(&url, stream::Config::default()).await;
@@ -174,14 +175,14 @@ fn publications_beside_the_bare_client() {
                     Outgoing::new(subject.clone(), payload.clone())
                 })
             };
-            let meter = Meter::start();
+            let watch = Stopwatch::start();
             for batch in 0..COUNT / 1000 {
                 let message = |item| Message { id: format!("a{round}/{item}"), attempt: 1, item };
                 ours.send((batch * 1000..(batch + 1) * 1000).map(message).collect()).await.unwrap();
             }
-            meter.stop(COUNT, &mut sink);
+            watch.stop(COUNT, &mut sink);
 
-            let meter = Meter::start();
+            let watch = Stopwatch::start();
             let mut answers = VecDeque::new();
             for item in 0..COUNT {
                 if answers.len() == 256
@@ -198,16 +199,16 @@ fn publications_beside_the_bare_client() {
             for answer in answers {
                 answer.await.unwrap();
             }
-            meter.stop(COUNT, &mut windowed);
+            watch.stop(COUNT, &mut windowed);
 
-            let meter = Meter::start();
+            let watch = Stopwatch::start();
             for item in 0..COUNT / 20 {
                 let mut headers = HeaderMap::new();
                 headers.insert("Nats-Msg-Id", format!("c{round}/{item}"));
                 let publish = queue.context.publish_with_headers(subject.clone(), headers, payload.clone());
                 publish.await.unwrap().await.unwrap();
             }
-            meter.stop(COUNT / 20, &mut single);
+            watch.stop(COUNT / 20, &mut single);
             assert_eq!(queue.info().await.state.messages, (2 * COUNT + COUNT / 20) as u64);
         }
         say(&format!(

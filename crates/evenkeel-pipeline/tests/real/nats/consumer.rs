@@ -162,7 +162,7 @@ fn the_check_says_what_a_stream_does_not_promise() {
 
 #[test]
 #[ignore = "real tier"]
-fn the_check_counts_messages_that_nobody_will_get() {
+fn messages_that_the_server_has_given_up_are_told_and_swept() {
     run(async |queue| {
         queue.fill(3).await;
         let stream = queue.context.get_stream(&queue.name).await.unwrap();
@@ -179,11 +179,24 @@ fn the_check_counts_messages_that_nobody_will_get() {
             bare.fetch().max_messages(3).expires(ms(500)).messages().await.unwrap().count().await
         };
         assert_eq!(fetch().await, 3);
-        sleep(ms(500)).await;
+        sleep(ms(300)).await;
         assert_eq!(fetch().await, 0);
         let mut source = queue.source(ms(1000)).await;
         let said = said(source.check(&Workload::new(1)).await.unwrap());
         assert!(said.contains("has 3 messages that its consumer will not deliver"), "{said}");
+        // Not while something is in hand.
+        queue.fill(1).await;
+        let in_hand = pull_all(&mut source, 1).await;
+        let builder = || queue.builder().ack_wait(ms(1000));
+        let error = builder().sweep().await.unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("1 messages are in hand"), "{error}");
+        settle(&source, &in_hand, Settle::Ack).await;
+        assert_eq!(builder().sweep().await.unwrap(), 3);
+        let again = pull_all(&mut source, 3).await;
+        assert_eq!((numbers(&again), attempts(&again)), (vec![0, 1, 2], vec![1; 3]));
+        assert_eq!(settle(&source, &again, Settle::Ack).await, [SettleOutcome::Confirmed; 3]);
+        assert_eq!(builder().sweep().await.unwrap(), 0);
+        assert_eq!(queue.info().await.state.messages, 0);
     });
 }
 

@@ -5,18 +5,19 @@ use std::{
     io::Write as _,
     process,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
     time::Duration,
 };
 
 use async_nats::{
     Client,
-    jetstream::{self, Context, consumer::Info, stream},
+    jetstream::{self, Context, consumer::Info, context::CreateStreamError, stream},
 };
 use evenkeel_pipeline::{
     Ack as _, Delivery, Demand, Settle, SettleOutcome, Source as _,
     nats::{JetStream, JetStreamMessage, JetStreamReceipt, JetStreamSource},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::server::Server;
 
@@ -36,26 +37,53 @@ pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Runs a test with each available server, one after the other.
-pub(super) fn run<Fut: Future<Output = ()>>(test: impl Fn(Queue) -> Fut) {
+/// Runs a test with each available server, at the same time.
+pub(super) fn run<Fut: Future<Output = ()>>(test: impl Fn(Queue) -> Fut + Sync) {
     run_with(async |url| test(Queue::new(&url, queue_config()).await).await);
 }
 
-pub(super) fn run_with<Fut: Future<Output = ()>>(test: impl Fn(String) -> Fut) {
+pub(super) fn run_with(test: impl AsyncFn(String) + Sync) {
+    thread::scope(|scope| {
+        for (name, variable) in SERVERS {
+            match env::var(variable) {
+                Ok(url) => {
+                    let test = &test;
+                    thread::Builder::new()
+                        .name(format!("{} with {name}", thread::current().name().unwrap_or_default()))
+                        .spawn_scoped(scope, move || block_on(test(url)))
+                        .unwrap();
+                }
+                Err(_) => skip(&format!("no {name} server (cargo xtask servers up)")),
+            }
+        }
+    });
+}
+
+/// The same, one after the other, for tests that measure.
+pub(super) fn run_one_by_one(test: impl AsyncFn(String)) {
     for (name, variable) in SERVERS {
-        let Ok(url) = env::var(variable) else {
-            skip(&format!("no {name} server (cargo xtask servers up)"));
-            continue;
-        };
-        say(&format!("with {name}"));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.unwrap().block_on(test(url));
+        match env::var(variable) {
+            Ok(url) => {
+                say(&format!("with {name}"));
+                block_on(test(url));
+            }
+            Err(_) => skip(&format!("no {name} server (cargo xtask servers up)")),
+        }
     }
 }
 
-/// Runs a test with a server of its own of each kind that can be started.
+fn block_on(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
+/// Runs a test with a server of its own of each kind that can be started, one after the other.
 pub(super) fn run_alone<Fut: Future<Output = ()>>(test: impl Fn(Server) -> Fut) {
-    run_with(async |url| match Server::like(&url) {
+    run_one_by_one(async |url| match Server::like(&url) {
         Some(server) => test(server).await,
         None => skip("its program cannot be found here"),
     });
@@ -74,13 +102,28 @@ pub(super) fn queue_config() -> stream::Config {
 
 impl Queue {
     pub(super) async fn new(url: &str, config: stream::Config) -> Self {
+        let client = async_nats::connect(url).await.unwrap();
+        Self::create(client, config).await.unwrap()
+    }
+
+    async fn create(client: Client, config: stream::Config) -> Result<Self, CreateStreamError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("T{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
-        let client = async_nats::connect(url).await.unwrap();
         let context = jetstream::new(client.clone());
         let subjects = vec![format!("{name}.>")];
-        context.create_stream(stream::Config { name: name.clone(), subjects, ..config }).await.unwrap();
-        Self { client, context, name }
+        context.create_stream(stream::Config { name: name.clone(), subjects, ..config }).await?;
+        Ok(Self { client, context, name })
+    }
+
+    /// A stream in a cluster, which has to find itself first.
+    pub(super) async fn in_cluster(client: Client, config: impl Fn() -> stream::Config) -> Self {
+        for _ in 0..100 {
+            if let Ok(queue) = Self::create(client.clone(), config()).await {
+                return queue;
+            }
+            sleep(ms(300)).await;
+        }
+        panic!("the cluster makes no stream");
     }
 
     pub(super) fn builder(&self) -> JetStream {

@@ -14,7 +14,7 @@ use super::harness::{Delivered, Queue, ms, numbers, pull_all, queue_config, run_
 use crate::harness::{TestSchema, until};
 
 /// Runs a test on each server of NATS, with a schema in the first PostgreSQL that there is.
-fn run<Fut: Future<Output = ()>>(test: impl Fn(Arc<TestSchema>, String) -> Fut) {
+fn run<Fut: Future<Output = ()>>(test: impl Fn(Arc<TestSchema>, String) -> Fut + Sync) {
     let found = ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"]
         .into_iter()
         .find_map(|name| env::var(name).ok());

@@ -18,22 +18,25 @@ pub(super) struct Server {
     dir: PathBuf,
     port: u16,
     child: Option<Child>,
+    /// The arguments of a member of a cluster.
+    arguments: Vec<String>,
 }
 
 impl Server {
     /// A server of the same program as the one at a URL; `None` if that does not run on this machine.
     pub(super) fn like(url: &str) -> Option<Self> {
+        Some(Self::new(program(url)?, free_port()))
+    }
+
+    fn new(program: PathBuf, port: u16) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let program = program(url)?;
         let dir = env::temp_dir().join(format!(
             "evenkeel-pipeline-{}-{}",
             process::id(),
             COUNT.fetch_add(1, Relaxed)
         ));
         fs::create_dir(&dir).unwrap();
-        // Free now, and of this server from its first start on.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Some(Self { program, dir, port, child: None })
+        Self { program, dir, port, child: None, arguments: Vec::new() }
     }
 
     pub(super) fn url(&self) -> String {
@@ -45,6 +48,7 @@ impl Server {
         self.kill();
         let mut server = Command::new(&self.program);
         server.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]).arg(&self.dir);
+        server.args(&self.arguments);
         server.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(server.spawn().unwrap());
         for _ in 0..500 {
@@ -68,6 +72,60 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A port that is free now, below those of outgoing connections, which would take it while its server is away.
+fn free_port() -> u16 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let ports = (0..1000).map(|_| {
+        let count = COUNT.fetch_add(1, Relaxed);
+        15_000 + (process::id().wrapping_mul(61).wrapping_add(count) % 15_000) as u16
+    });
+    ports.into_iter().find(is_free).unwrap()
+}
+
+/// Three servers that keep each stream together.
+pub(super) struct Cluster([Server; 3]);
+
+impl Cluster {
+    /// A cluster of the same program as the one at a URL; `None` if that does not run on this machine.
+    pub(super) fn like(url: &str) -> Option<Self> {
+        let program = program(url)?;
+        let (ports, routes) = ([(); 3].map(|()| free_port()), [(); 3].map(|()| free_port()));
+        let all = routes.map(|route| format!("nats://127.0.0.1:{route}")).join(",");
+        Some(Self([0, 1, 2].map(|index| {
+            let mut server = Server::new(program.clone(), ports[index]);
+            let cluster = format!("nats://127.0.0.1:{}", routes[index]);
+            let name = format!("n{index}");
+            server.arguments = ["-n", &name, "--cluster_name", "c", "--cluster", &cluster, "--routes", &all]
+                .map(String::from)
+                .into();
+            server
+        })))
+    }
+
+    pub(super) fn urls(&self) -> Vec<String> {
+        self.0.iter().map(Server::url).collect()
+    }
+
+    pub(super) async fn start(&mut self) {
+        for server in &mut self.0 {
+            server.start().await;
+        }
+    }
+
+    fn member(&mut self, name: &str) -> &mut Server {
+        self.0.iter_mut().find(|server| server.arguments[1] == name).unwrap()
+    }
+
+    pub(super) fn kill(&mut self, name: &str) {
+        self.member(name).kill();
+    }
+
+    pub(super) async fn start_again(&mut self, name: &str) {
+        self.member(name).start().await;
     }
 }
 
