@@ -331,7 +331,7 @@ fn stored_durably(work: impl AsyncFn(&Bench, u64) + 'static) -> Box<dyn FnMut(u6
                 bench.execute(&format!("alter system {verb} {setting} {to}"));
             }
             bench.execute("select pg_reload_conf()");
-            bench.runtime.block_on(sleep(Duration::from_millis(100)));
+            bench.runtime.block_on(async { sleep(Duration::from_millis(100)).await });
         };
         change("set", "= on");
         let (sample, ()) = bench.measured(work(&bench, count));
