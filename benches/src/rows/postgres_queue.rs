@@ -93,7 +93,7 @@ fn one_by_one() -> Row {
             bench.client.query_one(&bench.insert, &[&payload]).await.expect("a row that is stored");
         }
     };
-    enqueue("one-by-one", ENQUEUED, 1.0 / 0.9, ours, bare)
+    enqueue("one-by-one", ENQUEUED, Some(1.0 / 0.9), ours, bare)
 }
 
 /// Enqueues a job in each of many transactions that store a row.
@@ -118,7 +118,8 @@ fn in_a_transaction() -> Row {
             bench.client.batch_execute("commit").await.expect("a transaction that commits");
         }
     };
-    enqueue("in-a-transaction", ENQUEUED, 1.0 / 0.9, ours, bare)
+    // One round trip more at most, which a test counts.
+    enqueue("in-a-transaction", ENQUEUED, None, ours, bare)
 }
 
 fn in_batches() -> Row {
@@ -134,18 +135,22 @@ fn in_batches() -> Row {
             bench.client.execute(&unnest, &[&batch]).await.expect("rows that are stored");
         }
     };
-    enqueue("in-batches", DRAINED, 1.0 / 0.8, ours, bare)
+    enqueue("in-batches", DRAINED, Some(1.0 / 0.8), ours, bare)
 }
 
 fn enqueue(
     name: &str,
     count: u64,
-    target: f64,
+    target: Option<f64>,
     ours: impl AsyncFn(&Bench, u64) + 'static,
     bare: impl AsyncFn(&Bench, u64) + 'static,
 ) -> Row {
-    let mut row = Row::new(format!("postgres/queue-enqueue/{name}"), Metric::Wall)
-        .target(target)
+    let row = Row::new(format!("postgres/queue-enqueue/{name}"), Metric::Wall);
+    let row = match target {
+        Some(target) => row.target(target),
+        None => row,
+    };
+    let mut row = row
         .also(Metric::Cpu)
         .fixed(count)
         .not_counted(NOT_COUNTED)
