@@ -46,7 +46,7 @@ const SECONDS: [(&str, u64); 25] = [
     ("PIPELINE-85", 100),
     ("PIPELINE-75", 100),
     ("PIPELINE-74", 200),
-    ("PIPELINE-44", 100),
+    ("PIPELINE-44", 200),
     ("PIPELINE-87", 150),
     ("PIPELINE-18", 1000),
     ("PIPELINE-26", 500),
