@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
 use evenkeel_base::FirstPanic;
@@ -176,6 +176,15 @@ where
         }
     }
 
+    /// Has the next worker wake the consumer. Tokio keeps a task without budget to its thread until that has nothing else to
+    /// run, or has run dozens of tasks; an item that blocks the thread would keep it as long.
+    fn wait_for_budget(&self, waker: Waker) {
+        if task::try_id().is_some() {
+            let _before = self.shared.with(|state| state.wait(waker, true));
+            self.shared.set_without_budget(true);
+        }
+    }
+
     fn look(&mut self, waker: Waker) -> Look<E> {
         // Taken only where it is stored: the closure would drop it under the lock.
         let mut waker = Some(waker);
@@ -215,7 +224,13 @@ where
             return self.poll_next_result(cx);
         }
         // A map that always has a result would keep its task for ever.
-        let coop = ready!(poll_proceed(cx));
+        let Poll::Ready(coop) = poll_proceed(cx) else {
+            self.wait_for_budget(cx.waker().clone());
+            return Poll::Pending;
+        };
+        if self.shared.is_without_budget() {
+            self.shared.set_without_budget(false);
+        }
         let polled = self.poll_next_result(cx);
         if polled.is_ready() {
             coop.made_progress();

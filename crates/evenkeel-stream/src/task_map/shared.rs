@@ -17,11 +17,17 @@ pub(super) struct Shared<S: Stream, V, T, E> {
     state: Mutex<MapState<S, V, T, E>>,
     /// Set with the failure, so that the consumer sees it without the lock.
     failed: AtomicBool,
+    /// Whether the consumer waits for the budget of its task. Only for workers that share its thread, so no lock is needed.
+    without_budget: AtomicBool,
 }
 
 impl<S: Stream, V, T, E> Shared<S, V, T, E> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { state: Mutex::new(State::new(limit)), failed: AtomicBool::new(false) }
+        Self {
+            state: Mutex::new(State::new(limit)),
+            failed: AtomicBool::new(false),
+            without_budget: AtomicBool::new(false),
+        }
     }
 
     #[inline]
@@ -36,5 +42,14 @@ impl<S: Stream, V, T, E> Shared<S, V, T, E> {
 
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn is_without_budget(&self) -> bool {
+        self.without_budget.load(Relaxed)
+    }
+
+    pub(super) fn set_without_budget(&self, without_budget: bool) {
+        self.without_budget.store(without_budget, Relaxed);
     }
 }

@@ -205,6 +205,13 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_mut().project();
+        if this.shared.is_without_budget() {
+            // This thread may be the one that keeps the consumer, which runs next, unless an item blocks the thread.
+            this.shared.set_without_budget(false);
+            wake(this.shared.with(|state| state.take_consumer()));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if *this.turns > 0
             && let Some((_, since)) = this.seen
             && since.elapsed() < STANDBY.0

@@ -3,8 +3,12 @@
 use std::{
     error::Error as _,
     future::poll_fn,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst},
+    },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use evenkeel_stream::{ItemError, paginate, prelude::*};
@@ -14,6 +18,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::{
     sync::{Barrier, Semaphore},
     task::yield_now,
+    time::sleep,
 };
 
 use crate::support::Gauge;
@@ -128,6 +133,56 @@ fn an_item_that_blocks_among_short_ones_keeps_no_result_from_the_consumer() {
                 runtime.block_on(runtime.spawn(run(limit, ordered))).unwrap();
             }
         }
+    }
+}
+
+/// The consumer has used up the budget of its task, so that its thread keeps it for later; an item blocks that thread until it has
+/// got more.
+#[test]
+fn an_item_that_blocks_keeps_no_result_from_a_consumer_without_budget() {
+    const ITEMS: u32 = 2000;
+    /// The results in the budget of a task.
+    const BUDGET: u32 = 1024;
+    async fn run(blocking: u32) {
+        let got = Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let ended = Arc::new(AtomicU32::new(0));
+        let (inner, ends) = (got.clone(), ended.clone());
+        let mut map = stream::iter(0..2 * ITEMS).par_map(ITEMS as usize, async move |n: u32| {
+            // The first one of these keeps the other thread from the items behind it, until the budget is nearly used up.
+            let awaited = match n {
+                ITEMS => BUDGET - 20,
+                n if n == blocking => BUDGET + 1,
+                _ => 0,
+            };
+            if awaited > 0 {
+                let (count, changed) = &*inner;
+                let is_early = |count: &mut u32| *count < awaited;
+                let wait =
+                    changed.wait_timeout_while(count.lock().unwrap(), Duration::from_secs(10), is_early);
+                let (count, timeout) = wait.unwrap();
+                assert!(!timeout.timed_out(), "item {n} waits for {awaited}, the consumer has {count}");
+            }
+            ends.fetch_add(1, Relaxed);
+        });
+        let first = poll_fn(|cx| Poll::Ready(map.poll_next_unpin(cx))).await;
+        let mut count = u32::from(first.is_ready());
+        while ended.load(Relaxed) < ITEMS {
+            sleep(Duration::from_millis(1)).await;
+        }
+        loop {
+            *got.0.lock().unwrap() = count;
+            got.1.notify_all();
+            if map.next().await.is_none() {
+                break;
+            }
+            count += 1;
+        }
+        assert_eq!(count, 2 * ITEMS);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    for round in 0..200 {
+        runtime.block_on(runtime.spawn(run(ITEMS + 1 + round % 100))).unwrap();
     }
 }
 
