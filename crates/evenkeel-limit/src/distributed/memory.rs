@@ -73,13 +73,13 @@ impl MemoryStore {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), evenkeel_limit::distributed::Error> {
     /// let store = MemoryStore::new();
-    /// let quota = Distributed::new(store.clone(), "partner", Rate::per_second(10)).burst(2);
-    /// quota.acquire_many(2).await?;
+    /// let process = || Distributed::new(store.clone(), "partner", Rate::per_second(10)).burst(2);
+    /// process().acquire_many(2).await?;
     /// store.jump_clock(60_000_000);
-    /// quota.try_acquire_many(2).await?; // full, and no more than that
+    /// process().try_acquire_many(2).await?; // full, and no more than that
     /// store.jump_clock(-60_000_000);
     /// let start = Instant::now();
-    /// quota.acquire().await?;
+    /// process().acquire().await?;
     /// assert_eq!(start.elapsed(), Duration::from_millis(100)); // empty, and filling from there
     /// # Ok(())
     /// # }
