@@ -324,7 +324,8 @@ fn all_connections_are_retired() {
     run(|schema| async move {
         let db = schema.db(3).await;
         let pids = async || {
-            let pid = || db.fetch_scalar::<i32>("select pg_backend_pid() from pg_sleep(0.05)", ());
+            // Long enough that none ends before the last connection is there.
+            let pid = || db.fetch_scalar::<i32>("select pg_backend_pid() from pg_sleep(0.5)", ());
             let (a, b, c) = tokio::try_join!(pid(), pid(), pid()).unwrap();
             std::collections::HashSet::from([a, b, c])
         };
