@@ -1,6 +1,7 @@
 //! The promises of evenkeel-stream, one module each.
 
 mod batch;
+mod blocked_threads;
 mod cancel;
 mod compiles;
 mod compiles_queue;
