@@ -90,7 +90,9 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
     }
 
     /// Waits for the source, until there is no room or it is over.
-    fn wait_for_source(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>
+    /// Takes items from the source until there is no room. Returns whether it has woken the consumer, which may run next on
+    /// this thread.
+    fn wait_for_source(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool>
     where
         S: Stream + Send + 'static,
         V: Send + 'static,
@@ -100,6 +102,7 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         let this = self.project();
+        let mut has_woken = false;
         while let Some(source) = this.source.as_mut() {
             let span = source.span.clone();
             let stopped =
@@ -132,12 +135,13 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
                     this.shared.with(|state| state.take_consumer())
                 }
             };
+            has_woken |= consumer.is_some();
             wake(consumer);
             if stopped == Stopped::Pending {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(())
+        Poll::Ready(has_woken)
     }
 
     /// Leaves the map: the worker has ended, was aborted, or is dropped with its runtime.
@@ -222,6 +226,7 @@ where
         }
         let mut report = None;
         let mut ended = 0;
+        let mut has_woken = false;
         loop {
             let mut this = self.as_mut().project();
             if let Some((ticket, span)) = this.ticket
@@ -235,8 +240,9 @@ where
                 report = Some((*ticket, result));
                 *this.ticket = None;
                 ended += 1;
-            } else if this.source.is_some() && self.as_mut().wait_for_source(cx).is_pending() {
-                return Poll::Pending;
+            } else if this.source.is_some() {
+                let Poll::Ready(woken) = self.as_mut().wait_for_source(cx) else { return Poll::Pending };
+                has_woken |= woken;
             }
             let mut this = self.as_mut().project();
             if this.waker.is_none() {
@@ -252,7 +258,9 @@ where
                 if let Some((ticket, result)) = report.take() {
                     left = state.finish(ticket, result);
                 }
-                state.step(*this.key, this.waker, ended < RUN, *this.has_yielded, seen, away)
+                // An item that blocks this thread would keep the consumer.
+                let may_go_on = ended < RUN && !(has_woken && state.workers.threads() > 1);
+                state.step(*this.key, this.waker, may_go_on, *this.has_yielded, seen, away)
             });
             if left.is_some() {
                 drop(Panic::catch(|| drop(left)));

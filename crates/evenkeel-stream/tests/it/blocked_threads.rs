@@ -87,6 +87,49 @@ fn an_item_that_blocks_among_short_ones_keeps_no_result_from_the_consumer() {
     }
 }
 
+/// The worker that waits for the source wakes the consumer as well, when there is no more room or the source is over, and
+/// may run an item then that blocks its thread until the consumer has got all before it.
+#[test]
+fn an_item_that_blocks_behind_a_source_that_waits_keeps_no_result_from_the_consumer() {
+    const ITEMS: u32 = 1000;
+    async fn run(limit: u32, burst: u32, ordered: bool) {
+        let got = Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let inner = got.clone();
+        let source = stream::unfold(0, move |n| async move {
+            if n % burst == 0 {
+                tokio::task::yield_now().await;
+            }
+            (n < ITEMS).then_some((n, n + 1))
+        });
+        let map = source.par_map(limit as usize, async move |n: u32| {
+            // No two of them are in flight at once.
+            if n % (2 * limit + 1) == 2 * limit {
+                let (count, changed) = &*inner;
+                let is_early = |count: &mut u32| *count < n;
+                let wait =
+                    changed.wait_timeout_while(count.lock().unwrap(), Duration::from_secs(10), is_early);
+                let (count, timeout) = wait.unwrap();
+                assert!(!timeout.timed_out(), "item {n} waits, the consumer has {count}");
+            }
+        });
+        let mut map = if ordered { map.ordered() } else { map };
+        while map.next().await.is_some() {
+            *got.0.lock().unwrap() += 1;
+            got.1.notify_all();
+        }
+        assert_eq!(*got.0.lock().unwrap(), ITEMS);
+    }
+    for threads in [2, 4] {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap();
+        for limit in [2, 3, 5, 40] {
+            for (burst, ordered) in [(1, true), (2, false), (5, true), (9, false), (50, true)] {
+                runtime.block_on(run(limit, burst, ordered));
+                runtime.block_on(runtime.spawn(run(limit, burst, ordered))).unwrap();
+            }
+        }
+    }
+}
+
 /// The consumer has used up the budget of its task, so that its thread keeps it for later; an item blocks that thread until it has
 /// got more.
 #[test]
