@@ -16,7 +16,7 @@
 //! [`Link::play`] plays a sequence of such [`Fault`]s, which is data for property tests.
 //!
 //! The feature `proxy` has `Proxy`, the same link in front of a real TCP server, for tests that need one: in
-//! memory everything is exact, on any machine.
+//! memory everything is exact, on any machine. [`unused_port`] has the port for a server that a test starts itself.
 
 // file         | holds
 // mem_net.rs   | `MemNet`: addresses, listeners, links
@@ -27,6 +27,7 @@
 // schedule.rs  | when sent bytes arrive
 // toxics.rs, fault.rs | faults as data
 // tcp_bridge.rs, proxy.rs | between a `MemNet` and TCP
+// unused_port.rs | ports for servers that a test starts itself
 
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
@@ -41,6 +42,7 @@ pub use self::{
     mem_net::MemNet,
     stream::MemStream,
     toxics::Toxics,
+    unused_port::unused_port,
 };
 
 mod connection;
@@ -58,4 +60,5 @@ mod stream;
 #[cfg(feature = "proxy")]
 pub(crate) mod tcp_bridge;
 mod toxics;
+mod unused_port;
 mod waiter;

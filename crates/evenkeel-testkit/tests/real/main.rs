@@ -23,6 +23,7 @@ mod foreign;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod threads;
+mod unused_port;
 #[cfg(feature = "wiremock")]
 mod wiremock;
 
