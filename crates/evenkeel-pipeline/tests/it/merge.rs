@@ -205,7 +205,9 @@ fn an_error_that_passes_is_told_with_its_source_and_holds_up_no_other() {
         let snapshot = running.snapshot();
         assert_eq!(snapshot.last_error.as_deref(), Some("source 2: the broker is down"));
         assert_eq!((up.snapshot().acked, up.snapshot().expired, snapshot.unsettled), (50, 0, 5));
-        sleep(secs(30)).await;
+        // The pause in which the broker comes back is the eighth at most, of 12.8 s, as the first eight take 12.75 s at
+        // least: half of a tenth of a second, doubled seven times. Then 100 items take 20 s, as the share is 5.
+        sleep(ms(12_800 + 20_000 + 100)).await;
         assert_eq!((up.snapshot().acked, down.snapshot().acked), (100, 100));
         assert_adds_up(&running.drain(secs(0)).await.unwrap());
     });
