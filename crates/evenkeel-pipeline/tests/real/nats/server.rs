@@ -2,12 +2,12 @@
 
 use std::{
     env, fs,
-    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+use evenkeel_testkit::net::unused_port;
 use tokio::time::sleep;
 
 use super::harness::ms;
@@ -25,7 +25,7 @@ pub(super) struct Server {
 impl Server {
     /// A server of the same program as the one at a URL; `None` if that does not run on this machine.
     pub(super) fn like(url: &str) -> Option<Self> {
-        Some(Self::new(program(url)?, free_port()))
+        Some(Self::new(program(url)?, unused_port().unwrap()))
     }
 
     fn new(program: PathBuf, port: u16) -> Self {
@@ -35,6 +35,8 @@ impl Server {
             process::id(),
             COUNT.fetch_add(1, Relaxed)
         ));
+        // A process of the same number may have been killed.
+        let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
         Self { program, dir, port, child: None, arguments: Vec::new() }
     }
@@ -49,17 +51,35 @@ impl Server {
         let mut server = Command::new(&self.program);
         server.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]).arg(&self.dir);
         server.args(&self.arguments);
-        server.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.child = Some(server.spawn().unwrap());
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+        let log = self.dir.join("log");
+        server.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::null());
+        server.stderr(fs::File::create(&log).unwrap());
+        let child = self.child.insert(server.spawn().unwrap());
+        // It says so itself: whoever takes connections at the port may be another one.
+        let listens = format!("Listening for client connections on 127.0.0.1:{}", self.port);
+        for _ in 0..6000 {
+            let said = String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
+            if said.contains(&listens) {
                 return;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server has ended: {status}: {said}");
             }
             sleep(ms(10)).await;
         }
-        panic!("the server does not start");
+        panic!("the server does not start: {}", fs::read_to_string(&log).unwrap());
     }
 
+    /// Takes from a server that is away what it knew of the deliveries of a consumer, as a crash does: they are not written
+    /// when they are sent, but ten times a second at most.
+    pub(super) fn forget_deliveries(&self, stream: &str, consumer: &str) {
+        let consumer = self.dir.join("jetstream/$G/streams").join(stream).join("obs").join(consumer);
+        // It may not be there yet.
+        let _ = fs::remove_file(consumer.join("o.dat"));
+        assert!(consumer.join("meta.inf").exists(), "{}", consumer.display());
+    }
+
+    /// Ends it as a crash does: what is not on the disk is lost.
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -75,17 +95,6 @@ impl Drop for Server {
     }
 }
 
-/// A port that is free now, below those of outgoing connections, which would take it while its server is away.
-fn free_port() -> u16 {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let ports = (0..1000).map(|_| {
-        let count = COUNT.fetch_add(1, Relaxed);
-        15_000 + (process::id().wrapping_mul(61).wrapping_add(count) % 15_000) as u16
-    });
-    ports.into_iter().find(is_free).unwrap()
-}
-
 /// Three servers that keep each stream together.
 pub(super) struct Cluster([Server; 3]);
 
@@ -93,7 +102,8 @@ impl Cluster {
     /// A cluster of the same program as the one at a URL; `None` if that does not run on this machine.
     pub(super) fn like(url: &str) -> Option<Self> {
         let program = program(url)?;
-        let (ports, routes) = ([(); 3].map(|()| free_port()), [(); 3].map(|()| free_port()));
+        let ports = || [(); 3].map(|()| unused_port().unwrap());
+        let (ports, routes) = (ports(), ports());
         let all = routes.map(|route| format!("nats://127.0.0.1:{route}")).join(",");
         Some(Self([0, 1, 2].map(|index| {
             let mut server = Server::new(program.clone(), ports[index]);
