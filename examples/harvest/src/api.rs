@@ -19,9 +19,10 @@ use evenkeel::{
     task::Stop,
 };
 use futures::poll;
+use http_body_util::BodyExt as _;
 use limit_pauses::LimitPauses;
 use reqwest::{
-    Client, Response, Url,
+    Url,
     header::{self, HeaderMap},
 };
 use tokio::{
@@ -36,6 +37,7 @@ use crate::{
     quota::Quota,
     stats::{Failure, Stage, Stats},
     timeline::{Trace, Wait},
+    transport::{self, Response, Transport},
 };
 
 /// The maximum size of a document in bytes.
@@ -59,7 +61,7 @@ pub(crate) fn budget(concurrency: usize) -> Budget {
 
 #[derive(Debug)]
 pub(crate) struct Api {
-    client: Client,
+    transport: Arc<dyn Transport>,
     base: Url,
     policy: Policy,
     quota: Quota,
@@ -106,7 +108,7 @@ impl Fetched {
 
 impl Api {
     pub(crate) fn new(
-        client: Client,
+        transport: Arc<dyn Transport>,
         base: Url,
         policy: Policy,
         quota: Quota,
@@ -114,7 +116,12 @@ impl Api {
         stats: Arc<Stats>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(concurrency));
-        Self { client, base, policy, quota, slots, answered: AtomicU64::new(0), stats }
+        Self { transport, base, policy, quota, slots, answered: AtomicU64::new(0), stats }
+    }
+
+    /// Returns the number of calls that could begin now.
+    pub(crate) fn free_slots(&self) -> usize {
+        self.slots.available_permits()
     }
 
     pub(crate) fn first_page(&self) -> Url {
@@ -220,8 +227,9 @@ impl Api {
                 drop(slot);
                 self.stats.with(|counts| counts.paused += 1);
                 let over = tokio::select! {
-                    () = sleep(pause.max(MIN_PAUSE)) => true,
+                    biased;
                     () = stop.draining() => false,
+                    () = sleep(pause.max(MIN_PAUSE)) => true,
                 };
                 self.stats.with(|counts| counts.paused -= 1);
                 if !over {
@@ -263,8 +271,9 @@ impl Api {
         }
         trace.wait_for(Wait::RateLimit);
         tokio::select! {
-            () = permit => true,
+            biased;
             () = stop.draining() => false,
+            () = permit => true,
         }
     }
 
@@ -282,10 +291,10 @@ impl Api {
     ) -> Result<(T, Url), CallError> {
         trace.wait_for(Wait::Answer);
         let sent = Instant::now();
-        let request = self.client.get(url.clone()).header(header::ACCEPT, "application/json");
-        let response = request.send().await.map_err(CallError::Transport)?;
-        let at = response.url().clone();
-        let body = body(check_response(response)?).await?;
+        let response = self.transport.get(url.clone()).await.map_err(CallError::Transport)?;
+        check_response(&response, self.transport.now())?;
+        let Response { url: at, body, .. } = response;
+        let body = whole(body).await?;
         self.stats.with(|counts| counts.latencies.record(sent.elapsed()));
         self.answered.fetch_add(1, Relaxed);
         Ok((parse(&body)?, at))
@@ -318,28 +327,27 @@ fn check_user(found: i64, call: Call, url: &Url) -> Result<(), Failure> {
     if found == call.user { Ok(()) } else { Err(failure(url, format!("it is of user {found}"))) }
 }
 
-fn check_response(response: Response) -> Result<Response, CallError> {
-    let (status, headers) = (response.status(), response.headers());
+fn check_response(response: &Response, now: SystemTime) -> Result<(), CallError> {
+    let Response { status, headers, .. } = response;
     // An answer without content, or with a part of it that was not requested, is not a document.
     if !status.is_success() || matches!(status.as_u16(), 204..=206) {
-        return Err(CallError::Status { status, limit: limit(headers) });
+        return Err(CallError::Status { status: *status, limit: limit(headers, now) });
     }
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
         return Err(CallError::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into()));
     }
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type.is_some_and(is_json) {
-        return Ok(response);
+        return Ok(());
     }
     Err(CallError::ContentType(content_type.map(str::to_owned)))
 }
 
 /// Reads a limit from the headers. `evenkeel-limit` knows their forms.
-#[expect(clippy::disallowed_methods, reason = "a header may have a date of the wall clock")]
-fn limit(headers: &HeaderMap) -> Limit {
+fn limit(headers: &HeaderMap, now: SystemTime) -> Limit {
     let texts = || headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let exhausted = texts().any(|(name, value)| name.contains("remaining") && is_none_left(value));
-    Limit { pause: http::pause(texts(), SystemTime::now()), exhausted }
+    Limit { pause: http::pause(texts(), now), exhausted }
 }
 
 /// `0`, `0.0`, `-1`, `0;w=60`
@@ -363,15 +371,16 @@ fn is_json(content_type: &str) -> bool {
     essence.ends_with("/json") || essence.ends_with("+json")
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, CallError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(CallError::Transport)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_DOCUMENT {
+async fn whole(mut body: transport::Body) -> Result<Vec<u8>, CallError> {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame.map_err(CallError::Transport)?.into_data() else { continue };
+        whole.extend_from_slice(&chunk);
+        if whole.len() > MAX_DOCUMENT {
             return Err(CallError::TooLarge { limit: MAX_DOCUMENT });
         }
     }
-    Ok(body)
+    Ok(whole)
 }
 
 fn reason(gave_up: &RetryError<CallError>) -> String {
@@ -386,13 +395,15 @@ fn reason(gave_up: &RetryError<CallError>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel::limit::RateLimiter;
+    use std::time::UNIX_EPOCH;
+
+    use reqwest::Client;
 
     use super::*;
 
     fn api(base: &str) -> Api {
         let base = Url::parse(base).unwrap();
-        Api::new(Client::new(), base, POLICY, Quota::Own(RateLimiter::unlimited()), 1, Arc::default())
+        Api::new(Arc::new(Client::new()), base, POLICY, Quota::own(None), 1, Arc::default())
     }
 
     #[test]
@@ -427,7 +438,7 @@ mod tests {
     fn what_a_response_says_about_a_limit() {
         let limit = |headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            super::limit(&headers.collect::<HeaderMap>())
+            super::limit(&headers.collect::<HeaderMap>(), UNIX_EPOCH)
         };
         let seconds = |n| Some(Duration::from_secs(n));
         assert_eq!(limit(&[]), Limit::default());

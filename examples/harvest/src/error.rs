@@ -5,11 +5,13 @@ use std::{error::Error, fmt, time::Duration};
 use evenkeel::{retry::Verdict, task::BoxError};
 use reqwest::StatusCode;
 
+use crate::transport::TransportError;
+
 /// The error of one attempt to read a document.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// There was no complete answer.
-    Transport(reqwest::Error),
+    Transport(TransportError),
     /// The status is not a success.
     Status { status: StatusCode, limit: Limit },
     /// The content type of the answer is not JSON.
@@ -35,8 +37,7 @@ impl CallError {
     /// Classifies the error for the retry policy.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            // The request can never be sent: a scheme that is not HTTP, a redirect to another host.
-            Self::Transport(error) if error.is_builder() || error.is_redirect() => Verdict::Permanent,
+            Self::Transport(error) if error.is_permanent() => Verdict::Permanent,
             Self::Transport(_) => Verdict::Retry,
             // The caller has waited for the limit, up to its maximum.
             Self::Status { .. } if self.pause().is_some() => Verdict::Permanent,
@@ -62,11 +63,7 @@ impl CallError {
     /// Returns the label under which retries are counted.
     pub(crate) fn label(&self) -> String {
         match self {
-            Self::Transport(error) if error.is_redirect() => "redirected".into(),
-            Self::Transport(error) if error.is_builder() => "no request".into(),
-            Self::Transport(error) if error.is_connect() => "no connection".into(),
-            Self::Transport(error) if error.is_timeout() => "timed out".into(),
-            Self::Transport(_) => "connection lost".into(),
+            Self::Transport(error) => error.label().into(),
             Self::Status { status, .. } => status.to_string(),
             Self::ContentType(_) | Self::Encoding(_) | Self::Document(_) | Self::TooLarge { .. } => {
                 "not the document".into()
@@ -90,8 +87,7 @@ fn is_limit(status: StatusCode, limit: &Limit) -> bool {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The text of reqwest names its own layers. The reason is the root cause.
-            Self::Transport(error) => write!(f, "{}: {}", self.label(), root(error)),
+            Self::Transport(error) => error.fmt(f),
             Self::Status { status, .. } => match self.pause() {
                 Some(pause) => write!(f, "{status}, come back in {:.0} s", pause.as_secs_f64()),
                 None => write!(f, "{status}"),
@@ -107,17 +103,10 @@ impl fmt::Display for CallError {
 
 impl Error for CallError {}
 
-fn root(error: &dyn Error) -> &dyn Error {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root
-}
-
 /// An error that ends the run: a line for the user, and the exit code.
 #[derive(Clone, Debug)]
-pub(crate) enum Fatal {
+#[non_exhaustive]
+pub enum Fatal {
     /// The request of the user cannot be fulfilled.
     Input(String),
     /// Something failed during the run.
@@ -130,7 +119,9 @@ impl Fatal {
         error.downcast().map_or_else(|other| Self::Broken(other.to_string()), |fatal| *fatal)
     }
 
-    pub(crate) const fn exit_code(&self) -> u8 {
+    /// Returns the exit code of the program.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
             Self::Broken(_) => 1,

@@ -28,8 +28,9 @@ pub(crate) fn resolve(api: &Api, stored: &str) -> Result<Url, Failure> {
 /// Reads a page. Returns `None` if a stop came before.
 pub(crate) async fn read(api: &Api, url: &Url, stop: &Stop) -> Option<Answer<ReadPage>> {
     let Answer { outcome, guard } = tokio::select! {
-        answer = api.page(url, stop) => answer,
+        biased;
         () = stop.draining() => None,
+        answer = api.page(url, stop) => answer,
     }?;
     let outcome = outcome.map(|(page, at)| {
         let next = page.next().and_then(|next| next.map_or(Ok(None), |next| link::next(url, &at, &next)));

@@ -1,10 +1,8 @@
 //! Limits and memory of this process, on systems with `/proc`.
 
-use std::{
-    collections::hash_map::RandomState,
-    fs,
-    hash::{BuildHasher as _, Hasher as _},
-};
+use std::fs;
+
+use evenkeel_base::Random;
 
 /// Returns the name of this machine, or an empty text.
 pub(crate) fn hostname() -> String {
@@ -13,7 +11,7 @@ pub(crate) fn hostname() -> String {
 
 /// Returns a text that no other call returns, in this process or another one.
 pub(crate) fn unique() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
+    format!("{:016x}", Random::new().number(0))
 }
 
 /// Returns the maximum number of open file descriptors.

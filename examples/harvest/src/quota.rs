@@ -1,12 +1,17 @@
 //! The calls per second that the API grants: to this process, or to all processes that share a quota.
 
-use evenkeel::limit::RateLimiter;
+use std::num::NonZeroU32;
+
+use evenkeel::limit::{Rate, RateLimiter};
 #[cfg(feature = "queue")]
 pub(crate) use shared::SharedQuota;
 
 /// The limit of the calls per second.
 #[derive(Debug)]
-pub(crate) enum Quota {
+pub struct Quota(Kind);
+
+#[derive(Debug)]
+enum Kind {
     /// Of this process.
     Own(RateLimiter),
     /// Of all processes with this quota.
@@ -15,12 +20,24 @@ pub(crate) enum Quota {
 }
 
 impl Quota {
+    /// The quota of this process, if it has one.
+    #[must_use]
+    pub fn own(rate: Option<NonZeroU32>) -> Self {
+        let limited = |rate: NonZeroU32| RateLimiter::new(Rate::per_second(rate.get())).burst(1);
+        Self(Kind::Own(rate.map_or_else(RateLimiter::unlimited, limited)))
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) const fn shared(quota: SharedQuota) -> Self {
+        Self(Kind::Shared(quota))
+    }
+
     /// Waits for a call.
     pub(crate) async fn acquire(&self) {
-        match self {
-            Self::Own(limiter) => limiter.acquire().await,
+        match &self.0 {
+            Kind::Own(limiter) => limiter.acquire().await,
             #[cfg(feature = "queue")]
-            Self::Shared(quota) => quota.acquire().await,
+            Kind::Shared(quota) => quota.acquire().await,
         }
     }
 }

@@ -18,7 +18,8 @@ pub(crate) const FAILURES_SHOWN: usize = 20;
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Ended {
+#[non_exhaustive]
+pub enum Ended {
     /// Everything was read.
     Complete,
     /// The run was asked to stop, and finished the work in flight.
@@ -30,7 +31,7 @@ pub(crate) enum Ended {
 /// The figures of a run; the fields are the names in the JSON. If the run continued an earlier one, users, orders, pages
 /// and failures are those of both; calls and times are its own.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     pub(crate) ended: Ended,
     pub(crate) users: u64,
     pub(crate) orders: u64,
@@ -98,7 +99,13 @@ impl Report {
         }
     }
 
-    pub(crate) fn json(&self) -> String {
+    /// Returns the figures by their names, as `--json` writes them.
+    ///
+    /// # Panics
+    ///
+    /// Never: numbers, texts and lists of them are JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("numbers, texts and lists of them are JSON")
     }
 

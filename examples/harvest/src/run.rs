@@ -12,7 +12,7 @@
 //!
 //! A stop ends `paginate` and the start of further documents; all documents in flight are finished and stored.
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc};
 
 use evenkeel::{
     shutdown::{Outcome, Reason, Shutdown},
@@ -63,13 +63,21 @@ enum Cursor {
 /// The calls of a page, and the next cursor.
 type FetchedPage = (Vec<Call>, Option<Cursor>);
 
-/// Does a job until its end or a signal, and returns how it ended and why.
-pub(crate) async fn until_signal<F, Fut>(grace: Duration, job: F) -> Result<(Ended, Reason), Fatal>
+/// The places where a run is shown meanwhile.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    Nothing,
+    /// Progress lines, and a page if there is one.
+    Progress(Option<Box<LiveRun>>),
+}
+
+/// Does a job until its end or a stop, and returns how it ended and why.
+pub(crate) async fn until_stop<F, Fut>(shutdown: Shutdown, job: F) -> Result<(Ended, Reason), Fatal>
 where
     F: FnOnce(Stop) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), Fatal>> + Send + 'static,
 {
-    let report = Shutdown::new().grace(grace).task("harvest", job).run().await;
+    let report = shutdown.task("harvest", job).run().await;
     let complete = report.reason == Reason::Ended;
     let outcome = report.tasks.into_iter().next().map(|task| task.outcome);
     let ended = match outcome {
@@ -83,20 +91,20 @@ where
 }
 
 impl Harvest {
-    /// Does the job, or as much of it as the signals allow, and returns how it ended and why.
-    ///
-    /// It is shown on the page meanwhile, if there is one.
-    pub(crate) async fn run(self, grace: Duration, page: Option<LiveRun>) -> Result<(Ended, Reason), Fatal> {
-        until_signal(grace, async move |stop| self.work(stop, page).await).await
+    /// Does the job, or as much of it as a stop allows, and returns how it ended and why.
+    pub(crate) async fn run(self, shutdown: Shutdown, shown: Shown) -> Result<(Ended, Reason), Fatal> {
+        until_stop(shutdown, async move |stop| self.work(stop, shown).await).await
     }
 
     /// Runs the pipeline, with the progress lines, the page and the chaos beside it; all of them end together.
-    async fn work(self, stop: Stop, page: Option<LiveRun>) -> Result<(), Fatal> {
+    async fn work(self, stop: Stop, shown: Shown) -> Result<(), Fatal> {
         let done = group(async |g| {
-            g.task("progress").spawn(progress::show(self.stats.clone(), stop.clone(), g.stop().clone()));
             g.task("chaos").spawn(self.store.clone().disturb(g.stop().clone()));
-            if let Some(page) = page {
-                g.task("page").spawn(page.show(stop.clone(), g.stop().clone()));
+            if let Shown::Progress(page) = shown {
+                g.task("progress").spawn(progress::show(self.stats.clone(), stop.clone(), g.stop().clone()));
+                if let Some(page) = page {
+                    g.task("page").spawn(page.show(stop.clone(), g.stop().clone()));
+                }
             }
             self.pipeline(&stop).await?;
             g.stop().drain("all is stored");

@@ -1,13 +1,17 @@
 //! The database: the rows and the progress of the run, written in the same transactions.
 
 mod chaos;
+mod connect;
 mod lease;
 mod location;
 mod postgres;
 mod sql;
 mod sqlite;
 
-pub(crate) use location::{Choice, Location};
+pub use connect::Connect;
+pub(crate) use connect::Network;
+pub(crate) use location::Choice;
+pub use location::Location;
 #[cfg(feature = "queue")]
 pub(crate) use location::{quoted, without_secrets};
 #[cfg(feature = "queue")]
@@ -228,13 +232,14 @@ impl Store {
     /// Opens or creates the database. With a `chaos` seed it misbehaves.
     pub(crate) async fn open(
         location: &Location,
+        connect: Arc<dyn Connect>,
         stats: Arc<Stats>,
         chaos: Option<u64>,
     ) -> Result<Self, Fatal> {
         let backend = match location {
             Location::Sqlite(path) => Sqlite::open(path, stats.clone()).await.map(Backend::Sqlite),
             Location::Postgres { config, .. } => {
-                Postgres::open(config, stats.clone()).await.map(Backend::Postgres)
+                Postgres::open(config, connect, stats.clone()).await.map(Backend::Postgres)
             }
         };
         let backend =
@@ -247,6 +252,14 @@ impl Store {
             entries: Arc::default(),
             has_jobs: false,
         })
+    }
+
+    /// Returns the number of connections that are leased.
+    pub(crate) fn connections(&self) -> usize {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.connections(),
+            Backend::Postgres(postgres) => postgres.connections(),
+        }
     }
 
     /// Locks the store for this run, and begins a pass over this source or continues the unfinished one.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use evenkeel::{
-    shutdown::Reason,
+    shutdown::{Reason, Shutdown},
     task::{Stop, group},
 };
 use tokio::{
@@ -31,7 +31,7 @@ use crate::{
     live::LiveRun,
     progress,
     report::Ended,
-    run::until_signal,
+    run::until_stop,
     stats::Stats,
     store::{Store, Written},
 };
@@ -108,7 +108,8 @@ impl Worker {
             return Ok((Ended::Complete, Reason::Ended));
         }
         let worker = self.clone();
-        until_signal(grace, async move |stop| worker.work(stop, grace, page).await).await
+        let shutdown = Shutdown::new().grace(grace);
+        until_stop(shutdown, async move |stop| worker.work(stop, grace, page).await).await
     }
 
     async fn work(self, stop: Stop, grace: Duration, page: Option<LiveRun>) -> Result<(), Fatal> {

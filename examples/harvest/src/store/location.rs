@@ -64,9 +64,17 @@ fn from_variable(value: Option<OsString>) -> Result<Location, String> {
 
 /// The location of a database.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Location {
+#[non_exhaustive]
+pub enum Location {
+    /// A file of SQLite.
     Sqlite(PathBuf),
-    Postgres { url: Url, config: Box<Config> },
+    /// A database of PostgreSQL.
+    Postgres {
+        /// Its address.
+        url: Url,
+        /// The same, as the client reads it.
+        config: Box<Config>,
+    },
 }
 
 /// The schema of the tables in a PostgreSQL database, unless its address sets a search path.

@@ -17,7 +17,7 @@ use evenkeel::pipeline::PgQueue;
 use evenkeel::{
     postgres::{
         Database, Error, Tx, TxOptions,
-        tokio_postgres::{Client, Config, NoTls},
+        tokio_postgres::{Client, Config},
     },
     task::Stop,
 };
@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use super::{
-    Checkpoint, Disturbances, Entry, POLICY, Page, State, StoreError, Totals, Written,
+    Checkpoint, Connect, Disturbances, Entry, POLICY, Page, State, StoreError, Totals, Written,
     lease::{self, Run},
     location::{SCHEMA, chain, sets_search_path},
     reason, sql,
@@ -78,6 +78,7 @@ const PREPARE_LOCK: &str = "SELECT pg_advisory_xact_lock(1751216758, 0)";
 #[derive(Clone, Debug)]
 pub(super) struct Postgres {
     config: Box<Config>,
+    connect: Arc<dyn Connect>,
     db: Database,
     stats: Arc<Stats>,
     /// The application name of the connections.
@@ -100,9 +101,13 @@ struct Lock {
 
 impl Postgres {
     /// Connects, and creates the tables unless they exist.
-    pub(super) async fn open(config: &Config, stats: Arc<Stats>) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        config: &Config,
+        connect: Arc<dyn Connect>,
+        stats: Arc<Stats>,
+    ) -> Result<Self, StoreError> {
         let name = format!("harvest {}", process::id());
-        let db = connect(config, &name, CONNECTIONS).await?;
+        let db = database(&*connect, config, &name, CONNECTIONS).await?;
         let (encoding,): (String,) = db.fetch_one("SHOW server_encoding", ()).await?;
         if encoding != "UTF8" {
             let reason = format!("its encoding is {encoding}, which has not every character; it takes UTF8");
@@ -113,6 +118,7 @@ impl Postgres {
         let config = Box::new(config.clone());
         Ok(Self {
             config,
+            connect,
             db,
             stats,
             name,
@@ -143,7 +149,8 @@ impl Postgres {
             return Ok(());
         }
         let config = configured(&self.config, &format!("{} lease", self.name));
-        let connected = POLICY.run(|| Lock::connect(&config)).when(|error| error.is_transient).await;
+        let connected =
+            POLICY.run(|| Lock::connect(&*self.connect, &config)).when(|error| error.is_transient).await;
         let lock = connected.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
         let deadline = Instant::now() + lease::LOCK_TIMEOUT;
         loop {
@@ -228,7 +235,7 @@ impl Postgres {
 
     /// Sometimes ends the connections of the run, or locks its tables, as an administrator might.
     pub(super) async fn disturb(&self, mut disturbances: Disturbances, end: &Stop) -> Result<(), StoreError> {
-        let other = connect(&self.config, "harvest chaos", 1).await?;
+        let other = self.database("harvest chaos", 1).await?;
         while disturbances.pause(end).await {
             if disturbances.draw(2) == 0 {
                 other.fetch_one::<(i64,)>(KILL, (&self.name,)).await?;
@@ -297,20 +304,29 @@ impl Postgres {
         Ok(users)
     }
 
+    pub(super) fn connections(&self) -> usize {
+        self.db.snapshot().in_use
+    }
+
+    /// Connects once more, to the same schema.
+    async fn database(&self, name: &str, connections: usize) -> Result<Database, Error> {
+        database(&*self.connect, &self.config, name, connections).await
+    }
+
     fn leased(&self) {
         self.stats.leased(&self.db.snapshot(), &self.db.holders());
     }
 }
 
 impl Lock {
-    async fn connect(config: &Config) -> Result<Self, StoreError> {
+    async fn connect(connect: &dyn Connect, config: &Config) -> Result<Self, StoreError> {
         let transient = |reason| StoreError { reason, is_transient: true };
-        let connecting = timeout(CONNECT, config.connect(NoTls)).await;
+        let connecting = timeout(CONNECT, connect.connect(config.clone())).await;
         let connected = connecting.map_err(|_| transient("no connection came about in time".into()))?;
         let (client, connection) = connected.map_err(|error| transient(chain(&error)))?;
         let mut task = JoinSet::new();
         // If the link breaks, the lock is lost, and the next write finds out whether another run has taken it.
-        task.spawn(async { drop(connection.await) });
+        task.spawn(connection);
         client.batch_execute(BEGIN_LOCK).await.map_err(Error::Statement)?;
         Ok(Self { client, _connection: task })
     }
@@ -343,8 +359,13 @@ fn configured(config: &Config, name: &str) -> Config {
     config
 }
 
-async fn connect(config: &Config, name: &str, connections: usize) -> Result<Database, Error> {
-    let database = Database::builder(configured(config, name)).max(connections);
+async fn database(
+    connect: &dyn Connect,
+    config: &Config,
+    name: &str,
+    connections: usize,
+) -> Result<Database, Error> {
+    let database = connect.database(configured(config, name)).max(connections);
     database.connect_timeout(CONNECT).acquire_timeout(CONNECT).connect().await
 }
 

@@ -65,6 +65,10 @@ impl Sqlite {
         Ok(store)
     }
 
+    pub(super) fn connections(&self) -> usize {
+        self.pool.snapshot().in_use
+    }
+
     pub(super) async fn begin(&self, source: String, first: String) -> Result<Checkpoint, StoreError> {
         self.lock().await?;
         let run = self.run.clone();

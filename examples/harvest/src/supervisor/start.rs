@@ -2,23 +2,22 @@
 
 use std::{env, fs::File, io::Write as _, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use evenkeel::shutdown::Reason;
+use evenkeel::shutdown::{Reason, Shutdown};
 use tokio::runtime;
 
 use super::{Supervisor, TeamReport, WorkerCommand};
 use crate::{
-    EXIT_TIMEOUT, broken, check_descriptors,
     cli::{Options, Source, Team},
-    create,
     error::Fatal,
+    harvester::EXIT_TIMEOUT,
     live::{self, Names},
     out,
+    program::{WORKERS, afterwards, broken, check_descriptors, create, source},
     report::Ended,
-    run::until_signal,
+    run::until_stop,
     server::Server,
-    source,
     stats::Stats,
-    store::Store,
+    store::{Network, Store},
 };
 
 /// The time that the supervisor grants beyond that of the workers.
@@ -42,18 +41,19 @@ pub(crate) fn supervise(options: &Options, team: Team) -> Result<u8, Fatal> {
     let args: Vec<_> = env::args_os().skip(1).collect();
     let command = WorkerCommand::new(&args, base.as_str(), options.concurrency);
     let command = command.map_err(broken("cannot find this program"))?;
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(crate::WORKERS).enable_all().build();
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(broken("cannot start the runtime"))?;
     let (reason, report) = runtime.block_on(async {
         let stats = Arc::new(Stats::default());
-        let store = Store::open(&location, stats.clone(), None).await?;
+        let store = Store::open(&location, Arc::new(Network), stats.clone(), None).await?;
         let board = store.board()?;
         let queue = options.queue.as_ref().map(|queue| format!("a queue {queue}"));
         let names = Names { source: source(options), store: location.to_string(), queue };
         announce(options, &names, &page, &command);
         let supervisor = Supervisor::new(team, command, store, board, stats, names);
         let workers = supervisor.clone();
-        let end = until_signal(options.grace + LAST, async move |stop| workers.run(page, stop).await).await;
+        let shutdown = Shutdown::new().grace(options.grace + LAST);
+        let end = until_stop(shutdown, async move |stop| workers.run(page, stop).await).await;
         let (ended, reason) = match end {
             // The rows stored before are worth a report.
             Err(Fatal::Broken(line)) => {
@@ -69,7 +69,7 @@ pub(crate) fn supervise(options: &Options, team: Team) -> Result<u8, Fatal> {
     })?;
     let code = conclude(options, reason, &report, json)?;
     if !options.temporary_store {
-        out::say(&crate::afterwards(&location, report.ended));
+        out::say(&afterwards(&location, report.ended));
     }
     runtime.shutdown_timeout(EXIT_TIMEOUT / 2);
     Ok(code)

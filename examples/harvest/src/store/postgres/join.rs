@@ -12,8 +12,8 @@ use evenkeel::{
 };
 
 use super::{
-    Checkpoint, NOW, PREPARE_LOCK, Pass, Postgres, StoreError, begin_pass, checkpoint, connect,
-    is_unfinished, lease, sql,
+    Checkpoint, NOW, PREPARE_LOCK, Pass, Postgres, StoreError, begin_pass, checkpoint, is_unfinished, lease,
+    sql,
 };
 use crate::{
     board::{self, Board},
@@ -74,7 +74,7 @@ impl Postgres {
     /// Returns the queue of this store, whose name has the schema: stores of one database have one each.
     pub(in crate::store) async fn queue(&self, lease: Duration) -> Result<PgQueue, StoreError> {
         let (schema,): (Option<String>,) = self.db.fetch_one("SELECT current_schema()", ()).await?;
-        let db = connect(&self.config, &format!("{} queue", self.name), CONNECTIONS).await?;
+        let db = self.database(&format!("{} queue", self.name), CONNECTIONS).await?;
         let queue = PgQueue::new(&db, &format!("harvest {}", schema.unwrap_or_default())).lease(lease);
         queue.set_up().await?;
         Ok(self.jobs.get_or_init(|| queue).clone())
