@@ -76,7 +76,7 @@ impl<E: Error + 'static> Error for GetError<E> {
 
 /// The report of a wait that ended without an object: who held the objects, and what failed last.
 ///
-/// As text it is one line:
+/// As text it is one line, without the [`source`](Error::source):
 ///
 /// ```text
 /// no object within 30s: 2 of 2 in use, 5 more waiting, 1 was ahead; held by src/report.rs:31:18 for 4112s, src/main.rs:12:24 for 2s
@@ -124,7 +124,7 @@ impl Error for Timeout {
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waited, ahead, snapshot, holders, last_failure, cause: _ } = self;
+        let Self { waited, ahead, snapshot, holders, last_failure, cause } = self;
         write!(f, "no object within {waited:?}: {} of {} in use", snapshot.in_use, snapshot.max)?;
         for (count, what) in [
             (snapshot.idle, "idle"),
@@ -142,7 +142,8 @@ impl fmt::Display for Timeout {
             _ => write!(f, ", {ahead} were ahead")?,
         }
         write_holders(holders, f)?;
-        if let Some(text) = last_failure {
+        // The text of the source is not in that of the error.
+        if let (Some(text), None) = (last_failure, cause) {
             write!(f, "; last failure: {text}")?;
         }
         Ok(())

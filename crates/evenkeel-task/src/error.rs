@@ -1,6 +1,8 @@
 //! The error of a group: its failures, and the cause of each.
 
-use std::{borrow::Cow, error::Error, fmt, iter::successors, mem, panic::Location, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, mem, panic::Location, time::Duration};
+
+use evenkeel_base::error_chain;
 
 use crate::{BoxError, Panic};
 
@@ -332,8 +334,7 @@ impl fmt::Display for Failure {
             more => write!(f, " and {more} restarts")?,
         }
         if f.alternate() {
-            let mut causes = successors(self.source(), |&error| error.source());
-            causes.try_for_each(|error| write!(f, ": {error}"))?;
+            self.source().map_or(Ok(()), |cause| write!(f, ": {}", error_chain(cause)))?;
         }
         Ok(())
     }

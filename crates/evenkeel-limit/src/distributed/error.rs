@@ -82,7 +82,9 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Denied(_) => None,
-            Self::Unavailable { cause, .. } | Self::Misconfigured { cause, .. } => Some(&**cause),
+            Self::Unavailable { cause, .. } => Some(&**cause),
+            // Its text is in that of the error.
+            Self::Misconfigured { cause, .. } => cause.source(),
         }
     }
 }

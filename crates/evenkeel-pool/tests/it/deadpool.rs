@@ -90,7 +90,7 @@ fn errors_of_the_manager_arrive() {
         assert!(matches!(pool.get().await, Err(GetError::Create(Refused))));
 
         for (failure, text) in
-            [(RecycleError::message("gone"), "gone"), (RecycleError::Backend(Refused), "refused: refused")]
+            [(RecycleError::message("gone"), "gone"), (RecycleError::Backend(Refused), "refused")]
         {
             creates(Act::Ready);
             drop(pool.get().await.unwrap());

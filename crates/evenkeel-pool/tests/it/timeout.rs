@@ -94,16 +94,16 @@ fn it_says_what_is_under_way() {
         // The time of the second and of the third is up in the same instant, so that neither waits beside the other.
         let (a, b, c) = tokio::join!(biased; pool.get(), pool.get(), pool.get());
         assert!(matches!(a, Err(GetError::Create(_))), "{a:?}");
-        assert_eq!(
-            why(b).to_string(),
-            "no object within 100ms: 0 of 2 in use, 1 being checked, 1 being created, 1 was ahead; \
-             last failure: could not create an object: refused"
-        );
-        assert_eq!(
-            why(c).to_string(),
-            "no object within 100ms: 0 of 2 in use, 1 being checked, 1 being created, 2 were ahead; \
-             last failure: could not create an object: refused"
-        );
+        for (error, ahead) in [(b, "1 was ahead"), (c, "2 were ahead")] {
+            let mut why = why(error);
+            let text =
+                format!("no object within 100ms: 0 of 2 in use, 1 being checked, 1 being created, {ahead}");
+            let cause = "could not create an object: refused";
+            // The cause is the source, and not in the text.
+            assert_eq!((why.to_string(), why.source().unwrap().to_string()), (text.clone(), cause.into()));
+            why.cause = None;
+            assert_eq!(why.to_string(), format!("{text}; last failure: {cause}"));
+        }
     });
 }
 

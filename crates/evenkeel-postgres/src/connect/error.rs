@@ -25,7 +25,7 @@ use crate::{
 /// A connection could not be made: the failure of each host that was tried.
 ///
 /// The text names every host. The [`source`](StdError::source) is the error of the first server that sent one, or else
-/// the failure of the last host.
+/// the failure of the last host. The text has the failures of the other hosts, and names that one last.
 ///
 /// # Examples
 ///
@@ -111,6 +111,12 @@ impl ConnectError {
         self.hosts.iter().find_map(HostError::db)
     }
 
+    /// The index of the host whose failure is the source.
+    fn telling(&self) -> Option<usize> {
+        let last = self.hosts.len().checked_sub(1);
+        self.hosts.iter().position(|host| host.db().is_some()).or(last)
+    }
+
     /// Whether one of the hosts may well accept a connection in a moment.
     pub(crate) fn is_transient(&self) -> bool {
         self.hosts.iter().any(HostError::is_transient)
@@ -124,8 +130,17 @@ impl HostError {
 
     /// Returns the texts of the failure and its causes.
     pub(crate) fn chain(&self) -> String {
-        // The source has the text of this error.
-        self.source().map_or_else(|| self.to_string(), error_chain)
+        error_chain(self)
+    }
+
+    /// The failure itself, if there is an error of it.
+    fn failure(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.reason {
+            ConnectReason::Lookup(error) => Some(error),
+            ConnectReason::Client(error) => Some(error),
+            ConnectReason::NoAnswer(_) => None,
+            ConnectReason::Tls(error) => Some(error),
+        }
     }
 
     fn db(&self) -> Option<&DbError> {
@@ -216,24 +231,25 @@ const WSATRY_AGAIN: i32 = 11_002;
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [one] = &self.hosts[..] {
-            return match one.source() {
-                Some(_) => write!(f, "no connection to {}", one.host),
-                None => write!(f, "no connection to {}: {one}", one.host),
-            };
-        }
-        for (n, one) in self.hosts.iter().enumerate() {
-            let begin = if n == 0 { "no connection to " } else { "; nor to " };
+        let mut begin = "no connection to ";
+        let telling = self.telling();
+        let others = self.hosts.iter().enumerate().filter(|(at, _)| Some(*at) != telling);
+        for (_, one) in others {
             write!(f, "{begin}{}: {}", one.host, one.chain())?;
+            begin = "; nor to ";
         }
-        Ok(())
+        // Its failure is the source, if there is an error of it, and follows in a chain.
+        match telling.map(|at| &self.hosts[at]) {
+            Some(one) if one.failure().is_some() => write!(f, "{begin}{}", one.host),
+            Some(one) => write!(f, "{begin}{}: {one}", one.host),
+            None => Ok(()),
+        }
     }
 }
 
 impl StdError for ConnectError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let telling = self.hosts.iter().find(|host| host.db().is_some()).or(self.hosts.last())?;
-        telling.source()
+        self.hosts[self.telling()?].failure()
     }
 }
 
@@ -248,15 +264,10 @@ impl fmt::Display for HostError {
     }
 }
 
-/// The source is the failure itself, which also has the text.
+/// The text is that of the failure itself, and so is the source.
 impl StdError for HostError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &*self.reason {
-            ConnectReason::Lookup(error) => Some(error),
-            ConnectReason::Client(error) => Some(error),
-            ConnectReason::NoAnswer(_) => None,
-            ConnectReason::Tls(error) => Some(error),
-        }
+        self.failure()?.source()
     }
 }
 
@@ -292,12 +303,11 @@ mod tests {
         assert!(one.source().is_none() && one.is_transient());
 
         let both = ConnectError { hosts: vec![silence("db1"), lookup("Name or service not known")] };
-        assert_eq!(
-            both.to_string(),
-            "no connection to db1: no answer within 5s; nor to db1:5432: failed to lookup address information: \
-             Name or service not known"
-        );
-        assert!(both.source().is_some() && both.is_transient() && both.db().is_none());
+        assert_eq!(both.to_string(), "no connection to db1: no answer within 5s; nor to db1:5432");
+        let whole = "no connection to db1: no answer within 5s; nor to db1:5432: failed to lookup address information: \
+                     Name or service not known";
+        assert_eq!(error_chain(&both), whole);
+        assert!(both.source().unwrap().is::<io::Error>() && both.is_transient() && both.db().is_none());
         assert!(!ConnectError { hosts: vec![lookup("Name or service not known")] }.is_transient());
     }
 }

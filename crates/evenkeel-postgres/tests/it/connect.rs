@@ -5,15 +5,13 @@ use std::{error::Error as _, time::Duration};
 use evenkeel_postgres::{Error, GetError, TxOptions};
 use evenkeel_testkit::{World, assert_took, took};
 
-use crate::scripted_server::{Answer, Greeting, Server};
+use crate::{
+    mock::chain,
+    scripted_server::{Answer, Greeting, Server},
+};
 
 fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| (**error).source()).collect()
-}
-
-/// An error and its causes.
-fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
-    causes(error).iter().map(ToString::to_string).collect()
 }
 
 const SECS: fn(u64) -> Duration = Duration::from_secs;
@@ -59,7 +57,7 @@ fn a_server_that_never_comes_is_told_with_the_cause_and_within_the_time() {
         assert_eq!(time, SECS(12));
         assert!(error.is_timeout() && db.snapshot().create_failures > 12, "{:?}", db.snapshot());
         let text = "could not create an object: no connection to the server: ";
-        assert!(error.to_string().contains(text), "{error}");
+        assert!(chain(&error).join(": ").contains(text), "{error:?}");
         let cause =
             causes(&error).into_iter().find_map(|cause| cause.downcast_ref::<std::io::Error>()).unwrap();
         assert_eq!(cause.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -233,7 +231,7 @@ fn the_cause_of_a_timeout_is_in_its_chain() {
         let error = assert_took!(db.execute("update", ()), SECS(2)).unwrap_err();
         let cause = "no connection to the server: no answer within 2s";
         assert_eq!(error.source().unwrap().to_string(), cause);
-        assert!(error.to_string().ends_with(&format!("1 being created; last failure: {cause}")), "{error}");
+        assert!(error.to_string().ends_with("1 being created"), "{error}");
     });
 }
 

@@ -157,7 +157,14 @@ pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     result.unwrap_err().code().expect("the server said something").code().to_owned()
 }
 
-/// An error and its causes.
+/// An error and its causes, each of which is told once.
 pub(crate) fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+    let chain: Vec<_> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    for index in 1..chain.len() {
+        let (text, rest) = (&chain[index], chain[index..].join(": "));
+        let repeats = |above: &String| above.ends_with(text) || above.ends_with(&rest);
+        assert!(!chain[..index].iter().any(repeats), "{chain:#?}");
+    }
+    chain
 }
