@@ -6,6 +6,7 @@ use evenkeel_postgres::{
     Database, Error, GetError, TxOptions,
     tokio_postgres::{Config, Row},
 };
+use evenkeel_testkit::net::unused_port;
 use tokio::{io::copy_bidirectional, net::TcpListener, time::sleep};
 
 use crate::{
@@ -86,11 +87,6 @@ fn what_cannot_succeed_is_not_tried_again() {
     });
 }
 
-/// A port where nobody listens.
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
-
 fn at(config: &Config, port: u16) -> Config {
     let mut there = Config::new();
     there.host("127.0.0.1").port(port).user(config.get_user().unwrap()).dbname(config.get_dbname().unwrap());
@@ -102,7 +98,7 @@ fn at(config: &Config, port: u16) -> Config {
 #[ignore = "real tier"]
 fn a_server_that_is_not_there_yet_is_waited_for() {
     run(|schema| async move {
-        let port = free_port().await;
+        let port = unused_port().unwrap();
         let db = Database::builder(at(&schema.config, port)).build().unwrap();
         let server = async {
             until("it was refused", async || db.snapshot().creating == 1).await;

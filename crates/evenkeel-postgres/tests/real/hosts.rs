@@ -12,6 +12,7 @@ use evenkeel_postgres::{
     Database, Error, TxOptions,
     tokio_postgres::{Config, config::TargetSessionAttrs},
 };
+use evenkeel_testkit::net::unused_port;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::{sleep, timeout},
@@ -57,9 +58,8 @@ async fn dropping() -> (TestHost, Vec<TcpStream>) {
 }
 
 /// Returns a port where nobody listens.
-async fn closed() -> TestHost {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    TestHost { port, seen: Arc::default() }
+fn closed() -> TestHost {
+    TestHost { port: unused_port().unwrap(), seen: Arc::default() }
 }
 
 /// The good host is reached within the time of a caller, and tried first from then on.
@@ -97,7 +97,7 @@ fn a_host_that_drops_packets_takes_its_share_alone() {
 #[test]
 #[ignore = "real tier"]
 fn a_host_that_refuses_is_passed_over() {
-    run(|schema| async move { the_good_one_is_found(&schema, &closed().await, SECS(2)).await });
+    run(|schema| async move { the_good_one_is_found(&schema, &closed(), SECS(2)).await });
 }
 
 /// When the host that answered last is gone, the others are tried again.
@@ -124,7 +124,7 @@ fn the_next_one_is_found_when_the_good_one_is_gone() {
 #[ignore = "real tier"]
 fn all_causes_are_told() {
     run(|schema| async move {
-        let (silent, closed) = (silent().await, closed().await);
+        let (silent, closed) = (silent().await, closed());
         let config = at(&schema.config, &[&silent, &closed]);
         let (a, b) = (format!("127.0.0.1:{}", silent.port), format!("127.0.0.1:{}", closed.port));
         // The error has both hosts, whether all attempts have ended or the first one goes on.

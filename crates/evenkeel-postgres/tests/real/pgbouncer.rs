@@ -7,7 +7,8 @@ use std::{
 };
 
 use evenkeel_postgres::{Builder, Database, tokio_postgres::config::Host};
-use tokio::net::{TcpListener, TcpStream};
+use evenkeel_testkit::net::unused_port;
+use tokio::net::TcpStream;
 
 use crate::{
     harness::{TestSchema, server, skip, until},
@@ -28,7 +29,7 @@ impl Pooler {
             skip("PgBouncer", "EVENKEEL_TEST_PGBOUNCER");
             return None;
         };
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = unused_port().unwrap();
         let host = match &schema.config.get_hosts()[0] {
             Host::Tcp(name) => name.clone(),
             Host::Unix(dir) => dir.display().to_string(),

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -10,6 +9,7 @@ use std::{
 };
 
 use evenkeel_postgres::{Builder, Database, tokio_postgres::Config};
+use evenkeel_testkit::net::unused_port;
 
 use crate::{
     certificates::Signed,
@@ -53,7 +53,7 @@ impl Cluster {
     pub(crate) async fn start(&self, signed: Option<&Signed>, hba: &str, settings: &[&str]) -> TlsServer {
         let path = |name: &str| self.dir.join(name).display().to_string();
         self.write("hba", &format!("local all all trust\n{hba}\n"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = unused_port().unwrap();
         let mut all = vec![
             format!("port={port}"),
             "listen_addresses=127.0.0.1".to_owned(),

@@ -42,7 +42,7 @@ async fn a_folder_is_served_and_crawled() {
         fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = evenkeel_testkit::net::unused_port().unwrap();
     let (url, serve) =
         (format!("http://localhost:{port}/"), format!("--rate unlimited --serve {}", workdir.path("site")));
     let report = workdir.run(&url, &serve, 1).await;

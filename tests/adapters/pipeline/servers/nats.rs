@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{self, Child, Command},
     sync::{
@@ -11,6 +11,8 @@ use std::{
     },
     time::Duration,
 };
+
+use evenkeel_testkit::net::unused_port;
 
 use super::process::{Restart, Signal};
 
@@ -38,8 +40,7 @@ impl Nats {
         let name = format!("evenkeel-conformance-{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir(&dir)?;
-        // Free now, and of this server from its first start on.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = unused_port()?;
         let server = Self { program, dir, port, child: Mutex::default() };
         server.start()?;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {

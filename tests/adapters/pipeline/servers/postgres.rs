@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    net::TcpListener,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -11,6 +10,7 @@ use std::{
 };
 
 use evenkeel::postgres::{Database, Error, tokio_postgres::Config};
+use evenkeel_testkit::net::unused_port;
 
 use super::process::{Restart, Signal};
 
@@ -70,9 +70,7 @@ impl Cluster {
         if let Some((user, group)) = programs.owner {
             run(Command::new("chown").arg(format!("{user}:{group}")).arg(&dir))?;
         }
-        // Free now, and of this server from its first start on.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Ok(Self { programs, dir, port, child: Mutex::default() })
+        Ok(Self { programs, dir, port: unused_port()?, child: Mutex::default() })
     }
 
     fn open(self) -> io::Result<Self> {
