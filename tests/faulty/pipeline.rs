@@ -5,7 +5,7 @@ mod hand;
 mod orders;
 mod server;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, iter, sync::Arc, time::Duration};
 
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
@@ -110,6 +110,16 @@ faults! {
     KeepsLostDeliveries "PIPELINE-91",
     CountsRepeatedFailures "PIPELINE-92",
     DoubtsRepeatedAcks "PIPELINE-93",
+    SettlesAtTheFirst "PIPELINE-94",
+    CountsEachSource "PIPELINE-95",
+    SharesNothing "PIPELINE-96",
+    WaitsForEachSource "PIPELINE-97",
+    NamesTheFirst "PIPELINE-98",
+    EndsWithTheFirst "PIPELINE-99",
+    HandsBackTheFirst "PIPELINE-100",
+    TrustsItsClock "PIPELINE-101",
+    ForgetsWhatTheClockEnds "PIPELINE-102",
+    WaitsForItsOldTime "PIPELINE-103",
 }
 
 struct Faulty(Fault);
@@ -120,15 +130,33 @@ impl Adapter<Settings> for Faulty {
     }
 
     fn configure(&self, settings: &Settings) -> Result<Box<dyn Queue>, AdapterError> {
-        Ok(Box::new(Shared(Arc::new(Server::new(self.0, settings)))))
+        let changed = Arc::default();
+        let server = |source| Arc::new(Server::new(self.0, settings, source, &changed));
+        let merged = (1..=settings.merged).map(|source| Shared(server(source), Vec::new()));
+        Ok(Box::new(Shared(server(0), merged.collect())))
     }
 }
 
-struct Shared(Arc<Server>);
+/// A server, and the sources beside it.
+struct Shared(Arc<Server>, Vec<Shared>);
 
 impl Queue for Shared {
     fn publish(&self, item: Item) -> BoxFuture<'_, ()> {
         Box::pin(self.0.publish(item))
+    }
+
+    fn merged(&self, number: usize) -> &dyn Queue {
+        &self.1[number]
+    }
+
+    fn set_clock_forward(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.0.set_clock_forward(by);
+        Box::pin(async {})
+    }
+
+    fn set_clock_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.0.set_clock_back(by);
+        Box::pin(async {})
     }
 
     fn close(&self) {
@@ -136,9 +164,10 @@ impl Queue for Shared {
     }
 
     fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
-        Box::pin(async {
+        Box::pin(async move {
             let orders = Arc::new(Orders::new(self.0.settings.limit));
-            let engine = Engine::new(self.0.clone(), orders.clone(), work);
+            let servers = iter::once(self).chain(&self.1).map(|source| source.0.clone()).collect();
+            let engine = Engine::new(servers, orders.clone(), work);
             let handle = Handle { task: tokio::spawn(engine.run()), orders, fault: self.0.fault };
             Ok(Box::new(handle) as Box<dyn Worker>)
         })
@@ -230,8 +259,8 @@ impl Worker for Handle {
         self.orders.change(|state| state.lost_until = Some(Instant::now() + time));
     }
 
-    fn delete(&self) -> BoxFuture<'_, ()> {
-        self.orders.change(|state| state.is_deleted = true);
+    fn delete(&self, source: usize) -> BoxFuture<'_, ()> {
+        self.orders.change(|state| state.deleted = Some(source));
         Box::pin(async {})
     }
 }

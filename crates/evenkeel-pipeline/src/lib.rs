@@ -19,7 +19,7 @@
 // | `settings`, `status`, `orders` | settings of the stages; errors and warnings of the tasks; orders to them |
 // | `race`, `random` | the first of two futures; random numbers |
 // | `memory` | a broker in memory; its settings and faults |
-// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended`, `memory/snapshot` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs; its numbers |
+// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended`, `memory/ids`, `memory/time`, `memory/snapshot` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs; ids of messages; times that may be forever; its numbers |
 // | `low_water` | the position of a log up to which all is settled |
 // | `postgres` | a queue in PostgreSQL, behind the feature of that name: its handle |
 // | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |

@@ -3,11 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 mod ended;
+mod ids;
 mod receipt;
 mod shared;
 mod snapshot;
 mod source;
 mod state;
+mod time;
 
 use self::shared::Shared;
 pub use self::{
@@ -182,6 +184,18 @@ impl<T: Clone + Send + 'static> MemoryBroker<T> {
     #[must_use = "it says what is lost"]
     pub fn power_loss(&self, downtime: Duration) -> PowerLoss {
         self.shared.power_loss(downtime)
+    }
+
+    /// Sets the clock forward, as an administrator does or a server that corrects its own: leases and delays that would end
+    /// within this time end now, and ids of [`publish_once`](MemoryBroker::publish_once) are so much older. The clock of the
+    /// program goes on as before.
+    pub fn set_clock_forward(&self, by: Duration) {
+        self.shared.set_clock_forward(by);
+    }
+
+    /// Sets the clock back: leases and delays last longer by this time, until a lease is extended, and ids are known for longer.
+    pub fn set_clock_back(&self, by: Duration) {
+        self.shared.set_clock_back(by);
     }
 
     /// Returns the numbers now.

@@ -34,6 +34,7 @@ impl Adapter<Settings> for Loops {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Backoff
+            | Capability::ClockForward
             | Capability::Crash
             | Capability::Cut
             | Capability::Delete
@@ -45,6 +46,9 @@ impl Adapter<Settings> for Loops {
             | Capability::Split
             | Capability::Timeout => Ok(()),
             Capability::Capacity => Err("a publish into a full stream is an error"),
+            Capability::ClockBack => {
+                Err("the clock of a real server is not ours to set, and it extends no lease")
+            }
             Capability::Close => Err("a stream has no end"),
             Capability::DeadLetters => Err("after max_deliver the server tells of a message, and keeps it"),
             Capability::Duplicates | Capability::Reorders => Err("a server does not do so by chance"),
@@ -120,6 +124,14 @@ impl Queue for Stream {
 
     fn kill(&self, downtime: Duration) {
         self.streams.server.restart(Signal::Kill, downtime);
+    }
+
+    fn set_clock_forward(&self, by: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if by >= self.settings.ack_wait {
+                self.streams.end_leases().await;
+            }
+        })
     }
 
     fn forget_workers(&self) -> BoxFuture<'_, ()> {
@@ -209,7 +221,7 @@ impl Worker for Loop {
         self.line.lose_answers(time);
     }
 
-    fn delete(&self) -> BoxFuture<'_, ()> {
+    fn delete(&self, _: usize) -> BoxFuture<'_, ()> {
         Box::pin(async {
             let deleted = jetstream::new(self.admin.clone()).delete_stream(&self.name).await;
             let _: stream::DeleteStatus = deleted.unwrap_or_else(|error| panic!("{error}"));

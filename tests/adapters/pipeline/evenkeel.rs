@@ -34,17 +34,19 @@ pub(super) const PEER: Peer<Settings> = Peer {
 type LetterStore<T> =
     Arc<dyn Fn(Vec<Message<DeadLetter<T>>>) -> BoxFuture<'static, Result<(), SinkError>> + Send + Sync>;
 
-/// Starts a pipeline over any source, whose items are read by this function.
+/// Starts a pipeline over any sources, whose items are read by this function.
 fn start<S: ours::Source<Item: Clone + Sync>>(
-    source: S,
+    sources: Vec<S>,
     read: fn(&S::Item) -> Item,
     letter_store: Option<LetterStore<S::Item>>,
     settings: &Settings,
     work: Work,
 ) -> Result<Running, AdapterError> {
     let backoff = settings.backoff;
-    let mut pipeline =
-        Pipeline::from(source).window(settings.window).backoff(move |attempt| backoff * attempt);
+    let mut sources = sources.into_iter();
+    let first = sources.next().ok_or_else(|| AdapterError::Refused("there is no source".to_owned()))?;
+    let pipeline = Pipeline::from(first).window(settings.window).backoff(move |attempt| backoff * attempt);
+    let mut pipeline = sources.fold(pipeline, Pipeline::merge);
     if let Some(bytes) = settings.budget {
         pipeline = pipeline.budget(bytes);
     }
@@ -134,24 +136,25 @@ trait Line: Send {
 
 struct Handle {
     running: Running,
-    line: Box<dyn Line>,
+    /// To each source.
+    lines: Vec<Box<dyn Line>>,
 }
 
 impl Worker for Handle {
     fn finish(self: Box<Self>) -> BoxFuture<'static, End> {
-        let Self { running, line } = *self;
+        let Self { running, lines } = *self;
         Box::pin(async move {
             let ended = end(running.await);
-            drop(line);
+            drop(lines);
             ended
         })
     }
 
     fn drain(self: Box<Self>, within: Duration) -> BoxFuture<'static, End> {
-        let Self { running, line } = *self;
+        let Self { running, lines } = *self;
         Box::pin(async move {
             let ended = end(running.drain(within).await);
-            drop(line);
+            drop(lines);
             ended
         })
     }
@@ -179,15 +182,15 @@ impl Worker for Handle {
     }
 
     fn cut(&self, time: Duration) {
-        self.line.cut(time);
+        self.lines.iter().for_each(|line| line.cut(time));
     }
 
     fn lose_answers(&self, time: Duration) {
-        self.line.lose_answers(time);
+        self.lines.iter().for_each(|line| line.lose_answers(time));
     }
 
-    fn delete(&self) -> BoxFuture<'_, ()> {
-        self.line.delete()
+    fn delete(&self, source: usize) -> BoxFuture<'_, ()> {
+        self.lines[source].delete()
     }
 }
 
@@ -203,8 +206,17 @@ fn report(report: &ours::DrainReport) -> Report {
 
 fn end(result: Result<ours::DrainReport, PipelineError>) -> End {
     match result {
-        Ok(counts) => End { report: report(&counts), error: None },
-        Err(error) => End { report: report(error.report()), error: Some(error.to_string()) },
+        Ok(counts) => End { report: report(&counts), ..End::default() },
+        Err(error) => {
+            let text = error.to_string();
+            let number = text.split_once("source ").and_then(|(_, rest)| rest.split_once(':'));
+            let number = number.and_then(|(number, _)| number.parse::<usize>().ok());
+            End {
+                report: report(error.report()),
+                source: number.and_then(|number| number.checked_sub(1)),
+                error: Some(text),
+            }
+        }
     }
 }
 

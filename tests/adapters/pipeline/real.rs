@@ -80,6 +80,7 @@ const ASYNC_NATS: RealPeer = RealPeer {
         ("PIPELINE-32", NO_LEASES),
         ("PIPELINE-33", NO_LEASES),
         ("PIPELINE-34", NO_LEASES),
+        ("PIPELINE-101", NO_LEASES),
     ],
 };
 

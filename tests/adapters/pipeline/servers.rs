@@ -1,5 +1,6 @@
 //! Servers of the rules alone, which they may stop and kill, and the lines to them, which they may cut.
 
+pub(crate) mod clock;
 mod line;
 mod nats;
 mod postgres;

@@ -34,7 +34,8 @@ type Decided = (Receipt, Settle, Instant);
 pub(super) struct Engine {
     fault: Fault,
     settings: Settings,
-    server: Arc<Server>,
+    /// One for each source.
+    servers: Vec<Arc<Server>>,
     orders: Arc<Orders>,
     work: Work,
     hand: Hand,
@@ -47,8 +48,10 @@ pub(super) struct Engine {
     storing: usize,
     next_extension: Option<Instant>,
     pull_waits: bool,
-    is_over: bool,
+    /// Which of the sources have ended.
+    over: Vec<bool>,
     error: Option<String>,
+    error_source: Option<usize>,
     report: Report,
     /// Deliveries that were handed back.
     released: u64,
@@ -58,11 +61,13 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(server: Arc<Server>, orders: Arc<Orders>, work: Work) -> Self {
+    pub(super) fn new(servers: Vec<Arc<Server>>, orders: Arc<Orders>, work: Work) -> Self {
+        let Server { fault, settings, .. } = &*servers[0];
         Self {
-            fault: server.fault,
-            settings: server.settings.clone(),
-            server,
+            fault: *fault,
+            settings: settings.clone(),
+            over: vec![false; servers.len()],
+            servers,
             orders,
             work,
             hand: Hand::new(),
@@ -74,8 +79,8 @@ impl Engine {
             storing: 0,
             next_extension: None,
             pull_waits: false,
-            is_over: false,
             error: None,
+            error_source: None,
             report: Report::default(),
             released: 0,
             lost_keys: Vec::new(),
@@ -85,8 +90,8 @@ impl Engine {
 
     pub(super) async fn run(mut self) -> End {
         loop {
-            let server = self.server.clone();
-            let mut changed = Box::pin(server.changed.notified());
+            let all_changes = self.servers[0].changed.clone();
+            let mut changed = Box::pin(all_changes.notified());
             changed.as_mut().enable();
             self.lapse();
             self.settle();
@@ -98,7 +103,7 @@ impl Engine {
             self.orders.tell(self.snapshot());
             if self.has_ended() {
                 self.tasks.shutdown().await;
-                return End { report: self.account(), error: self.error.take() };
+                return End { report: self.account(), error: self.error.take(), source: self.error_source };
             }
             let due = self.next_due();
             let far = Instant::now() + Duration::from_secs(30 * 24 * 60 * 60);
@@ -122,7 +127,7 @@ impl Engine {
         }
         let is_held = orders.is_paused && self.fault == Fault::DrainsWhenResumed;
         let Some(drain_by) = orders.drain_by.filter(|_| !is_held) else {
-            return self.is_over && self.hand.is_empty() && self.decided.is_empty();
+            return self.is_over() && self.hand.is_empty() && self.decided.is_empty();
         };
         if self.hand.is_empty() && self.decided.is_empty() {
             return true;
@@ -137,12 +142,27 @@ impl Engine {
         self.fault != Fault::WaitsForTheServer || self.decided.is_empty()
     }
 
+    fn is_over(&self) -> bool {
+        let mut over = self.over.iter();
+        if self.fault == Fault::EndsWithTheFirst {
+            over.any(|is_over| *is_over)
+        } else {
+            over.all(|is_over| *is_over)
+        }
+    }
+
+    /// The server that a delivery comes from.
+    fn server(&self, receipt: Receipt) -> &Server {
+        &self.servers[if self.fault == Fault::SettlesAtTheFirst { 0 } else { receipt.source }]
+    }
+
     /// Gives everything back.
     fn hand_back(&mut self) {
         for (_, mut held) in std::mem::take(&mut self.hand) {
             let is_kept = match self.fault {
                 Fault::KeepsLeases => true,
                 Fault::HandsBackRunningOnly => held.running == 0,
+                Fault::HandsBackTheFirst => held.delivery.receipt.source > 0,
                 _ => false,
             };
             held.abort();
@@ -166,9 +186,9 @@ impl Engine {
             orders.paused_until,
             batch,
             extension,
-            self.server.next_due(),
         ];
-        times.into_iter().flatten().chain(leases).filter(|at| *at > now).min()
+        let servers = self.servers.iter().filter_map(|server| server.next_due());
+        times.into_iter().flatten().chain(servers).chain(leases).filter(|at| *at > now).min()
     }
 
     fn account(&self) -> Report {
@@ -277,12 +297,12 @@ impl Engine {
     fn bury(&mut self, key: u64, reason: String) {
         let Some(held) = self.hand.get_mut(&key) else { return };
         held.is_exhausted = true;
-        let Delivery { id, attempt, item, .. } = held.delivery.clone();
+        let Delivery { id, attempt, item, receipt } = held.delivery.clone();
         let reason = if self.fault == Fault::ForgetsTheReason { String::new() } else { reason };
         let attempts = self.settings.max_attempts.map_or(attempt, |max| attempt.min(max));
         let letter = Letter { id, attempts, reason, item };
         if self.settings.letter_store {
-            self.server.store_letter(&letter.id);
+            self.servers[receipt.source].store_letter(&letter.id);
         }
         let work = self.work.clone();
         held.tasks.push(self.tasks.spawn(async move {
@@ -302,7 +322,7 @@ impl Drop for Engine {
         }
         if self.fault == Fault::AcksWhenKilled {
             for held in self.hand.values() {
-                let _ = self.server.settle(held.delivery.receipt, Settle::Ack);
+                let _ = self.server(held.delivery.receipt).settle(held.delivery.receipt, Settle::Ack);
             }
         }
     }

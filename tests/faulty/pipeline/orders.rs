@@ -13,7 +13,8 @@ use super::Fault;
 #[derive(Clone, Copy, Default)]
 pub(super) struct State {
     pub(super) is_paused: bool,
-    pub(super) is_deleted: bool,
+    /// The number of the source that is deleted.
+    pub(super) deleted: Option<usize>,
     pub(super) paused_until: Option<Instant>,
     pub(super) limit: Option<usize>,
     /// It replaces the limit at the next end of a run.

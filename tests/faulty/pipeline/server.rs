@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -32,6 +32,8 @@ struct Lease {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Receipt {
+    /// The number of its source.
+    pub(super) source: usize,
     pub(super) message: u64,
     pub(super) delivery: u64,
 }
@@ -61,6 +63,8 @@ struct State {
     deliveries: u64,
     is_closed: bool,
     down_until: Option<Instant>,
+    /// It delivers nothing before, since its clock was set back, by a fault.
+    held_until: Option<Instant>,
     /// Since the last sync: what was published, and what was removed.
     published: Vec<u64>,
     removed: Vec<(u64, Slot)>,
@@ -72,24 +76,32 @@ struct State {
 pub(super) struct Server {
     pub(super) fault: Fault,
     pub(super) settings: Settings,
+    /// Its number among the sources of a worker.
+    source: usize,
     state: Mutex<State>,
-    pub(super) changed: Notify,
+    /// Of all sources of a worker.
+    pub(super) changed: Arc<Notify>,
 }
 
+/// The deliveries of each source are counted in a range of their own.
+const DELIVERIES: u64 = 1_000_000_000;
+
 impl Server {
-    pub(super) fn new(fault: Fault, settings: &Settings) -> Self {
+    pub(super) fn new(fault: Fault, settings: &Settings, source: usize, changed: &Arc<Notify>) -> Self {
         let state = State {
             slots: BTreeMap::new(),
             next: 0,
-            deliveries: 0,
+            deliveries: source as u64 * DELIVERIES,
             is_closed: false,
             down_until: None,
+            held_until: None,
             published: Vec::new(),
             removed: Vec::new(),
             next_sync: Instant::now() + settings.sync_every.unwrap_or_default(),
             letters: Vec::new(),
         };
-        Self { fault, settings: settings.clone(), state: Mutex::new(state), changed: Notify::new() }
+        let (settings, changed) = (settings.clone(), Arc::clone(changed));
+        Self { fault, settings, source, state: Mutex::new(state), changed }
     }
 
     /// The state after all that is due.
@@ -123,6 +135,10 @@ impl Server {
     fn up(&self) -> Result<MutexGuard<'_, State>, Down> {
         let state = self.state();
         if state.down_until.is_some() { Err(Down) } else { Ok(state) }
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.state().down_until.is_some()
     }
 
     pub(super) async fn publish(&self, item: Item) {
@@ -189,6 +205,33 @@ impl Server {
         self.changed.notify_waiters();
     }
 
+    pub(super) fn set_clock_forward(&self, by: Duration) {
+        let now = Instant::now();
+        let mut state = self.state();
+        for slot in state.slots.values_mut() {
+            slot.not_before = slot.not_before.checked_sub(by).unwrap_or(now);
+            if let Some(lease) = slot.lease.filter(|lease| lease.ends <= now + by) {
+                slot.lease =
+                    (self.fault != Fault::ForgetsWhatTheClockEnds).then_some(Lease { ends: now, ..lease });
+            }
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn set_clock_back(&self, by: Duration) {
+        let mut state = self.state();
+        if self.fault == Fault::WaitsForItsOldTime {
+            state.held_until = Some(Instant::now() + by);
+        }
+        for slot in state.slots.values_mut() {
+            let moved = |lease: Lease| Lease { ends: lease.ends + by, ..lease };
+            slot.lease = slot.lease.map(moved);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     pub(super) fn store_letter(&self, id: &str) {
         let mut state = self.state();
         if self.fault == Fault::WritesLettersTwice || !state.letters.iter().any(|known| known == id) {
@@ -238,7 +281,9 @@ impl Server {
         while taken.len() < max {
             let now = Instant::now();
             let fault = self.fault;
+            let is_held = state.held_until.is_some_and(|until| now < until);
             let is_free = |slot: &Slot| match slot.lease {
+                _ if is_held => false,
                 Some(lease) => fault == Fault::LeasesToOthersToo && lease.worker != worker,
                 None => slot.not_before <= now,
             };
@@ -266,11 +311,13 @@ impl Server {
             let id = match fault {
                 Fault::ChangesTheIdentity => format!("{number}-{attempt}"),
                 Fault::RenamesDuplicates => format!("{number}-{delivery}"),
-                _ => number.to_string(),
+                _ if self.source == 0 || fault == Fault::CountsEachSource => number.to_string(),
+                _ => format!("{}:{number}", self.source),
             };
             let item = slot.item;
             state.deliveries = delivery;
-            taken.push(Delivery { receipt: Receipt { message: number, delivery }, id, attempt, item });
+            let receipt = Receipt { source: self.source, message: number, delivery };
+            taken.push(Delivery { receipt, id, attempt, item });
         }
         Ok(Some(taken))
     }
@@ -339,6 +386,6 @@ impl Server {
         let now = Instant::now();
         let slots = state.slots.values().map(|slot| slot.lease.map_or(slot.not_before, |lease| lease.ends));
         let polls = (self.fault == Fault::PollsForMessages).then(|| now + Duration::from_millis(100));
-        slots.chain(state.down_until).chain(polls).filter(|due| *due > now).min()
+        slots.chain(state.down_until).chain(state.held_until).chain(polls).filter(|due| *due > now).min()
     }
 }

@@ -14,6 +14,7 @@ use super::{
     receipt::MemoryReceipt,
     snapshot::{MemorySnapshot, PowerLoss},
     state::{Awaited, Lease, State, Taken},
+    time::after,
 };
 use crate::{Delivery, Demand, Settle, SettleOutcome, SourceError, race::race};
 
@@ -112,6 +113,14 @@ impl<T> Shared<T> {
         loss
     }
 
+    pub(super) fn set_clock_forward(&self, by: Duration) {
+        self.step(|state, now| state.move_times(|at| at.checked_sub(by).map_or(now, |at| at.max(now))));
+    }
+
+    pub(super) fn set_clock_back(&self, by: Duration) {
+        self.step(|state, _| state.move_times(|at| after(at, by)));
+    }
+
     pub(super) fn snapshot(&self) -> MemorySnapshot {
         self.step(|state, _| state.snapshot())
     }
@@ -146,7 +155,7 @@ impl<T> Shared<T> {
                 if state.is_down() || state.is_full() {
                     return None;
                 }
-                if id.is_some_and(|id| !state.is_new(id, now)) {
+                if id.is_some_and(|id| !state.ids.insert(id, now)) {
                     return Some(Ok(None));
                 }
                 item.take().map(|item| Ok(Some(state.publish(item, size, id))))

@@ -10,14 +10,16 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_base::{Slab, far_future};
+use evenkeel_base::Slab;
 use tokio::time::Instant;
 
 use super::{
     MemoryConfig,
     ended::Ended,
+    ids::Ids,
     receipt::MemoryReceipt,
     snapshot::{MemorySnapshot, PowerLoss},
+    time::after,
 };
 use crate::{Demand, Settle, SettleOutcome, random::Random};
 
@@ -83,9 +85,7 @@ pub(super) struct State<T> {
     /// In the order of their ends; those of settled or extended leases are passed over.
     leases: VecDeque<(Instant, usize, u64)>,
     ended: Ended,
-    ids: HashMap<String, Instant>,
-    /// The instant at which ids are looked through again.
-    ids_checked: Instant,
+    pub(super) ids: Ids,
     /// The changes since the last sync, to be undone by a power loss.
     undo: Vec<Undo<T>>,
     next_sync: Instant,
@@ -105,7 +105,7 @@ impl<T> State<T> {
         Self {
             random: Random::new(config.faults.seed),
             next_sync: config.sync_every.map_or(now, |every| after(now, every)),
-            ids_checked: now,
+            ids: Ids::new(config.dedup_window, now),
             config,
             slots: Slab::new(),
             ready: VecDeque::new(),
@@ -113,7 +113,6 @@ impl<T> State<T> {
             delayed: BTreeMap::new(),
             leases: VecDeque::new(),
             ended: Ended::default(),
-            ids: HashMap::new(),
             undo: Vec::new(),
             broker: BROKERS.fetch_add(1, Relaxed) + 1,
             deliveries: 0,
@@ -225,20 +224,6 @@ impl<T> State<T> {
         delayed.into_iter().chain(lease).chain(self.down_until).min()
     }
 
-    /// Returns whether the id is new, and keeps it.
-    pub(super) fn is_new(&mut self, id: &str, now: Instant) -> bool {
-        let window = self.config.dedup_window;
-        if now.duration_since(self.ids_checked) >= window {
-            self.ids_checked = now;
-            self.ids.retain(|_, at| now.duration_since(*at) < window);
-        }
-        let known = self.ids.get(id).is_some_and(|at| now.duration_since(*at) < window);
-        if !known {
-            self.ids.insert(id.to_owned(), now);
-        }
-        !known
-    }
-
     pub(super) fn publish(&mut self, item: T, size: usize, id: Option<&str>) -> u64 {
         self.counts.published += 1;
         let number = self.counts.published;
@@ -337,7 +322,9 @@ impl<T> State<T> {
     }
 
     fn push_lease(&mut self, ends: Instant, index: usize, delivery: u64) {
-        self.leases.push_back((ends, index, delivery));
+        // None ends later, unless the clock was set back.
+        let later = self.leases.iter().rev().take_while(|(other, ..)| *other > ends).count();
+        self.leases.insert(self.leases.len() - later, (ends, index, delivery));
         if self.leases.len() > 2 * self.counts.leased + 64 {
             let mut leases = mem::take(&mut self.leases);
             leases.retain(|(ends, index, delivery)| self.holds(*index, *delivery, *ends));
@@ -422,6 +409,23 @@ impl<T> State<T> {
         Some(slot)
     }
 
+    /// Moves the times by the clock, which is set, in their order.
+    pub(super) fn move_times(&mut self, moved: impl Fn(Instant) -> Instant) {
+        let mut leases = mem::take(&mut self.leases);
+        leases.retain(|(ends, index, delivery)| self.holds(*index, *delivery, *ends));
+        for (ends, index, _) in &mut leases {
+            *ends = moved(*ends);
+            if let Some(slot) = self.slots.get_mut(*index) {
+                slot.lease_ends = *ends;
+            }
+        }
+        self.leases = leases;
+        let delayed = mem::take(&mut self.delayed);
+        self.delayed =
+            delayed.into_iter().map(|((at, number), index)| ((moved(at), number), index)).collect();
+        self.ids.move_times(moved);
+    }
+
     pub(super) fn crash(&mut self, now: Instant, downtime: Duration) {
         self.down_until = Some(after(now, downtime));
     }
@@ -468,8 +472,4 @@ impl<T> State<T> {
     pub(super) fn snapshot(&self) -> MemorySnapshot {
         MemorySnapshot { stored: self.slots.len(), delayed: self.delayed.len(), ..self.counts }
     }
-}
-
-fn after(now: Instant, time: Duration) -> Instant {
-    now.checked_add(time).unwrap_or_else(|| far_future(now))
 }

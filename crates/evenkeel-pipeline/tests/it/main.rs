@@ -2,6 +2,7 @@
 
 mod basics;
 mod cancel;
+mod clocks;
 mod compiles;
 mod control;
 mod crashes;

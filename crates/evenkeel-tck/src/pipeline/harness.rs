@@ -1,6 +1,6 @@
 //! One server under test, and its workers.
 
-use std::{cell::Cell, fmt::Debug, ops::Deref, time::Duration};
+use std::{cell::Cell, fmt::Debug, iter, ops::Deref, time::Duration};
 
 use tokio::{
     task::yield_now,
@@ -26,6 +26,7 @@ pub(crate) struct Run {
     clock: Clock,
     closes: bool,
     drains: bool,
+    merged: usize,
     has_worker: Cell<bool>,
 }
 
@@ -40,6 +41,7 @@ impl Run {
             clock,
             closes: has(Capability::Close),
             drains: has(Capability::Drain),
+            merged: settings.merged,
             has_worker: Cell::new(false),
         })
     }
@@ -52,7 +54,35 @@ impl Run {
     }
 
     pub(crate) async fn send(&self, item: Item) {
-        self.prepare(self.queue.publish(item)).await;
+        self.send_to(&*self.queue, item).await;
+    }
+
+    async fn send_to(&self, source: &dyn Queue, item: Item) {
+        self.prepare(source.publish(item)).await;
+    }
+
+    /// As [`publish`](Self::publish), to the second source.
+    pub(crate) async fn publish_to_second(&self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            self.send_to(self.second(), Item { number, part: 0, key: number, size: 1 }).await;
+        }
+    }
+
+    pub(crate) fn second(&self) -> &dyn Queue {
+        self.queue.merged(0)
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &dyn Queue> {
+        iter::once(&*self.queue).chain((0..self.merged).map(|number| self.queue.merged(number)))
+    }
+
+    /// The messages at each source.
+    async fn stored(&self) -> Vec<usize> {
+        let mut stored = Vec::new();
+        for source in self.sources() {
+            stored.push(source.stored().await);
+        }
+        stored
     }
 
     /// Starts the worker with this number, and lets it begin.
@@ -118,10 +148,13 @@ impl Run {
     /// empty, or ends it.
     pub(crate) async fn finish(&self, worker: Box<dyn Worker>) -> Checked<End> {
         let end = if self.closes {
-            self.queue.close();
+            self.sources().for_each(Queue::close);
             self.ended(worker.finish()).await?
         } else {
-            self.wait_for("a queue that is empty", async || self.queue.stored().await == 0).await?;
+            self.wait_for("a queue that is empty", async || {
+                self.stored().await.iter().all(|stored| *stored == 0)
+            })
+            .await?;
             if self.drains { self.drain(worker, secs(60)).await? } else { End::default() }
         };
         self.require(end.error.is_none(), "an end without an error", format_args!("{:?}", end.error))?;
@@ -143,6 +176,11 @@ impl Run {
     /// The rule asks that the server has as many messages as this.
     pub(crate) async fn stores_now(&self, messages: usize) -> Checked {
         self.equal("messages at the server", self.queue.stored().await, messages)
+    }
+
+    /// The rule asks that each source has as many messages as this.
+    pub(crate) async fn stores_at_each(&self, messages: &[usize]) -> Checked {
+        self.equal("messages at each source", self.stored().await, messages.to_vec())
     }
 
     /// The rule asks for equality; times of a real clock may be late.
@@ -171,6 +209,19 @@ impl Run {
 
     pub(crate) fn crash(&self, downtime: Duration) {
         self.queue.crash(self.clock.takes(downtime));
+    }
+
+    /// Stops the server of the second source alone.
+    pub(crate) fn crash_second(&self, downtime: Duration) {
+        self.second().crash(self.clock.takes(downtime));
+    }
+
+    pub(crate) async fn set_clock_forward(&self, by: Duration) {
+        self.queue.set_clock_forward(self.clock.takes(by)).await;
+    }
+
+    pub(crate) async fn set_clock_back(&self, by: Duration) {
+        self.queue.set_clock_back(self.clock.takes(by)).await;
     }
 
     pub(crate) fn kill(&self, downtime: Duration) {

@@ -72,6 +72,35 @@ pub trait Queue: Send + Sync {
         withheld(&downtime)
     }
 
+    /// Returns a source beside this queue, by its number from 0 on, as many as the
+    /// [settings](super::Settings::merged) ask for. It takes messages, is closed, stopped and counted on its own; workers start
+    /// on the queue, and take messages from all.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn merged(&self, number: usize) -> &dyn Queue {
+        withheld(&number)
+    }
+
+    /// Sets the clock of the server forward: each lease, delay and age that it counts by its clock is longer ago by this.
+    ///
+    /// Where the clock of a real server cannot be set, an adapter may do to the leases in hand what the server would do: end
+    /// those that are over.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn set_clock_forward(&self, by: Duration) -> BoxFuture<'_, ()> {
+        withheld(&by)
+    }
+
+    /// Sets the clock of the server back.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn set_clock_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        withheld(&by)
+    }
+
     /// Returns the mark of a log that is read from this position on.
     ///
     /// # Panics
@@ -148,12 +177,13 @@ pub trait Worker: Send {
         withheld(&time)
     }
 
-    /// Lets every pull of this worker fail from now on, with an error that does not pass.
+    /// Lets every pull of this worker from one of its sources fail from now on, with an error that does not pass: 0 is the
+    /// queue, and 1 the first that is [merged](Queue::merged).
     ///
     /// # Panics
     /// Unless it is implemented.
-    fn delete(&self) -> BoxFuture<'_, ()> {
-        withheld(&"a queue that is deleted")
+    fn delete(&self, source: usize) -> BoxFuture<'_, ()> {
+        withheld(&source)
     }
 }
 
@@ -197,6 +227,9 @@ pub struct End {
     pub report: Report,
     /// The error that ended it.
     pub error: Option<String>,
+    /// The number of the source whose error it is, where there are several: 0 for the queue, and 1 for the first that is
+    /// [merged](Queue::merged).
+    pub source: Option<usize>,
 }
 
 /// The account of every delivery of a worker.

@@ -103,6 +103,14 @@ impl Record {
         (writes.iter().collect::<BTreeSet<_>>().len(), writes.len())
     }
 
+    /// The attempts that have written their rows, in order.
+    pub(crate) fn writers(&self) -> Vec<u32> {
+        self.pick(|_, event| match event {
+            Event::Writes(mark) => Some(mark.attempt),
+            _ => None,
+        })
+    }
+
     /// The stores that have begun.
     pub(crate) fn stores(&self) -> Vec<(Duration, Vec<u32>)> {
         self.pick(|at, event| match event {

@@ -1,5 +1,6 @@
 //! The rules, in the order of the specification.
 
+mod clocks;
 mod control;
 mod delivery;
 mod demand;
@@ -7,6 +8,7 @@ mod drains;
 mod failures;
 mod leases;
 mod letters;
+mod merges;
 mod numbers;
 mod overlaps;
 mod servers;
@@ -38,4 +40,6 @@ pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     numbers::RULES,
     overlaps::RULES,
     failures::RULES,
+    merges::RULES,
+    clocks::RULES,
 ];

@@ -49,6 +49,10 @@ pub struct Settings {
     pub letter_store: bool,
     /// The server will be stopped, so that it must be one of its own.
     pub stops: bool,
+    /// The number of [sources](super::Queue::merged) beside the queue, from which each worker takes messages as well.
+    pub merged: usize,
+    /// The clock of the server will be set, so that it must be one whose clock can be.
+    pub sets_clock: bool,
 }
 
 /// The work on each message.
@@ -89,7 +93,14 @@ impl Settings {
             max_attempts: None,
             letter_store: false,
             stops: false,
+            merged: 0,
+            sets_clock: false,
         }
+    }
+
+    /// With a second source.
+    pub(crate) fn merged(self) -> Self {
+        Self { merged: 1, ..self }
     }
 
     pub(crate) fn shaped(self, shape: Shape) -> Self {
@@ -148,6 +159,7 @@ impl Pattern for Settings {
             (self.max_attempts.is_some(), Capability::DeadLetters),
             (self.letter_store, Capability::LetterStore),
             (self.stops, Capability::Crash),
+            (self.merged > 0, Capability::Merge),
         ])
     }
 }
@@ -212,6 +224,12 @@ capabilities! {
         Duplicates = "duplicates",
         /// The server can deliver out of order.
         Reorders = "reorders",
+        /// A worker can take messages from several sources.
+        Merge = "several sources",
+        /// The clock of the server can be set forward.
+        ClockForward = "clock set forward",
+        /// The clock of the server can be set back.
+        ClockBack = "clock set back",
         /// The position of a log below which all is settled.
         LowWater = "low-water mark",
     }

@@ -448,6 +448,18 @@ impl Queue for Idle {
         0
     }
 
+    fn merged(&self, _: usize) -> &dyn Queue {
+        self
+    }
+
+    fn set_clock_forward(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn set_clock_back(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     fn low_water(&self, _: u64) -> Box<dyn LowWater> {
         Box::new(Self)
     }
@@ -476,7 +488,7 @@ impl Worker for Idle {
 
     fn lose_answers(&self, _: Duration) {}
 
-    fn delete(&self) -> BoxFuture<'_, ()> {
+    fn delete(&self, _: usize) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }

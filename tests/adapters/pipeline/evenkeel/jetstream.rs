@@ -29,6 +29,9 @@ pub(crate) struct JetStreams {
 impl Adapter<Settings> for JetStreams {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
+            Capability::ClockBack => {
+                Err("the clock of a real server is not ours to set, and it extends no lease")
+            }
             Capability::Close => Err("a stream has no end"),
             Capability::Duplicates | Capability::Reorders => Err("a server does not do so by chance"),
             Capability::PowerLoss => Err("the disk of a real server forgets nothing on request"),
@@ -37,8 +40,17 @@ impl Adapter<Settings> for JetStreams {
     }
 
     fn configure(&self, settings: &Settings) -> Result<Box<dyn Queue>, AdapterError> {
-        let streams = Streams::new(&self.server, settings)?;
-        Ok(Box::new(Stream { streams, settings: settings.clone(), sink: OnceCell::new() }))
+        let stream = || {
+            let streams = Streams::new(&self.server, settings)?;
+            Ok::<_, AdapterError>(Stream {
+                streams,
+                settings: settings.clone(),
+                sink: OnceCell::new(),
+                merged: Vec::new(),
+            })
+        };
+        let merged = (0..settings.merged).map(|_| stream()).collect::<Result<_, _>>()?;
+        Ok(Box::new(Stream { merged, ..stream()? }))
     }
 }
 
@@ -48,6 +60,7 @@ struct Stream {
     streams: Streams,
     settings: Settings,
     sink: OnceCell<Publisher>,
+    merged: Vec<Stream>,
 }
 
 impl Stream {
@@ -73,6 +86,18 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// A source over a way of its own.
+    async fn connect(&self) -> Result<(JetStreamSource, Client, Box<dyn Line>), AdapterError> {
+        self.publisher().await;
+        let (line, client) = self.streams.connect().await?;
+        let source = self.source(&client).await;
+        let admin = self.streams.admin().await.clone();
+        let line = StreamLine { line, admin, name: self.streams.name.clone() };
+        Ok((source, client, Box::new(line)))
+    }
+}
+
 impl Queue for Stream {
     fn publish(&self, item: Item) -> BoxFuture<'_, ()> {
         Box::pin(async move {
@@ -84,9 +109,13 @@ impl Queue for Stream {
 
     fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
         Box::pin(async move {
-            self.publisher().await;
-            let (line, client) = self.streams.connect().await?;
-            let source = self.source(&client).await;
+            let (source, client, line) = self.connect().await?;
+            let (mut sources, mut lines) = (vec![source], vec![line]);
+            for merged in &self.merged {
+                let (source, _, line) = merged.connect().await?;
+                sources.push(source);
+                lines.push(line);
+            }
             let letters = Arc::new(DeadLetterSubject::new(client, self.streams.dead()));
             let store: LetterStore<JetStreamMessage> = Arc::new(move |batch| {
                 let letters = Arc::clone(&letters);
@@ -95,15 +124,13 @@ impl Queue for Stream {
             let mut settings = self.settings.clone();
             settings.budget = settings.budget.map(|bytes| bytes * UNIT);
             let running = start(
-                source,
+                sources,
                 |message: &JetStreamMessage| read(&message.payload),
                 Some(store),
                 &settings,
                 work,
             )?;
-            let admin = self.streams.admin().await.clone();
-            let line = StreamLine { line, admin, name: self.streams.name.clone() };
-            Ok(Box::new(Handle { running, line: Box::new(line) }) as Box<dyn Worker>)
+            Ok(Box::new(Handle { running, lines }) as Box<dyn Worker>)
         })
     }
 
@@ -130,6 +157,18 @@ impl Queue for Stream {
         Box::pin(async {
             self.streams.delete_consumer().await;
             drop(self.source(self.streams.admin().await).await);
+        })
+    }
+
+    fn merged(&self, number: usize) -> &dyn Queue {
+        &self.merged[number]
+    }
+
+    fn set_clock_forward(&self, by: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if by >= self.settings.ack_wait {
+                self.streams.end_leases().await;
+            }
         })
     }
 

@@ -1,6 +1,6 @@
 //! Ours, over its broker in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
 use evenkeel::pipeline::{Faults, LowWaterMark, MemoryBroker, MemoryConfig, MemorySource};
 use evenkeel_tck::{
@@ -9,7 +9,7 @@ use evenkeel_tck::{
 };
 
 use super::{
-    Handle, Mark,
+    Handle, Line, Mark,
     link::{Link, Linked},
     start,
 };
@@ -28,7 +28,7 @@ impl Adapter<Settings> for Memory {
     }
 
     fn configure(&self, settings: &Settings) -> Result<Box<dyn Queue>, AdapterError> {
-        let broker = MemoryBroker::with(MemoryConfig {
+        let config = MemoryConfig {
             capacity: settings.capacity.unwrap_or(10_000),
             ack_wait: settings.ack_wait,
             sync_every: settings.sync_every,
@@ -39,14 +39,18 @@ impl Adapter<Settings> for Memory {
                 ..Faults::default()
             },
             ..MemoryConfig::default()
-        });
-        Ok(Box::new(Broker { broker, settings: settings.clone() }))
+        };
+        let broker = || MemoryBroker::with(config.clone());
+        let broker = || Broker { broker: broker(), settings: settings.clone(), merged: Vec::new() };
+        let merged = (0..settings.merged).map(|_| broker()).collect();
+        Ok(Box::new(Broker { merged, ..broker() }))
     }
 }
 
 struct Broker {
     broker: MemoryBroker<Item>,
     settings: Settings,
+    merged: Vec<Broker>,
 }
 
 impl Queue for Broker {
@@ -61,12 +65,14 @@ impl Queue for Broker {
     }
 
     fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
-        let link = Arc::new(Link::default());
-        let source = Linked::<MemorySource<Item>>::new(self.broker.source(), Arc::clone(&link));
-        let running = start(source, |item| *item, None, &self.settings, work);
-        Box::pin(async {
-            Ok(Box::new(Handle { running: running?, line: Box::new(link) }) as Box<dyn Worker>)
-        })
+        let (mut sources, mut lines) = (Vec::new(), Vec::<Box<dyn Line>>::new());
+        for Self { broker, .. } in iter::once(self).chain(&self.merged) {
+            let link = Arc::new(Link::default());
+            sources.push(Linked::<MemorySource<Item>>::new(broker.source(), Arc::clone(&link)));
+            lines.push(Box::new(link));
+        }
+        let running = start(sources, |item| *item, None, &self.settings, work);
+        Box::pin(async { Ok(Box::new(Handle { running: running?, lines }) as Box<dyn Worker>) })
     }
 
     fn stored(&self) -> BoxFuture<'_, usize> {
@@ -83,6 +89,20 @@ impl Queue for Broker {
 
     fn power_loss(&self, downtime: Duration) -> usize {
         self.broker.power_loss(downtime).lost
+    }
+
+    fn merged(&self, number: usize) -> &dyn Queue {
+        &self.merged[number]
+    }
+
+    fn set_clock_forward(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.broker.set_clock_forward(by);
+        Box::pin(async {})
+    }
+
+    fn set_clock_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.broker.set_clock_back(by);
+        Box::pin(async {})
     }
 
     fn low_water(&self, position: u64) -> Box<dyn LowWater> {

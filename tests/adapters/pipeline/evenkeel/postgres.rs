@@ -1,6 +1,7 @@
 //! Ours, over a queue in PostgreSQL.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -10,7 +11,7 @@ use std::{
 
 use evenkeel::{
     pipeline::{LowWaterMark, PgJob, PgQueue, Sink as _},
-    postgres::{Database, Error},
+    postgres::{Database, Error, tokio_postgres::Config},
 };
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
@@ -20,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use super::{Handle, LetterStore, Line, Mark, start};
 use crate::adapters::pipeline::servers::{
-    Cluster, Restart as _, Signal, TcpLine, UNIT, config, encode, read, streams::until_up,
+    Cluster, Restart as _, Signal, TcpLine, UNIT, clock, config, encode, read, streams::until_up,
 };
 
 pub(crate) struct Postgres {
@@ -40,16 +41,29 @@ impl Adapter<Settings> for Postgres {
     }
 
     fn configure(&self, settings: &Settings) -> Result<Box<dyn Queue>, AdapterError> {
+        let mut jobs = self.jobs(settings)?;
+        for _ in 0..settings.merged {
+            jobs.merged.push(self.jobs(settings)?);
+        }
+        Ok(Box::new(jobs))
+    }
+}
+
+impl Postgres {
+    /// A queue in a schema of its own, on a server of its own if it will be stopped.
+    fn jobs(&self, settings: &Settings) -> Result<Jobs, AdapterError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = match settings.stops {
-            true => {
-                Arc::new(self.server.another().map_err(|error| AdapterError::Refused(error.to_string()))?)
-            }
+            true => Arc::new(self.server.another().map_err(refused)?),
             false => Arc::clone(&self.server),
         };
         let schema = format!("rule_{}", COUNT.fetch_add(1, Relaxed));
-        Ok(Box::new(Jobs { server, schema, settings: settings.clone(), admin: OnceCell::new() }))
+        Ok(Jobs { server, schema, settings: settings.clone(), admin: OnceCell::new(), merged: Vec::new() })
     }
+}
+
+fn refused(error: io::Error) -> AdapterError {
+    AdapterError::Refused(error.to_string())
 }
 
 struct Jobs {
@@ -57,6 +71,7 @@ struct Jobs {
     schema: String,
     settings: Settings,
     admin: OnceCell<(Database, PgQueue)>,
+    merged: Vec<Jobs>,
 }
 
 impl Jobs {
@@ -67,12 +82,41 @@ impl Jobs {
     /// The queue, on a way that is never cut.
     async fn admin(&self) -> &(Database, PgQueue) {
         let connect = || async {
-            let db = Database::builder(config(self.server.port())).max(2).connect().await?;
+            let db = Database::builder(self.config(self.server.port())).max(2).connect().await?;
+            if self.settings.sets_clock {
+                db.batch_execute(&clock::hidden(&self.schema)).await?;
+            }
             let queue = self.queue(&db);
             queue.set_up().await?;
             Ok::<_, Error>((db, queue))
         };
         self.admin.get_or_init(|| until_up(connect)).await
+    }
+}
+
+impl Jobs {
+    /// A queue over a way of its own.
+    async fn connect(&self) -> Result<(PgQueue, Box<dyn Line>), AdapterError> {
+        let (admin, _) = self.admin().await;
+        let line = TcpLine::to(self.server.port()).await.map_err(refused)?;
+        let config = self.config(line.port());
+        let db = until_up(|| Database::builder(config.clone()).max(4).connect()).await;
+        let line = JobsLine { line, admin: admin.clone(), schema: self.schema.clone() };
+        Ok((self.queue(&db), Box::new(line)))
+    }
+
+    fn config(&self, port: u16) -> Config {
+        let mut config = config(port);
+        if self.settings.sets_clock {
+            config.options(clock::option(&self.schema));
+        }
+        config
+    }
+
+    async fn set_clock(&self, by: f64) {
+        let (db, _) = self.admin().await;
+        let set = clock::set(&self.schema);
+        until_up(|| db.execute(&set, (by,))).await;
     }
 }
 
@@ -87,12 +131,13 @@ impl Queue for Jobs {
 
     fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
         Box::pin(async move {
-            let (admin, _) = self.admin().await;
-            let refused = |error: std::io::Error| AdapterError::Refused(error.to_string());
-            let line = TcpLine::to(self.server.port()).await.map_err(refused)?;
-            let config = config(line.port());
-            let db = until_up(|| Database::builder(config.clone()).max(4).connect()).await;
-            let queue = self.queue(&db);
+            let (queue, line) = self.connect().await?;
+            let (mut sources, mut lines) = (vec![queue.source()], vec![line]);
+            for merged in &self.merged {
+                let (queue, line) = merged.connect().await?;
+                sources.push(queue.source());
+                lines.push(line);
+            }
             let letters = Arc::new(queue.dead_letters());
             let store: LetterStore<Vec<u8>> = Arc::new(move |batch| {
                 let letters = Arc::clone(&letters);
@@ -100,9 +145,8 @@ impl Queue for Jobs {
             });
             let mut settings = self.settings.clone();
             settings.budget = settings.budget.map(|bytes| bytes * UNIT);
-            let running = start(queue.source(), |job| read(job), Some(store), &settings, work)?;
-            let line = JobsLine { line, admin: admin.clone(), schema: self.schema.clone() };
-            Ok(Box::new(Handle { running, line: Box::new(line) }) as Box<dyn Worker>)
+            let running = start(sources, |job| read(job), Some(store), &settings, work)?;
+            Ok(Box::new(Handle { running, lines }) as Box<dyn Worker>)
         })
     }
 
@@ -134,6 +178,18 @@ impl Queue for Jobs {
 
     fn kill(&self, downtime: Duration) {
         self.server.restart(Signal::Quit, downtime);
+    }
+
+    fn merged(&self, number: usize) -> &dyn Queue {
+        &self.merged[number]
+    }
+
+    fn set_clock_forward(&self, by: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(self.set_clock(by.as_secs_f64()))
+    }
+
+    fn set_clock_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(self.set_clock(-by.as_secs_f64()))
     }
 
     fn low_water(&self, position: u64) -> Box<dyn LowWater> {

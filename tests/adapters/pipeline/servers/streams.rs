@@ -104,6 +104,24 @@ impl Streams {
         until_up(count).await
     }
 
+    /// Ends the leases of all messages that are in hand for the first time, as the server does when its clock says that the ack
+    /// wait is over.
+    pub(crate) async fn end_leases(&self) {
+        let client = self.admin().await;
+        let subject = format!("CONSUMER.INFO.{}.worker", self.name);
+        let context = self.context().await;
+        let delivered = until_up(async || match context.request(subject.clone(), &NOTHING).await {
+            Ok(Response::Ok(Info { delivered, .. })) => Ok(delivered.consumer_sequence),
+            _ => Err(()),
+        });
+        // The first deliveries are in the order of the stream, and the server ignores those that are settled.
+        for sequence in 1..=delivered.await {
+            let subject = format!("$JS.ACK.{}.worker.1.{sequence}.{sequence}.0.0", self.name);
+            until_up(|| client.publish(subject.clone(), "-NAK".into())).await;
+        }
+        until_up(|| client.flush()).await;
+    }
+
     pub(crate) async fn dead_letters(&self) -> usize {
         let context = self.context().await;
         let name = format!("{}-DEAD", self.name);

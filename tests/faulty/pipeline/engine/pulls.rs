@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::{Delivery, Engine, Fault, Held, Settle};
 
 impl Engine {
-    /// The room in the window, and in the budget.
-    fn room(&self) -> (usize, usize) {
+    /// The room for a source in the window, and in the budget.
+    fn room(&self, source: usize) -> (usize, usize) {
         let in_hand = match self.fault {
             Fault::CountsRunningOnly => self.in_flight(),
             Fault::KeepsThePlaceOfLapsed => self.hand.len() + self.lost_keys.len(),
@@ -21,14 +21,21 @@ impl Engine {
             Fault::AsksForAWholeWindow if in_hand < window => window,
             _ => window.saturating_sub(in_hand),
         };
+        let of_source = self.hand.values().filter(|held| held.delivery.receipt.source == source).count();
+        let free = match self.servers.len() {
+            1 => free,
+            _ if self.fault == Fault::SharesNothing => free,
+            sources => free.min((window / sources).saturating_sub(of_source)),
+        };
         let bytes: usize = self.hand.values().map(|held| held.delivery.item.size).sum();
         (free, self.settings.budget.map_or(usize::MAX, |budget| budget.saturating_sub(bytes)))
     }
 
     pub(super) fn pull(&mut self) {
         let orders = self.orders.get();
-        if orders.is_deleted {
+        if let Some(source) = orders.deleted {
             self.error = Some("the queue is deleted".to_owned());
+            self.error_source = Some(if self.fault == Fault::NamesTheFirst { 0 } else { source });
         }
         let finishes_pull = self.fault == Fault::FinishesThePull && self.pull_waits;
         let drains = orders.drain_by.is_some() && self.fault != Fault::DrainsTheQueue;
@@ -41,25 +48,35 @@ impl Engine {
             }
             self.next_pull = Some(Instant::now() + Duration::from_millis(10));
         }
+        if self.fault == Fault::WaitsForEachSource && self.servers.iter().any(|server| server.is_down()) {
+            return;
+        }
+        for source in 0..self.servers.len() {
+            self.pull_from(source, orders.loses_answers());
+        }
+    }
+
+    fn pull_from(&mut self, source: usize, loses_answers: bool) {
+        let server = self.servers[source].clone();
         loop {
-            let (free, bytes) = self.room();
+            let (free, bytes) = self.room(source);
             if free == 0 {
                 return;
             }
             let worker = std::ptr::from_ref(&*self.orders).addr();
-            match self.server.take(worker, free, bytes, self.hand.is_empty()) {
+            match server.take(worker, free, bytes, self.hand.is_empty()) {
                 Ok(Some(taken)) => {
                     self.pull_waits = taken.is_empty();
                     if taken.is_empty() {
                         return;
                     }
-                    if orders.loses_answers() {
-                        return taken.iter().for_each(|delivery| self.server.lose(delivery.receipt));
+                    if loses_answers {
+                        return taken.iter().for_each(|delivery| server.lose(delivery.receipt));
                     }
                     taken.into_iter().for_each(|delivery| self.accept(delivery));
                 }
                 Ok(None) => {
-                    self.is_over = true;
+                    self.over[source] = true;
                     return;
                 }
                 Err(_) => {
@@ -81,7 +98,8 @@ impl Engine {
         let (key, item, attempt) = (delivery.receipt.delivery, delivery.item, delivery.attempt);
         let mut held = Held::new(delivery, now + self.settings.ack_wait);
         if self.fault == Fault::AcksAtDelivery {
-            let _ = self.server.settle(held.delivery.receipt, Settle::Ack);
+            let receipt = held.delivery.receipt;
+            let _ = self.server(receipt).settle(receipt, Settle::Ack);
         }
         let is_spent = self.settings.max_attempts.is_some_and(|max| attempt > max);
         let runs_spent = matches!(self.fault, Fault::RunsTheDead | Fault::TriesOnceMore);

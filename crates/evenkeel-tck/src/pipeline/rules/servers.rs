@@ -77,7 +77,7 @@ async fn pipeline_67(subject: &Subject) -> Checked {
     run.publish([1]).await;
     let worker = run.worker(1).await?;
     run.until(secs(1)).await;
-    worker.delete().await;
+    worker.delete(0).await;
     let end = run.within(secs(60), worker.finish()).await;
     let end = end.ok_or_else(|| run.failure("an end of the worker within a minute", "none"))?;
     run.require(end.error.is_some(), "the error", "none")?;
