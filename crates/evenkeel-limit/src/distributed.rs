@@ -6,9 +6,11 @@
 //! # Promises
 //!
 //! - **One bucket.** In no stretch of time do all processes together take more from the store than the burst and what the
-//!   rate earns in that time. The permits that are *used* in it can be more, by those that were taken before: a
-//!   [lease](Distributed::lease) for each process, or permits for a request that is incomplete or was dropped. Unused
-//!   permits go back after a second.
+//!   rate earns in that time, by the clock of the store and to the permit. Without leases single permits are used when the
+//!   answer of the store comes: in a stretch of time are used at most the burst and what the rate earns in it and in the
+//!   longest way of an answer. The permits that are *used* can be more by those that are kept: a
+//!   [lease](Distributed::lease) for each process, permits for a request that is incomplete or was dropped, and those that
+//!   were [returned](Distributed::refund). Unused permits go back after a second.
 //! - **No request waits for a dead store** longer than the [time-out](Distributed::timeout), once: from then on
 //!   [`OnFailure`] decides all requests at once. The store is called again after 50 ms, and each further pause is twice as
 //!   long, up to a second. Requests under [`Closed`](OnFailure::Closed) that enter during such a call wait for its answer.
@@ -45,7 +47,9 @@
 //! that contains the numbers is a bucket of its own.
 //!
 //! A full bucket earns nothing, and calls are a few milliseconds apart: a burst that is smaller than the permits earned in
-//! that time loses a part of the rate.
+//! that time loses a part of the rate. Nothing is lost by processes that always have requests waiting if the burst is what the
+//! rate earns in the way to the store and back and in two milliseconds of timers, and one permit more. On a machine that has
+//! too few processors for its processes that time is longer: they lose what is earned while none of them gets to ask.
 
 // file                  | content
 // error.rs              | `Error`, and why a call of the store failed

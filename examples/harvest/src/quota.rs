@@ -85,10 +85,11 @@ mod shared {
                 .burst((rate.get() / BURST).max(1))
                 .timeout(Duration::from_millis(500))
                 .on_failure(OnFailure::Closed);
+            // It costs a call of the quota: a permit that is kept for later, or goes back later, would be used beside the burst
+            // that the bucket has earned meanwhile.
             match quota.try_acquire().await {
-                Ok(()) => quota.refund(1),
-                // Others use all of it.
-                Err(Error::Denied(_)) => {}
+                // Or others use all of it.
+                Ok(()) | Err(Error::Denied(_)) => {}
                 Err(Error::Unavailable { cause, .. } | Error::Misconfigured { cause, .. }) => {
                     return Err(unusable(cause.to_string()));
                 }

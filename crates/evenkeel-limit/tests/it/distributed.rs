@@ -3,6 +3,7 @@
 mod cancel;
 mod compiles;
 mod every_store;
+mod every_window;
 mod faults;
 pub(crate) mod fixtures;
 mod hostile;

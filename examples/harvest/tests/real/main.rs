@@ -15,6 +15,8 @@ mod embedded;
 #[cfg(unix)]
 mod flawed_api;
 mod flaws;
+#[cfg(all(unix, feature = "queue"))]
+mod grants;
 #[cfg(unix)]
 mod interrupted;
 #[cfg(unix)]

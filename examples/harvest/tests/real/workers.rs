@@ -71,7 +71,7 @@ async fn all_may_leave_and_others_go_on_over_nats() {
 async fn two_processes_share_a_quota() {
     let Some(calls) = calls_of(2, 200, 150).await else { return };
     println!("{calls}");
-    assert!(calls.excess() <= calls.burst() + calls.jitter(), "{calls}");
+    calls.assert_never_above();
 }
 
 /// A store belongs to one harvest and one way to do it at a time.

@@ -10,6 +10,9 @@
 mod compare_runs;
 #[path = "../real/flawed_api.rs"]
 mod flawed_api;
+#[cfg(all(unix, feature = "queue"))]
+#[path = "../real/grants.rs"]
+mod grants;
 #[cfg(unix)]
 #[path = "../real/interrupted.rs"]
 mod interrupted;
