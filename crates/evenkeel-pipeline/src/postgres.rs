@@ -128,8 +128,8 @@ impl PgQueue {
         self
     }
 
-    /// Sets the longest time between two looks at an idle queue, behind the notifications: 2 seconds by default, and a fifth of
-    /// the lease at most.
+    /// Sets the longest time between two looks at an idle queue, behind the notifications: 2 seconds by default, 10 ms at least,
+    /// and a fifth of the lease at most.
     #[must_use]
     pub const fn poll(mut self, poll: Duration) -> Self {
         self.poll = poll;

@@ -219,8 +219,8 @@ impl Ack for PgAck {
             self.worker.lost(id);
             own = None;
         }
-        // The leases are extended, whatever comes of the others.
-        let _ = self.worker.sweep().await;
+        // The leases are extended, whatever comes of the others: a lock on the tables may hold it up for long.
+        let _ = timeout(self.worker.queue.lease / 3, self.worker.sweep()).await;
         let is_lost = |(index, receipt): (usize, &PgReceipt)| (Some(receipt.worker) != own).then_some(index);
         Ok(receipts.iter().enumerate().filter_map(is_lost).collect())
     }

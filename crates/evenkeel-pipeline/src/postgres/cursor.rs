@@ -63,7 +63,7 @@ pub(super) struct Cursor {
 }
 
 /// The start of a fetch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Start {
     pub(super) position: Position,
     pub(super) late: Vec<Position>,
@@ -94,7 +94,7 @@ impl Cursor {
     pub(super) fn start(&self) -> Start {
         let at = Instant::now();
         let is_pass = self.next_pass.is_none_or(|next| at >= next);
-        let due = if is_pass { 0.0 } else { self.due };
+        let due = if is_pass { f64::NEG_INFINITY } else { self.due };
         Start { position: self.position, late: self.late.clone(), due, is_pass, at }
     }
 

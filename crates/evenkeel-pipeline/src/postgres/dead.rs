@@ -2,7 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use evenkeel_postgres::Error;
+use evenkeel_postgres::{Error, tokio_postgres::error::SqlState};
 
 use super::{PgQueue, ack::release_keys, receipt};
 use crate::{DeadLetter, Message, Sink, SinkError};
@@ -132,8 +132,17 @@ impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
             // A text of the server has no zero byte.
             reasons.push(item.reason.replace('\0', "\u{fffd}"));
         }
-        let params = (&*queue.name, ids, attempts, reasons);
-        let keys: Vec<String> = queue.db.fetch_scalar(&queue.sized_sql(BURY), params).await?;
+        let bury = async |reasons: &[String]| {
+            let params = (&*queue.name, &ids, &attempts, reasons);
+            queue.db.fetch_scalar::<Vec<String>>(&queue.sized_sql(BURY), params).await
+        };
+        let keys = match bury(&reasons).await {
+            // The encoding of the database lacks a character.
+            Err(error) if error.code() == Some(&SqlState::UNTRANSLATABLE_CHARACTER) => {
+                bury(&reasons.iter().map(|reason| ascii(reason)).collect::<Vec<_>>()).await
+            }
+            buried => buried,
+        }?;
         if !keys.is_empty() {
             release_keys(queue, &keys).await?;
         }
@@ -142,6 +151,10 @@ impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
             false => Err(SinkError::some("it is no job of this queue", foreign)),
         }
     }
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
 
 impl fmt::Debug for PgDeadJob {

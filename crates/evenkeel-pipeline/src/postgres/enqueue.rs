@@ -81,7 +81,7 @@ impl PgQueue {
         let keys: Vec<Option<&str>> = jobs.iter().map(|job| job.key.as_deref()).collect();
         let dedups: Vec<Option<&str>> = jobs.iter().map(|job| job.dedup.as_deref()).collect();
         let at = |job: &PgJob| match job.ready {
-            Ready::At(time) => Some(time),
+            Ready::At(time) => Some(within_range(time)),
             _ => None,
         };
         let delay = |job: &PgJob| match job.ready {
@@ -93,6 +93,14 @@ impl PgQueue {
         let params = (&*self.name, payloads, &*self.channel, keys, dedups, times, delays);
         target.fetch_all(&self.sql(ANY), params).await
     }
+}
+
+/// Returns a time that the server can tell, and the driver can write: the year 292277 overflows its microseconds.
+fn within_range(time: SystemTime) -> SystemTime {
+    /// In the year 192102.
+    const LATEST: Duration = Duration::from_secs(6_000_000_000_000);
+    let latest = SystemTime::UNIX_EPOCH.checked_add(LATEST);
+    latest.map_or(time, |latest| time.min(latest)).max(SystemTime::UNIX_EPOCH)
 }
 
 /// Returns a duration in seconds, at most a thousand years: the server has no later times than the year 294276.

@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use evenkeel_postgres::{Error, from_row};
+use evenkeel_postgres::{Error, from_row, tokio_postgres::error::SqlState};
 use tokio::time::Instant;
 
 use super::{
@@ -61,7 +61,7 @@ with beat as (
             when exists (select 1 from evenkeel_queue.job b where b.queue = j.queue and b.key = j.key
                 and b.key is not null and b.state in ('h', 'd')) then 'b'
             when exists (select 1 from evenkeel_queue.job b where b.queue = j.queue and b.key = j.key
-                and b.id < j.id and b.state <> 's') then 'b'
+                and b.id < j.id and (b.state <> 's' or b.ready_at <= now())) then 'b'
             else 'h' end,
         worker = me.id, claim = $2, ready_at = null
     from me where j.ctid = any(array(select tid from picked))
@@ -72,7 +72,7 @@ select
     array(select txid_snapshot_xip(txid_current_snapshot())) as open_txids,
     extract(epoch from now())::float8 as now,
     pg_relation_size('evenkeel_queue.job'::regclass) / current_setting('block_size')::bigint as pages,
-    (select extract(epoch from min(ready_at) - now()) from evenkeel_queue.job
+    (select extract(epoch from least(min(ready_at), now() + interval '1 day') - now()) from evenkeel_queue.job
         where queue = $3 and ready_at > now())::float8 as next_due,
     facts.due, facts.picked, ",
             $found,
@@ -168,15 +168,32 @@ pub(super) enum Taken {
 
 /// Takes jobs for a worker.
 pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, mut start: Start) -> Result<Fetched, Error> {
+    if start.is_pass {
+        start.look_back(&worker.queue).await?;
+    }
+    match take(&worker, demand, start.clone()).await {
+        Err(error) if is_too_large(&error) && worker.note_large() => take(&worker, demand, start).await,
+        taken => taken,
+    }
+}
+
+/// Whether the answer to a statement was more than the server can make.
+fn is_too_large(error: &Error) -> bool {
+    const CODES: [SqlState; 3] =
+        [SqlState::PROGRAM_LIMIT_EXCEEDED, SqlState::OUT_OF_MEMORY, SqlState::INTERNAL_ERROR];
+    error.code().is_some_and(|code| CODES.contains(code))
+}
+
+async fn take(worker: &Worker, demand: Demand, start: Start) -> Result<Fetched, Error> {
     const MOST: usize = 5000;
+    /// The bytes of a fetch once one was too large: the server makes answers of 1 GiB at most.
+    const LARGE: usize = 64 << 20;
     let fetch = worker.begin_fetch().await?;
     let queue = &worker.queue;
-    if start.is_pass {
-        start.look_back(queue).await?;
-    }
     let asked = demand.items.clamp(1, MOST) as i64;
-    let bytes = i64::try_from(demand.bytes).unwrap_or(i64::MAX);
-    let sql = if demand.bytes == usize::MAX { FETCH } else { FETCH_BYTES };
+    let most = if worker.is_large() { demand.bytes.min(LARGE) } else { demand.bytes };
+    let bytes = i64::try_from(most).unwrap_or(i64::MAX);
+    let sql = if most == usize::MAX { FETCH } else { FETCH_BYTES };
     let mut leased_at = Instant::now();
     let (txid, id) = start.position;
     let (late_txids, late_ids): (Vec<i64>, Vec<i64>) = start.late.iter().copied().unzip();

@@ -159,6 +159,11 @@ where
         };
         let (mut failed, mut last) = (Vec::new(), error);
         for (index, message) in batch.iter().enumerate() {
+            if is_away(&last) {
+                // Each of the rest would wait for a connection as long.
+                failed.extend(index..batch.len());
+                break;
+            }
             if let Err(error) = self.write(std::slice::from_ref(message)).await {
                 failed.push(index);
                 last = error;
@@ -166,6 +171,11 @@ where
         }
         if failed.is_empty() { Ok(()) } else { Err(SinkError::some(text(&last), failed)) }
     }
+}
+
+/// Whether there was no connection.
+fn is_away(error: &SinkError) -> bool {
+    matches!(error.error().downcast_ref(), Some(Error::Get(_)))
 }
 
 fn text(error: &SinkError) -> String {

@@ -30,12 +30,26 @@ pub(super) fn in_schema(sql: &'static str, schema: &str) -> Cow<'static, str> {
         return Cow::Borrowed(sql);
     }
     let quoted = format!("\"{}\".", schema.replace('"', "\"\""));
-    Cow::Owned(sql.replace("evenkeel_queue.", &quoted))
+    // In a text of SQL, whatever `standard_conforming_strings` is.
+    let in_text = format!("E'{}", quoted.replace('\\', "\\\\").replace('\'', "''"));
+    let mut parts = sql.split("evenkeel_queue.");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if whole.ends_with('\'') {
+            whole.pop();
+            whole.push_str(&in_text);
+        } else {
+            whole.push_str(&quoted);
+        }
+        whole.push_str(part);
+    }
+    Cow::Owned(whole)
 }
 
 /// Creates the schema and what it lacks. Processes that do so at the same time take turns.
 pub(super) async fn set_up(db: &Database, schema: &str) -> Result<(), Error> {
-    db.transaction(TxOptions::new(), async |tx| in_turn(&tx, schema).await).await
+    // With a snapshot for each statement, whatever the default is: one from before its turn does not show what others have made.
+    db.transaction(TxOptions::read_committed(), async |tx| in_turn(&tx, schema).await).await
 }
 
 async fn in_turn(tx: &Tx, schema: &str) -> Result<(), Error> {

@@ -42,6 +42,9 @@ pub struct PgSource {
     repair_at: Option<Instant>,
 }
 
+/// A queue that is looked at more often is work for the server alone.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+
 type Fetching = Pin<Box<dyn Future<Output = Result<Fetched, Error>> + Send>>;
 
 enum Listening {
@@ -157,7 +160,7 @@ impl Source for PgSource {
                 Taken::Again => {}
                 Taken::Nothing(next) => {
                     let queue = &self.worker.queue;
-                    let longest = queue.poll.min(queue.sweep_pause());
+                    let longest = queue.poll.min(queue.sweep_pause()).max(SHORTEST_POLL);
                     self.wait(next.map_or(longest, |next| longest.min(next))).await;
                 }
             }

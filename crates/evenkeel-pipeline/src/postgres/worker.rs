@@ -23,7 +23,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -33,9 +36,15 @@ use tokio::time::Instant;
 
 use super::{PgQueue, PgReceipt};
 
+/// Refused at another isolation level: statements would not see what was committed since their transaction began, and
+/// jobs could stay with a worker that is gone.
 const REGISTER: &str = "
-insert into evenkeel_queue.worker (queue) values ($1)
+insert into evenkeel_queue.worker (queue) select $1
+where current_setting('transaction_isolation') in ('read committed', 'read uncommitted')
 returning id, (select origin from evenkeel_queue.version where number = 1)";
+
+const ISOLATION: &str = "work off a queue above the isolation level read committed, which is the default of this user or database: \
+                         connect the queue with `config.options(\"-c default_transaction_isolation=read\\\\ committed\")`";
 
 const BEAT: &str =
     "update evenkeel_queue.worker set beats = beats + 1, still_ms = 0, seen_at = now() where id = $1";
@@ -108,6 +117,8 @@ select count(*) from job, pg_notify($2, '')";
 pub(super) struct Worker {
     pub(super) queue: PgQueue,
     state: Mutex<State>,
+    /// The jobs of a full fetch were more than the server can send.
+    is_large: AtomicBool,
 }
 
 #[derive(Default)]
@@ -160,7 +171,17 @@ pub(super) struct Fetch {
 
 impl Worker {
     pub(super) fn new(queue: PgQueue) -> Self {
-        Self { queue, state: Mutex::default() }
+        Self { queue, state: Mutex::default(), is_large: AtomicBool::new(false) }
+    }
+
+    /// Whether fetches are bounded in bytes.
+    pub(super) fn is_large(&self) -> bool {
+        self.is_large.load(Relaxed)
+    }
+
+    /// Bounds fetches in bytes from now on; returns whether they were not.
+    pub(super) fn note_large(&self) -> bool {
+        !self.is_large.swap(true, Relaxed)
     }
 
     /// Returns the row, if there is one.
@@ -205,7 +226,8 @@ impl Worker {
         let worker = match self.id() {
             Some(id) => id,
             None => {
-                let (id, origin) = db.fetch_one(&self.queue.sql(REGISTER), (&**name,)).await?;
+                let row: Option<(i64, i64)> = db.fetch_opt(&self.queue.sql(REGISTER), (&**name,)).await?;
+                let (id, origin) = row.ok_or(Error::Unsupported(ISOLATION))?;
                 let mut state = lock(&self.state);
                 (state.id, state.origin, state.beat_at) = (Some(id), origin, None);
                 id

@@ -19,6 +19,8 @@ mod pg_drain;
 #[cfg(all(feature = "postgres", unix))]
 mod pg_failures;
 #[cfg(feature = "postgres")]
+mod pg_hostile;
+#[cfg(feature = "postgres")]
 mod pg_inbox;
 #[cfg(feature = "postgres")]
 mod pg_leases;
