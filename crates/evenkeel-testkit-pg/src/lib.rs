@@ -7,6 +7,7 @@
 // reply.rs      | `Reply`: rows, errors, faults
 // fault.rs      | `ReplyStep` and `ReplyFault`: faults at the steps of a reply
 // record.rs     | `Statement` and its `StatementOutcome`
+// tables.rs     | `Tables`: a database of your own behind the server
 // connector.rs  | `Connector`: how clients reach the server
 // shared.rs     | state that all sessions share: scripts, records, tables, signals
 // session.rs    | one connection: start-up, simple queries, end of transactions
@@ -28,6 +29,7 @@ pub use self::{
     reply::Reply,
     script::Script,
     server::Server,
+    tables::{AnswerFuture, Description, Tables, Value},
 };
 
 mod connector;
@@ -43,5 +45,6 @@ mod shared;
 pub mod simulation;
 mod sql;
 mod store;
+mod tables;
 mod value;
 mod wire;

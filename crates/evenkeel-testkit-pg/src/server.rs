@@ -20,6 +20,7 @@ use super::{
     shared::{Notification, Shared},
     sql::{parse, split_statements},
     store::ExecContext,
+    tables::Tables,
 };
 use evenkeel_testkit::net::{Link, MemListener, MemNet, MemStream};
 
@@ -106,9 +107,26 @@ impl Server {
     ///
     /// Outside a runtime.
     pub fn mem(net: &MemNet, address: &str) -> io::Result<Self> {
+        Self::start(net, address, None)
+    }
+
+    /// Starts a server in memory over a database of your own: see [`Tables`].
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, if the address has a listener.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub fn mem_with(net: &MemNet, address: &str, tables: impl Tables + 'static) -> io::Result<Self> {
+        Self::start(net, address, Some(Box::new(tables)))
+    }
+
+    fn start(net: &MemNet, address: &str, tables: Option<Box<dyn Tables>>) -> io::Result<Self> {
         let connector = Connector::new(net, address);
         let listener = net.listen(connector.address())?;
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(tables));
         let accepting = tokio::spawn(serve(listener, shared.clone())).abort_handle();
         let link = net.link(connector.address());
         Ok(Server { connector, link, shared, tasks: Mutex::new(vec![accepting]) })

@@ -17,6 +17,7 @@ use super::{
     reply::Reply,
     script::{Described, ScriptState},
     store::Store,
+    tables::Tables,
 };
 
 /// The maximum number of notifications that wait for a session.
@@ -26,6 +27,8 @@ const NOTIFICATIONS: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Shared {
     start: Instant,
+    /// The database in place of the tables of [`State`].
+    pub(super) tables: Option<Box<dyn Tables>>,
     state: Mutex<State>,
 }
 
@@ -67,12 +70,19 @@ pub(super) struct Notification {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
-        Shared { start: Instant::now(), state: Mutex::default() }
+    pub(super) fn new(tables: Option<Box<dyn Tables>>) -> Self {
+        Shared { start: Instant::now(), tables, state: Mutex::default() }
     }
 
     pub(super) fn add(&self, script: Arc<ScriptState>) {
         Arc::make_mut(&mut lock(&self.state).scripts).push(script);
+    }
+
+    /// Ends a transaction in the database of the test.
+    pub(super) fn end(&self, session: i32, is_committed: bool) {
+        if let Some(tables) = &self.tables {
+            tables.end(session, is_committed);
+        }
     }
 
     /// Calls a function with the tables.

@@ -38,13 +38,21 @@ impl Session {
         let sql = parse(raw);
         self.check_transaction(&sql)?;
         let reply = self.state.shared.reply(&raw.text, number);
-        let Reply { body, latency, notices, faults } = reply.unwrap_or_else(Reply::run);
+        let Reply { mut body, latency, notices, faults } = reply.unwrap_or_else(Reply::run);
         self.at_ready = at(&faults, ReplyStep::ReadyForQuery);
         if !latency.is_zero() {
             sleep(latency).await;
         }
         for message in notices {
             self.wire.put(&PgWireBackendMessage::NoticeResponse(notice(&message)));
+        }
+        let shared = self.state.shared.clone();
+        if matches!(body, Body::Run)
+            && !is_about_the_session(&sql)
+            && let Some(tables) = &shared.tables
+            && let Some(answer) = tables.run(self.state.pid, &raw.text, parameters)
+        {
+            body = answer.await.body;
         }
         let copied = match &sql {
             Ok(Sql::Copy(copy)) => Some((copy.from, copy.format)),
@@ -267,6 +275,23 @@ impl Session {
             self.state.signals.unlisten(None);
         }
     }
+}
+
+/// Whether the server itself runs a statement, whatever is behind it.
+fn is_about_the_session(sql: &Result<Sql, SqlError>) -> bool {
+    matches!(
+        sql,
+        Ok(Sql::Begin
+            | Sql::Commit
+            | Sql::Rollback
+            | Sql::Savepoint(_)
+            | Sql::RollbackTo(_)
+            | Sql::Release(_)
+            | Sql::Listen(_)
+            | Sql::Unlisten(_)
+            | Sql::Notify(..)
+            | Sql::Ignored(_))
+    )
 }
 
 /// The command tag of a scripted statement.

@@ -21,6 +21,7 @@ use crate::{
     error::SqlError,
     sql::{RawStatement, Sql, cast_of, parse, split_statements},
     store::Field,
+    tables::Description,
     value::{Cell, from_text, to_text},
 };
 
@@ -86,7 +87,11 @@ impl Session {
         let shared = &self.state.shared;
         let scripted = shared.describe(&raw.text);
         let copies = matches!(sql, Ok(Sql::Copy(_) | Sql::CopyQuery(..)));
-        let stored = sql.and_then(|sql| shared.store(|store| store.describe(&sql, given.clone())));
+        let described = shared.tables.as_ref().and_then(|tables| tables.describe(&raw.text));
+        let stored = match described {
+            Some(Description { parameters, columns }) => Ok((parameters, columns)),
+            None => sql.and_then(|sql| shared.store(|store| store.describe(&sql, given.clone()))),
+        };
         let (types, fields) = match (scripted, stored) {
             (None, stored) => stored?,
             (Some(script), stored) => {

@@ -76,6 +76,7 @@ impl SessionState {
 
     /// Commits the transaction, and sends its notifications.
     pub(super) fn commit(&mut self) {
+        self.shared.end(self.pid, true);
         self.undo.clear();
         self.savepoints.clear();
         for (channel, payload) in self.notify.drain(..) {
@@ -86,6 +87,7 @@ impl SessionState {
 
     /// Rolls the transaction back.
     pub(super) fn roll_back(&mut self) {
+        self.shared.end(self.pid, false);
         self.shared.store(|store| store.roll_back(self.undo.drain(..)));
         self.savepoints.clear();
         self.notify.clear();

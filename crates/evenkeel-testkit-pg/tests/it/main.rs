@@ -19,6 +19,7 @@ mod portal;
 mod record;
 mod script;
 mod table;
+mod tables;
 mod transaction;
 mod value;
 mod wire;
