@@ -28,7 +28,7 @@ pub use ::wiremock::MockServer;
 use crate::{Clock, World};
 
 /// The real time without any event after which the clock moves.
-pub const QUIET: Duration = Duration::from_millis(20);
+pub const QUIET: Duration = Duration::from_millis(100);
 
 /// Runs `body` in a world whose clock waits for wiremock, with a fresh server.
 ///

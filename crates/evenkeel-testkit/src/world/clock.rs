@@ -26,7 +26,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use tokio::{sync::oneshot, time::{sleep, timeout}};
 ///
-/// World::builder().clock(Clock::Quiet(Duration::from_millis(20))).run(async |_| {
+/// World::builder().clock(Clock::Quiet(Duration::from_millis(100))).run(async |_| {
 ///     let (answer, answered) = oneshot::channel();
 ///     std::thread::spawn(move || answer.send(42));
 ///     let answered = timeout(Duration::from_secs(5), answered);
@@ -42,9 +42,9 @@ pub enum Clock {
     Exact,
     /// Stands still until nothing has run for this much real time, and then jumps to the next timer.
     ///
-    /// This is a heuristic: a peer that is silent for longer counts as finished. 20 ms are enough for peers on the
-    /// same machine. They are counted in naps of the world's thread, and so last longer where that thread is not
-    /// scheduled at once. Each step of the clock at which something runs costs this time once more. Work of peers
+    /// This is a heuristic: a peer that is silent for longer counts as finished. For peers on the same machine 100 ms are
+    /// enough, also while ten others want each of its processors; 20 ms are not. They are counted in naps of the world's
+    /// thread, and so last longer where that thread is not scheduled at once. Each step of the clock at which something runs costs this time once more. Work of peers
     /// takes no virtual time, so their own delays are not seen.
     Quiet(Duration),
     /// Moves by itself, as in production. Tasks that are alive at the end of the body get a second to finish.

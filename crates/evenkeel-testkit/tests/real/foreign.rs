@@ -34,7 +34,7 @@ async fn fetch(urls: Vec<String>) -> Vec<Option<(u16, String)>> {
 #[test]
 #[ignore = "real tier"]
 fn they_are_served_in_real_time_and_in_quiet() {
-    for clock in [Clock::Real, Clock::Quiet(Duration::from_millis(20))] {
+    for clock in [Clock::Real, Clock::Quiet(Duration::from_millis(200))] {
         World::builder().clock(clock).run(async |_| {
             let server = Server::loopback().await.expect("a free port");
             server

@@ -48,7 +48,7 @@ async fn ask(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<Vec<u8>> {
 #[test]
 #[ignore = "real tier"]
 fn latency_is_virtual_under_the_quiet_clock() {
-    World::builder().clock(Clock::Quiet(20 * MS)).run(async |_| {
+    World::builder().clock(Clock::Quiet(200 * MS)).run(async |_| {
         let proxy = Proxy::start(echo()).await.expect("a proxy");
         proxy.link().upstream(Toxics::new().latency(300 * MS));
         proxy.link().downstream(Toxics::new().latency(5000 * MS));
@@ -93,7 +93,7 @@ fn faults_reach_both_sides_in_real_time() {
 #[test]
 #[ignore = "real tier"]
 fn a_partition_is_silence_and_not_an_end() {
-    World::builder().clock(Clock::Quiet(20 * MS)).run(async |_| {
+    World::builder().clock(Clock::Quiet(200 * MS)).run(async |_| {
         let proxy = Proxy::start(echo()).await.expect("a proxy");
         let mut client = TcpStream::connect(proxy.address()).await.expect("a connection");
         ask(&mut client, b"hello").await.expect("an answer");
