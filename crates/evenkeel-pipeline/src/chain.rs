@@ -46,8 +46,16 @@ pub trait Chain: Sized + Send + Sync + 'static {
     ) -> Items<Self::Out> {
         let shared = Arc::new((self, Arc::clone(settings)));
         connect(items, keys, settings, async move |Carried { mut token, item }| {
-            let item = shared.0.run(&mut token, item, &shared.1).await;
-            Ok(item.map(|item| Carried { token, item }))
+            match shared.0.run(&mut token, item, &shared.1).await {
+                Some(item) => {
+                    token.leave_if_woken().await;
+                    Ok(Some(Carried { token, item }))
+                }
+                None => {
+                    token.end().await;
+                    Ok(None)
+                }
+            }
         })
     }
 }
@@ -122,6 +130,7 @@ where
 
     async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<U> {
         let item = self.before.run(token, item, settings).await?;
+        token.leave_if_woken().await;
         let stage = &*self.stage;
         let turn = match stage.try_enter() {
             Some(turn) => turn,
@@ -140,6 +149,9 @@ where
             }
             Pending::new(future, stage, &mut *token).await
         };
+        if turn.is_awaited() {
+            token.set_woken();
+        }
         match judge(turn, stage, result) {
             Ok(output) => {
                 let item = (self.goes_on)(output);
@@ -193,7 +205,9 @@ impl<C: Chain> Chain for Finished<C> {
     ) -> Items<Never> {
         let shared = Arc::new((self, Arc::clone(settings)));
         connect(items, keys, settings, async move |Carried { mut token, item }| {
-            Ok(shared.0.run(&mut token, item, &shared.1).await)
+            let ended = shared.0.run(&mut token, item, &shared.1).await;
+            token.end().await;
+            Ok(ended)
         })
     }
 }

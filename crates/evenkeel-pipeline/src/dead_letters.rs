@@ -11,6 +11,7 @@ use crate::{
     in_hand::{Exhausted, InHand},
     race::patiently,
     status::Status,
+    threads::leave_thread,
 };
 
 /// Makes the task that writes the dead letters of one source.
@@ -59,6 +60,9 @@ pub(crate) async fn write_dead_letters<T: Send + 'static>(
                     }
                 }
             }
+            if in_hand.has_threads {
+                leave_thread().await;
+            }
             if !letters.is_empty() {
                 let all = written.len();
                 // The error is displayed and dropped within, as that is code of others as well.
@@ -80,6 +84,9 @@ pub(crate) async fn write_dead_letters<T: Send + 'static>(
                 }
             }
             exhausted = rest;
+            if in_hand.has_threads {
+                leave_thread().await;
+            }
         }
     }
 }

@@ -32,21 +32,31 @@ use std::{
 };
 
 use evenkeel_base::lock;
-use tokio::{sync::Notify, task::yield_now, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
+mod effects;
 mod entry;
 mod limits;
 mod numbers;
 mod state;
 
-use self::state::{DoneEffects, Effects, State};
+use self::{
+    effects::{DoneEffects, Effects},
+    state::State,
+};
 pub(crate) use self::{
     limits::Limits,
     numbers::Numbers,
     state::{Exhausted, Leases, PartEnd},
 };
 
-use crate::{Demand, Settle, SettleOutcome, deliveries::Origins, item_key::ItemKey, report::DrainReport};
+use crate::{
+    Demand, Settle, SettleOutcome,
+    deliveries::Origins,
+    item_key::ItemKey,
+    report::DrainReport,
+    threads::{has_threads, let_others_run},
+};
 
 /// The items in hand of one pipeline.
 pub(crate) struct InHand {
@@ -59,6 +69,8 @@ pub(crate) struct InHand {
     pub(crate) leases: Notify,
     pub(crate) idle: Notify,
     pub(crate) ack_wait: Option<Duration>,
+    /// Whether the tasks of the pipeline have several threads.
+    pub(crate) has_threads: bool,
     origins: Arc<dyn Origins>,
 }
 
@@ -80,14 +92,21 @@ impl InHand {
             leases: Notify::new(),
             idle: Notify::new(),
             ack_wait,
+            has_threads: has_threads(),
             origins,
         }
     }
 
     /// Makes one step under the lock, and notifies and drops behind it.
     fn step<R>(&self, step: impl FnOnce(&mut State, &mut Effects) -> R) -> R {
+        self.step_and_wake(step).0
+    }
+
+    /// Makes one step. Returns whether it may have woken a task as well.
+    fn step_and_wake<R>(&self, step: impl FnOnce(&mut State, &mut Effects) -> R) -> (R, bool) {
         let mut effects = Effects::default();
         let result = step(&mut lock(&self.state), &mut effects);
+        let has_woken = effects.wakes();
         if effects.is_decided {
             self.decided.notify_one();
         }
@@ -106,7 +125,7 @@ impl InHand {
         if !effects.removed.is_empty() {
             self.origins.release(&effects.removed);
         }
-        result
+        (result, has_woken)
     }
 
     /// Returns the room for another pull, if there is enough to be worth one; else `room` is notified.
@@ -122,7 +141,7 @@ impl InHand {
             }
             self.room.notified().await;
             // Behind the others that are ready, which make more room: a call for each item costs more than it gains.
-            yield_now().await;
+            let_others_run(self.has_threads).await;
         }
     }
 
@@ -154,9 +173,10 @@ impl InHand {
         self.step(|state, _| state.split(key, parts));
     }
 
-    /// Drops the token of a part that is done: the commonest step, which has few effects.
+    /// Drops the token of a part that is done: the commonest step, which has few effects. Returns whether it may have woken a
+    /// task.
     #[inline]
-    pub(crate) fn end_done(&self, key: ItemKey) {
+    pub(crate) fn end_done(&self, key: ItemKey) -> bool {
         let effects = lock(&self.state).end_done(key);
         let Some(DoneEffects { is_decided, has_room, is_idle, dropped }) = effects else {
             return self.end_part(key, PartEnd::Done);
@@ -171,12 +191,13 @@ impl InHand {
             self.idle.notify_one();
         }
         drop(dropped);
+        is_decided | has_room | is_idle
     }
 
-    /// Drops the token of a part.
+    /// Drops the token of a part. Returns whether it may have woken a task.
     #[inline(never)]
-    pub(crate) fn end_part(&self, key: ItemKey, end: PartEnd) {
-        self.step(|state, effects| state.end_part(key, end, effects));
+    pub(crate) fn end_part(&self, key: ItemKey, end: PartEnd) -> bool {
+        self.step_and_wake(|state, effects| state.end_part(key, end, effects)).1
     }
 
     /// Returns the low bits of the number of losses.

@@ -17,6 +17,7 @@ use crate::{
     in_hand::InHand,
     race::{First, race},
     status::Status,
+    threads::leave_thread,
 };
 
 /// The resolution of timers: a shorter pause would be none.
@@ -39,6 +40,9 @@ pub(crate) async fn extend<A: Ack, T>(
         let now = Instant::now();
         let leases = in_hand.scan_leases(now);
         (next, first_end) = (after(now, pause), leases.first_end);
+        if in_hand.has_threads {
+            leave_thread().await;
+        }
         let (keys, receipts): (Vec<_>, Vec<_>) =
             deliveries.receipts(&leases.keys, |key| *key, |key, receipt| (key, receipt)).into_iter().unzip();
         let mut extension = pin!(ack.extend(&receipts));

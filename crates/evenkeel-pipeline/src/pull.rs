@@ -25,6 +25,7 @@ use crate::{
     settings::{Copying, PathSettings},
     source::Deliveries,
     status::Status,
+    threads::leave_thread,
     token::{Carried, Token},
 };
 
@@ -110,6 +111,9 @@ impl<S: Source> Puller<S> {
                 First::B(Ok(deliveries)) => {
                     failures = 0;
                     self.accept(deliveries);
+                    if self.in_hand.has_threads {
+                        leave_thread().await;
+                    }
                 }
                 First::B(Err(error)) => {
                     failures += 1;

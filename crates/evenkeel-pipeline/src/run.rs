@@ -116,18 +116,18 @@ pub(crate) async fn run(run: Run) -> Result<DrainReport, PipelineError> {
         let Some(puller) = source.puller.take() else { continue };
         match race(puller, &mut end).await {
             First::A(Ok(PullsEnded { stop, result })) => {
-                stops.push(stop);
+                stops.push((source.number, stop));
                 failure = failure.or(error_of(Ok(result), source.number));
             }
             First::A(Err(panic)) => failure = failure.or(error_of(Err(panic), source.number)),
             First::B(()) => {}
         }
     }
-    drop(driver.stop(Duration::ZERO).await);
+    drop(race(driver.stop(Duration::ZERO), &mut end).await);
     for source in &mut sources {
         race(source.in_hand.wait_until_aborted(), &mut end).await;
         if let Some(letters) = source.letters.take() {
-            drop(letters.stop(Duration::ZERO).await);
+            drop(race(letters.stop(Duration::ZERO), &mut end).await);
         }
         source.in_hand.close();
     }
@@ -138,11 +138,13 @@ pub(crate) async fn run(run: Run) -> Result<DrainReport, PipelineError> {
             failure = failure.or(error_of(outcome, source.number));
         }
     }
-    let stopped = poll_fn(|cx| {
-        stops.retain_mut(|stop| stop.as_mut().poll(cx).is_pending());
-        if stops.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    });
-    race(stopped, end).await;
+    // A task for each: one that blocks its thread keeps neither the others nor the end.
+    let stops: Vec<_> = stops.into_iter().map(|(number, stop)| (number, background(|_| stop))).collect();
+    for (number, stop) in stops {
+        if let First::A(outcome) = race(stop, &mut end).await {
+            failure = failure.or(error_of(outcome.map(Ok), number));
+        }
+    }
     let report = in_hand.iter().map(|in_hand| in_hand.report()).sum();
     match failure {
         None => Ok(report),

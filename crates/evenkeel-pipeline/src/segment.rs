@@ -17,6 +17,7 @@ use crate::{
     SinkError,
     settings::PathSettings,
     stage::Stage,
+    threads::leave_thread,
     token::{Carried, Token},
     work::{judge, work},
 };
@@ -138,7 +139,10 @@ where
             Some(turn) => turn,
             None => match stage.wait(&mut token).await {
                 Some(turn) => turn,
-                None => return Ok(Vec::new()),
+                None => {
+                    token.end().await;
+                    return Ok(Vec::new());
+                }
             },
         };
         // Collected inside, as the iterator is the user's as well.
@@ -146,7 +150,10 @@ where
             Ok::<_, BoxError>(f(item).await.map_err(Into::into)?.into_iter().collect::<Vec<U>>())
         };
         let result = work(&stage, &mut token, parts).await;
-        Ok(match judge(turn, &stage, result) {
+        if turn.is_awaited() {
+            token.set_woken();
+        }
+        let parts = match judge(turn, &stage, result) {
             Ok(parts) => token.split(parts),
             Err(reason) => {
                 if let Some(reason) = reason {
@@ -155,7 +162,9 @@ where
                 }
                 Vec::new()
             }
-        })
+        };
+        token.end().await;
+        Ok(parts)
     })
 }
 
@@ -182,12 +191,23 @@ where
             Some(turn) => turn,
             None => match stage.wait(&mut carried).await {
                 Some(turn) => turn,
-                None => return Ok(None),
+                None => {
+                    end_all(carried.into_iter().map(|carried| carried.token)).await;
+                    return Ok(None);
+                }
             },
         };
-        let carried =
-            carried.into_iter().filter_map(|mut carried| (!carried.token.is_lost()).then_some(carried));
-        let (mut tokens, items): (Vec<Token>, Vec<U>) = carried
+        let (mut held, mut lost) = (Vec::with_capacity(carried.len()), Vec::new());
+        for mut carried in carried {
+            if carried.token.is_lost() {
+                lost.push(carried.token);
+            } else {
+                held.push(carried);
+            }
+        }
+        end_all(lost.into_iter()).await;
+        let (mut tokens, items): (Vec<Token>, Vec<U>) = held
+            .into_iter()
             .map(|Carried { token, item }| {
                 let item = convert(&token, item);
                 (token, item)
@@ -204,22 +224,34 @@ where
             }
             Err(interrupted) => (None, Err(interrupted)),
         };
-        let failure = match judge(turn, &stage, result) {
-            Ok(()) => None,
-            Err(Some(reason)) => Some(reason),
-            // The leases of all are lost.
-            Err(None) => return Ok(None),
-        };
+        if turn.is_awaited() {
+            tokens[0].set_woken();
+        }
+        let judged = judge(turn, &stage, result);
         for (index, token) in tokens.iter_mut().enumerate() {
-            match &failure {
-                Some(reason) if partial.as_ref().is_none_or(|partial| partial.has_failed(index)) => {
+            match &judged {
+                Err(Some(reason)) if partial.as_ref().is_none_or(|partial| partial.has_failed(index)) => {
                     token.fail(reason.clone(), settings.retry_after(token.attempt()));
                 }
+                // The leases of all are lost.
+                Err(None) => {}
                 _ => token.set_done(),
             }
         }
+        end_all(tokens.into_iter()).await;
         Ok(None::<Never>)
     })
+}
+
+/// Tells what became of each part, and returns from the poll if that has woken a task.
+async fn end_all(tokens: impl Iterator<Item = Token>) {
+    let mut has_woken = false;
+    for mut token in tokens {
+        has_woken |= token.end_now();
+    }
+    if has_woken {
+        leave_thread().await;
+    }
 }
 
 /// The items without the error that cannot be.

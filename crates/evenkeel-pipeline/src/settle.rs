@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::yield_now, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
     Ack, MAX_SETTLED, Settle, SourceError,
@@ -12,6 +12,7 @@ use crate::{
     race::{First, PATIENCE, pause, race},
     random::Random,
     status::Status,
+    threads::{leave_thread, let_others_run},
 };
 
 /// The longest pause between calls that fail at the end.
@@ -57,6 +58,9 @@ pub(crate) async fn settle<A: Ack, T>(
             match answer {
                 Ok(outcomes) if outcomes.len() == batch.len() => {
                     in_hand.settled(&batch, &outcomes);
+                    if in_hand.has_threads {
+                        leave_thread().await;
+                    }
                     break;
                 }
                 Ok(outcomes) => {
@@ -94,7 +98,7 @@ async fn wait_for_decisions(in_hand: &InHand, linger: Duration) {
             (0, false) => {
                 in_hand.decided.notified().await;
                 // Behind the others that are ready, whose decisions go with it.
-                yield_now().await;
+                let_others_run(in_hand.has_threads).await;
             }
             (waiting, is_closed) if is_closed || linger.is_zero() || waiting >= MAX_SETTLED => return,
             _ => break,

@@ -51,6 +51,12 @@ impl<'a> Turn<'a> {
         Self { stage }
     }
 
+    /// Returns whether its end may wake an item that waits for the limit.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.stage.queued.load(Relaxed) > 0
+    }
+
     #[inline]
     pub(crate) fn done(self) {
         self.stage.limiter.put_back(1);

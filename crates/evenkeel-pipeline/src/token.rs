@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, mem,
     sync::Arc,
     task::{Context, Waker},
     thread,
@@ -13,6 +13,7 @@ use crate::{
     in_hand::{InHand, PartEnd},
     item_key::ItemKey,
     race::default_backoff,
+    threads::leave_thread,
 };
 
 /// One item of so many has its first polls timed, which spares the others two readings of the clock.
@@ -26,7 +27,18 @@ pub struct Token {
     losses: u32,
     rare: Option<Box<Rare>>,
     attempt: u32,
-    is_done: bool,
+    state: State,
+    /// Whether its task has woken another one, and is to return from its poll before it goes on to code of others.
+    has_woken: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Its drop tells that the part is done.
+    Done,
+    /// The end of the part is told.
+    Told,
 }
 
 /// The facts that few tokens have.
@@ -54,7 +66,15 @@ impl<T> From<Infallible> for Carried<T> {
 
 impl Token {
     pub(crate) fn new(in_hand: &Arc<InHand>, key: ItemKey, attempt: u32, losses: u32) -> Self {
-        Self { in_hand: Arc::clone(in_hand), key, losses, rare: None, attempt, is_done: false }
+        Self {
+            in_hand: Arc::clone(in_hand),
+            key,
+            losses,
+            rare: None,
+            attempt,
+            state: State::Open,
+            has_woken: false,
+        }
     }
 
     /// Returns the number of the delivery.
@@ -80,7 +100,7 @@ impl Token {
     /// Notes that the part is done; the drop of the token tells it.
     #[inline]
     pub(crate) fn set_done(&mut self) {
-        self.is_done = true;
+        self.state = State::Done;
     }
 
     /// Notes that the part has failed; the drop of the token tells it.
@@ -108,8 +128,49 @@ impl Token {
         }
     }
 
+    /// Notes that another task may have been woken.
+    #[inline]
+    pub(crate) fn set_woken(&mut self) {
+        self.has_woken = self.in_hand.has_threads;
+    }
+
+    /// Returns from the poll if another task was woken: code of others comes next.
+    #[inline]
+    pub(crate) async fn leave_if_woken(&mut self) {
+        if mem::take(&mut self.has_woken) {
+            leave_thread().await;
+        }
+    }
+
+    /// Tells what became of the part. Returns whether the task is to return from its poll.
+    #[inline]
+    pub(crate) fn end_now(&mut self) -> bool {
+        if self.tell() {
+            self.set_woken();
+        }
+        self.has_woken
+    }
+
+    /// Tells what became of the part, in a task that goes on to code of others.
+    #[inline]
+    pub(crate) async fn end(mut self) {
+        if self.end_now() {
+            leave_thread().await;
+        }
+    }
+
+    /// Tells what became of the part. Returns whether that may have woken a task.
+    #[inline]
+    fn tell(&mut self) -> bool {
+        match mem::replace(&mut self.state, State::Told) {
+            State::Done => self.in_hand.end_done(self.key),
+            State::Open => self.end_undone(),
+            State::Told => false,
+        }
+    }
+
     #[cold]
-    fn end_undone(&mut self) {
+    fn end_undone(&mut self) -> bool {
         let end = match self.rare.as_mut().and_then(|rare| rare.failure.take()) {
             Some(failure) => PartEnd::Failed(failure),
             None if thread::panicking() => {
@@ -118,11 +179,11 @@ impl Token {
             }
             None => PartEnd::Dropped,
         };
-        self.in_hand.end_part(self.key, end);
+        self.in_hand.end_part(self.key, end)
     }
 
     /// Splits the part; without items it is done.
-    pub(crate) fn split<T>(mut self, items: Vec<T>) -> Vec<Carried<T>> {
+    pub(crate) fn split<T>(&mut self, items: Vec<T>) -> Vec<Carried<T>> {
         self.set_done();
         // One more than there are, this one, so that the first part that ends is not taken for the last.
         self.in_hand.split(self.key, items.len());
@@ -138,21 +199,14 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("key", &self.key)
-            .field("is_done", &self.is_done)
-            .finish_non_exhaustive()
+        f.debug_struct("Token").field("key", &self.key).field("state", &self.state).finish_non_exhaustive()
     }
 }
 
 impl Drop for Token {
     #[inline]
     fn drop(&mut self) {
-        if self.is_done {
-            self.in_hand.end_done(self.key);
-        } else {
-            self.end_undone();
-        }
+        self.tell();
     }
 }
 

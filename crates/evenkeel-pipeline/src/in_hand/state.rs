@@ -6,6 +6,7 @@ use evenkeel_base::Slab;
 use tokio::time::Instant;
 
 use super::{
+    effects::{DoneEffects, Effects},
     entry::{Entry, Phase, Rare},
     limits::Limits,
     numbers::Numbers,
@@ -42,29 +43,6 @@ pub(crate) struct Exhausted {
 pub(crate) struct Leases {
     pub(crate) keys: Vec<ItemKey>,
     pub(crate) first_end: Option<Instant>,
-}
-
-/// The work that a step leaves for the time after the lock.
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) is_decided: bool,
-    pub(super) has_room: bool,
-    pub(super) is_exhausted: bool,
-    pub(super) is_idle: bool,
-    pub(super) lost: u64,
-    pub(super) woken: Vec<Waker>,
-    pub(super) dropped: Option<Waker>,
-    pub(super) dropped_parts: Vec<Waker>,
-    /// Entries that are gone.
-    pub(super) removed: Vec<ItemKey>,
-}
-
-/// The effects of the commonest step: an item of one part is done.
-pub(super) struct DoneEffects {
-    pub(super) is_decided: bool,
-    pub(super) has_room: bool,
-    pub(super) is_idle: bool,
-    pub(super) dropped: Option<Waker>,
 }
 
 pub(super) struct State {

@@ -14,12 +14,13 @@ use std::{
 
 use async_nats::Message;
 use evenkeel_base::lock;
-use tokio::{task::yield_now, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     JetStreamMessage, JetStreamReceipt,
     inbox::{Event, Inbox},
 };
+use crate::threads::leave_thread;
 
 /// The intake, while nobody works on it.
 pub(super) struct Shared(Mutex<Option<Intake>>);
@@ -70,7 +71,7 @@ impl Shared {
             if let Some(taken) = self.try_take() {
                 return taken;
             }
-            yield_now().await;
+            leave_thread().await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The promises of evenkeel-pipeline, one module each.
 
 mod basics;
+mod blocked_threads;
 mod cancel;
 mod clocks;
 mod compiles;
