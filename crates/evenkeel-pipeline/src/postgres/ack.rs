@@ -16,28 +16,47 @@ use super::{PgQueue, PgReceipt, enqueue::seconds, error::source_error, worker::W
 use crate::{Ack, Settle, SettleOutcome, SourceError};
 
 /// The statement that deletes jobs which are done, with the parts that differ.
+///
+/// The planner takes the jobs in hand for few, as they may have been when it looked, and would compare each of them with each
+/// decision. So each job is looked up by its number, and the conditions are told once more in a form that no index has, for a row
+/// that another transaction has changed meanwhile.
 macro_rules! finish {
-    ($fence:literal, $result:literal) => {
+    ($decisions:literal, $found:literal, $fence:literal, $result:literal) => {
         concat!(
             "
 with me as (
     select id from evenkeel_queue.worker where id = $1 for key share
 ), job as (
     delete from evenkeel_queue.job j
-    where j.worker = (select id from me) and j.id = any($2::bigint[]) and j.state = 'h' and ",
+    where j.ctid = any(array(
+        select found.tid from ",
+            $decisions,
+            " cross join lateral (
+            select b.ctid as tid from evenkeel_queue.job b
+            where b.worker = $1 and b.id = t.id and b.state = 'h' and ",
+            $found,
+            " offset 0
+        ) found
+    )) and (j.worker = (select id from me) and j.state = 'h' and ",
             $fence,
+            ") is true",
             $result
         )
     };
 }
 
 /// For jobs without a key of a single fetch.
-const FINISH_PLAIN: &str = finish!("j.claim = any($3::bigint[])", ") select me.id, '{}'::text[] from me");
+const FINISH_PLAIN: &str = finish!(
+    "unnest($2::bigint[]) as t(id)",
+    "b.claim = any($3::bigint[])",
+    "j.claim = any($3::bigint[])",
+    ") select me.id, '{}'::text[] from me"
+);
 
-// The planner knows neither the length of an array nor the jobs in hand. So the forms of these two leave it no join of all jobs
-// of a worker with all decisions.
 const FINISH: &str = finish!(
-    "((j.id, j.claim) in (select id, claim from unnest($2::bigint[], $3::bigint[]) as t(id, claim))) is true",
+    "unnest($2::bigint[], $3::bigint[]) as t(id, claim)",
+    "b.claim = t.claim",
+    "(j.id, j.claim) in (select id, claim from unnest($2::bigint[], $3::bigint[]) as t(id, claim))",
     " returning j.key) select me.id, array(select distinct key from job where key is not null) from me"
 );
 

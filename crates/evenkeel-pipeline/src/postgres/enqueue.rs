@@ -10,11 +10,8 @@ use super::{
 };
 
 const PLAIN: &str = "
-with job as (
-    insert into evenkeel_queue.job (queue, state, payload)
-    select $1, 'f', payload from unnest($2::bytea[]) as t(payload) returning id
-)
-select job.id from job, pg_notify($3, '')";
+insert into evenkeel_queue.job (queue, state, payload) values ($1, 'f', $2)
+returning case when pg_notify($3, '') is not null then id end";
 
 const PLAIN_MANY: &str = "
 with job as (
@@ -56,7 +53,7 @@ impl Target<'_> {
 impl PgQueue {
     pub(super) async fn store_one(&self, target: Target<'_>, job: PgJob) -> Result<Option<i64>, Error> {
         let rows: Vec<(i64,)> = if job.is_plain() {
-            let params = (&*self.name, vec![&*job.payload], &*self.channel);
+            let params = (&*self.name, &*job.payload, &*self.channel);
             target.fetch_all(&self.sql(PLAIN), params).await?
         } else {
             self.store_any(target, &[job]).await?

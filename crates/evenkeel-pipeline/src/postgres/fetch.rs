@@ -63,8 +63,8 @@ with beat as (
             when exists (select 1 from evenkeel_queue.job b where b.queue = j.queue and b.key = j.key
                 and b.id < j.id and (b.state <> 's' or b.ready_at <= now())) then 'b'
             else 'h' end,
-        worker = me.id, claim = $2, ready_at = null
-    from me where j.ctid = any(array(select tid from picked))
+        worker = (select id from me), claim = $2, ready_at = null
+    where j.ctid = any(array(select tid from picked)) and (select id from me) is not null
     returning j.id, j.attempt, j.key is not null as is_keyed, j.payload, j.state
 )
 select

@@ -98,11 +98,12 @@ with job as (
 )
 select count(*) from job, pg_notify($2, '')";
 
-/// Hands jobs on that came back after they were settled.
+/// Hands jobs on that came back after they were settled. A join with the jobs in hand, of which the planner sees few, would compare
+/// each of them with each other one.
 const HAND_ON_UNKNOWN: &str = "
 update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now(), attempt = attempt + 1
-where j.worker = $1 and j.state = 'h' and j.claim <= $2 and not exists (
-    select 1 from unnest($3::bigint[], $4::bigint[]) as t(claim, id) where t.claim = j.claim and t.id = j.id)";
+where j.worker = $1 and j.state = 'h' and j.claim <= $2
+    and ((j.claim, j.id) in (select claim, id from unnest($3::bigint[], $4::bigint[]) as t(claim, id))) is not true";
 
 const LEAVE: &str = "
 with gone as (
