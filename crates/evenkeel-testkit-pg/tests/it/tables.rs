@@ -2,7 +2,7 @@
 
 use std::{
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use evenkeel_testkit::{World, assert_took, net::MemNet};
@@ -18,12 +18,16 @@ use crate::{MS, SECOND, code};
 struct Log(Arc<Mutex<(Vec<String>, Vec<i32>)>>);
 
 impl Log {
+    fn state(&self) -> MutexGuard<'_, (Vec<String>, Vec<i32>)> {
+        self.0.lock().expect("nothing panics under the lock")
+    }
+
     fn lines(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap().0)
+        std::mem::take(&mut self.state().0)
     }
 
     fn line(&self, line: String) {
-        self.0.lock().unwrap().0.push(line);
+        self.state().0.push(line);
     }
 }
 
@@ -49,7 +53,7 @@ impl Tables for Log {
         let name = own(sql)?;
         Some(Box::pin(async move {
             self.line(format!("{session} {name} {parameters:?}"));
-            self.0.lock().unwrap().1.push(session);
+            self.state().1.push(session);
             match name {
                 "wait" => pending().await,
                 "fail" => Reply::error("23505"),
@@ -61,7 +65,7 @@ impl Tables for Log {
 
     fn end(&self, session: i32, is_committed: bool) {
         let had_one = {
-            let open = &mut self.0.lock().unwrap().1;
+            let open = &mut self.state().1;
             let before = open.len();
             open.retain(|of| *of != session);
             open.len() < before
