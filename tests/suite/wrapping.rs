@@ -1,13 +1,19 @@
-//! The order in which layers wrap each other: the total time limit around the retry, the retry around the limiter, the
-//! limiter around the concurrency limit, the time limit of one attempt innermost; and the faults of the other orders.
+//! The order in which layers wrap each other: the total time limit around the retry, the retry around the limits, the
+//! concurrency limit around the rate, the time limit of one attempt innermost; and the faults of the other orders.
 
-use std::{cell::Cell, future::ready, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    future::ready,
+    time::Duration,
+};
 
 use evenkeel::{
-    limit::RateLimiter,
+    limit::{ConcurrencyLimiter, RateLimiter},
     retry::{Backoff, GaveUp, Policy},
 };
 use evenkeel_testkit::{World, assert_took};
+use futures::future::join_all;
+use tokio::time::{Instant, sleep_until};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -85,5 +91,34 @@ fn the_total_limit_bounds_all_of_it() {
         };
         let error = assert_took!(call, secs(5));
         assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 5));
+    });
+}
+
+/// Calls that keep a slot each until the fourth second; returns when they began, in tenths of a second.
+async fn starts(takes_slot_first: bool) -> Vec<u128> {
+    let (rate, slots) = (RateLimiter::per_second(10).burst(1), ConcurrencyLimiter::new(2));
+    let (begun, start) = (RefCell::new(Vec::new()), Instant::now());
+    let call = async |_| {
+        let slot = if takes_slot_first {
+            let slot = slots.acquire().await.unwrap();
+            rate.acquire().await;
+            slot
+        } else {
+            rate.acquire().await;
+            slots.acquire().await.unwrap()
+        };
+        begun.borrow_mut().push(start.elapsed().as_millis() / 100);
+        sleep_until(start + secs(4)).await;
+        drop(slot);
+    };
+    join_all((0..6).map(call)).await;
+    begun.into_inner()
+}
+
+#[test]
+fn a_rate_around_the_concurrency_limit_is_exceeded_behind_slow_calls() {
+    World::run(async |_| {
+        assert_eq!(starts(true).await, [0, 1, 40, 41, 42, 43]);
+        assert_eq!(starts(false).await, [0, 1, 40, 40, 40, 40]);
     });
 }

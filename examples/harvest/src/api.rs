@@ -209,12 +209,13 @@ impl Api {
         let mut attempts = self.policy.start();
         let mut pauses = LimitPauses::default();
         let (outcome, slot) = loop {
-            if !self.permit(&mut trace, stop).await {
-                return None;
-            }
+            // In this order: a permit that waits for a slot is used together with those of later, above the rate.
             trace.wait_for(Wait::Slot);
             let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
             let mut slot = Some(slot);
+            if !self.permit(&mut trace, stop).await {
+                return None;
+            }
             let failed = match attempts.attempt(self.attempt(url, &mut trace)).await {
                 Ok(document) => break (Ok(document), slot),
                 Err(failed) => failed.classify(CallError::verdict),
@@ -394,85 +395,4 @@ fn reason(gave_up: &RetryError<CallError>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use reqwest::Client;
-
-    use super::*;
-
-    fn api(base: &str) -> Api {
-        let base = Url::parse(base).unwrap();
-        Api::new(Arc::new(Client::new()), base, POLICY, Quota::own(None), 1, Arc::default())
-    }
-
-    #[test]
-    fn documents_are_below_the_base_with_its_query() {
-        for (base, first) in [
-            ("http://h", "http://h/users.json"),
-            ("http://h/", "http://h/users.json"),
-            ("http://h:81/api/v1", "http://h:81/api/v1/users.json"),
-            ("http://h/api/v1/?key=a%20b&x", "http://h/api/v1/users.json?key=a%20b&x"),
-        ] {
-            assert_eq!(api(base).first_page().as_str(), first);
-        }
-    }
-
-    #[test]
-    fn what_is_remembered_of_a_page_leads_to_it_again() {
-        let api = api("http://h:81/api/?key=1");
-        for (page, remembered) in [
-            ("http://h:81/api/users.json?key=1", "?key=1"),
-            ("http://h:81/api/users-2.json", "users-2.json"),
-            ("http://h:81/api/users.json?page=2", "?page=2"),
-            ("http://h:81/v2/users", "../v2/users"),
-            ("https://other/users", "https://other/users"),
-        ] {
-            let url = Url::parse(page).unwrap();
-            assert_eq!(api.relative(&url), remembered, "{page}");
-            assert_eq!(api.first_page().join(remembered).unwrap(), url);
-        }
-    }
-
-    #[test]
-    fn what_a_response_says_about_a_limit() {
-        let limit = |headers: &[(&'static str, &'static str)]| {
-            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            super::limit(&headers.collect::<HeaderMap>(), UNIX_EPOCH)
-        };
-        let seconds = |n| Some(Duration::from_secs(n));
-        assert_eq!(limit(&[]), Limit::default());
-        assert_eq!(limit(&[("retry-after", "7")]), Limit { pause: seconds(7), exhausted: false });
-        let counted = |remaining| limit(&[("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", "9")]);
-        assert_eq!(counted("0"), Limit { pause: seconds(9), exhausted: true });
-        assert_eq!(counted("1"), Limit::default());
-        for none_left in ["0.0", "-1", "0;w=60", " 0 "] {
-            assert!(limit(&[("ratelimit-remaining", none_left)]).exhausted, "{none_left:?}");
-        }
-        for other in ["3", "", "zero", "0x"] {
-            assert!(!limit(&[("x-ratelimit-remaining", other)]).exhausted, "{other:?}");
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_not_utf_8_cost_one_record() {
-        let body = b"\xef\xbb\xbf{\"items\": [{\"id\": 1, \"name\": \"Zo\xeb\", \"email\": \"\", \"active\": true}, \
-            {\"id\": 2, \"name\": \"\xef\xbf\xbd\", \"email\": \"\", \"active\": true, \"more\": \"\xff\"}]}";
-        let (users, flaws) = parse::<PageDoc>(body).unwrap().users();
-        assert_eq!(users.iter().map(|user| user.id).collect::<Vec<_>>(), [2]);
-        assert_eq!(users[0].name, "\u{fffd}");
-        assert_eq!(flaws[0].reason, "user 1: its name is not UTF-8");
-    }
-
-    #[test]
-    fn json_has_many_content_types() {
-        for good in
-            ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/hal+json"]
-        {
-            assert!(is_json(good), "{good}");
-        }
-        for bad in ["text/html", "application/jsonp", "", "text/plain; a=/json"] {
-            assert!(!is_json(bad), "{bad}");
-        }
-    }
-}
+mod tests;

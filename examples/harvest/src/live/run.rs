@@ -167,12 +167,17 @@ fn before_the_store(counts: &StageCounts, limit: u32) -> StageState {
 fn bottleneck(counts: &Counts, concurrency: u32) -> Option<String> {
     let waiting = |wait: Wait| counts.stages.iter().map(|stage| stage.waiting[wait as usize]).sum::<u64>();
     let next_attempt = waiting(Wait::NextAttempt).saturating_sub(counts.paused);
+    let (mut slot, mut rate) = (waiting(Wait::Slot), waiting(Wait::RateLimit));
+    if rate > waiting(Wait::Answer) {
+        // Most of the slots are in the hands of documents that wait for the rate, and so do those behind them.
+        rate += std::mem::take(&mut slot);
+    }
     let (number, place) = [
         (waiting(Wait::Answer), "the API: {} calls wait for its answer".to_owned()),
         (waiting(Wait::Store), "the store: {} documents wait for it".into()),
         (next_attempt, "failed calls: {} documents wait for their next attempt".into()),
-        (waiting(Wait::Slot), format!("--concurrency {concurrency}: {{}} documents wait for a call to end")),
-        (waiting(Wait::RateLimit), "--rate: {} documents wait for it".into()),
+        (slot, format!("--concurrency {concurrency}: {{}} documents wait for a call to end")),
+        (rate, "--rate: {} documents wait for it".into()),
         (counts.paused, "the limit of the API: {} documents were told to wait".into()),
     ]
     .into_iter()
@@ -246,7 +251,9 @@ mod tests {
         };
         assert_eq!(of([0; 5], 0), None);
         for (waiting, paused, place) in [
-            ([9, 1, 1, 1, 1], 0, "--rate: 9 documents wait for it"),
+            ([9, 1, 1, 1, 1], 0, "--rate: 10 documents wait for it"),
+            ([7, 8, 1, 0, 0], 0, "--rate: 15 documents wait for it"),
+            ([3, 8, 5, 0, 0], 0, "--concurrency 8: 8 documents wait for a call to end"),
             ([0, 8, 8, 1, 1], 0, "--concurrency 8: 8 documents wait for a call to end"),
             ([1, 1, 8, 7, 1], 0, "the API: 8 calls wait for its answer"),
             ([1, 1, 1, 7, 1], 1, "failed calls: 6 documents wait for their next attempt"),
