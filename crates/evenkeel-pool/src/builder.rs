@@ -1,8 +1,10 @@
 //! The configuration of a pool.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
-use crate::{Manager, Order, Pool, PoolEvent, events::Observer, limits::Limits};
+#[cfg(feature = "inspect")]
+use crate::inspect::Title;
+use crate::{Manager, Order, Pool, PoolEvent, events::Observer, limits::Limits, state::Shared};
 
 /// Configures and makes a [`Pool`]; [`Pool::builder`] returns it.
 ///
@@ -26,6 +28,8 @@ pub struct Builder<M> {
     max: usize,
     limits: Limits,
     observer: Option<Observer>,
+    #[cfg(feature = "inspect")]
+    name: Option<Cow<'static, str>>,
 }
 
 impl<M: Manager> Pool<M> {
@@ -44,7 +48,14 @@ impl<M: Manager> Pool<M> {
             create_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(5),
         };
-        Builder { manager, max: 10, limits, observer: None }
+        Builder {
+            manager,
+            max: 10,
+            limits,
+            observer: None,
+            #[cfg(feature = "inspect")]
+            name: None,
+        }
     }
 }
 
@@ -153,6 +164,30 @@ impl<M: Manager> Builder<M> {
         self
     }
 
+    /// Names the pool for the dumps of evenkeel-inspect. Without the feature `inspect` the name is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # fn main() -> Result<(), evenkeel_pool::BuildError> {
+    /// # use evenkeel_pool::Pool;
+    /// let pool = Pool::builder(Counters).max(16).named("orders-db").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
+        #[cfg(feature = "inspect")]
+        {
+            Self { name: Some(name.into()), ..self }
+        }
+        #[cfg(not(feature = "inspect"))]
+        {
+            drop(name);
+            self
+        }
+    }
+
     /// Makes the pool. It is empty at first: objects are created when they are needed.
     ///
     /// The upkeep of [`min_idle`](Self::min_idle), [`idle_timeout`](Self::idle_timeout), [`max_lifetime`](Self::max_lifetime)
@@ -174,11 +209,19 @@ impl<M: Manager> Builder<M> {
     /// assert_eq!(Pool::builder(Counters).max(0).build().unwrap_err(), BuildError::ZeroMax);
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn build(self) -> Result<Pool<M>, BuildError> {
         if self.max == 0 {
             return Err(BuildError::ZeroMax);
         }
-        let pool = Pool::new(self.manager, self.max, self.limits, self.observer);
+        let pool = Pool::new(Shared::new(
+            self.manager,
+            self.max,
+            self.limits,
+            self.observer,
+            #[cfg(feature = "inspect")]
+            Title::here(self.name),
+        ));
         pool.shared().start_upkeep();
         Ok(pool)
     }

@@ -22,6 +22,7 @@
 // | `state/upkeep`, `upkeep` | idle objects that are missing or too old, leases that last too long |
 // | `events` | events for the observer of a pool |
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |
+// | `inspect`, `state/edges` | the title of the pool; its leases and waiters in the dumps of evenkeel-inspect |
 // | `deadpool`, `bb8` | managers of the crates deadpool and bb8 |
 
 mod adjust;
@@ -33,6 +34,8 @@ mod checkout;
 mod deadpool;
 mod error;
 mod events;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod lease;
 mod limits;
 mod manager;

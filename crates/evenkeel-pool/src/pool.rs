@@ -6,8 +6,6 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     Closed, Holder, Manager, Snapshot,
-    events::Observer,
-    limits::Limits,
     state::{Shared, State},
 };
 
@@ -80,8 +78,8 @@ impl<M: Manager> Drop for Owner<M> {
 }
 
 impl<M: Manager> Pool<M> {
-    pub(crate) fn new(manager: M, max: usize, limits: Limits, observer: Option<Observer>) -> Self {
-        Self { owner: Arc::new(Owner { shared: Arc::new(Shared::new(manager, max, limits, observer)) }) }
+    pub(crate) fn new(shared: Arc<Shared<M>>) -> Self {
+        Self { owner: Arc::new(Owner { shared }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {

@@ -21,6 +21,8 @@
 mod backoff;
 mod caller;
 mod check;
+#[cfg(feature = "inspect")]
+mod edges;
 mod objects;
 mod queue;
 mod shared;
@@ -157,7 +159,7 @@ impl<M: Manager> State<M> {
             closed: false,
             generation: 0,
             idle: VecDeque::new(),
-            slots: Slots::new(limits.hold_warning.is_some()),
+            slots: Slots::new(limits),
             waiters: WaitQueue::new(),
             arrivals: 0,
             called: 0,

@@ -13,6 +13,7 @@
 //! | `finish` | a group that a value can end early |
 //! | `current` | the group whose task or body the thread is polling |
 //! | `stop_condition` | abort and deadline |
+//! | `waits`, `inspect` | the waits for tasks of a group; the group in the dumps of evenkeel-inspect |
 //! | `loom`, `loom_tests` | the registry and the outcomes in every interleaving |
 
 mod admission;
@@ -21,6 +22,8 @@ pub(crate) mod child;
 pub(crate) mod current;
 mod finish;
 mod handle;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod loom;
 #[cfg(test)]
 mod loom_tests;
@@ -31,6 +34,8 @@ mod shared;
 mod stop_condition;
 mod task;
 mod task_entry;
+#[cfg(feature = "inspect")]
+mod waits;
 
 use std::{
     borrow::Cow,

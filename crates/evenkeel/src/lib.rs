@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "inspect")]
+#[doc(inline)]
+pub use evenkeel_inspect as inspect;
 #[cfg(feature = "limit")]
 #[doc(inline)]
 pub use evenkeel_limit as limit;

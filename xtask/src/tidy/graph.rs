@@ -5,27 +5,29 @@ use std::process::Command;
 use super::{deps::TABLES, tree::Tree};
 
 /// Each published crate, and the workspace's crates that it may depend on.
-const GRAPH: [(&str, &[&str]); 14] = [
+const GRAPH: [(&str, &[&str]); 15] = [
     ("evenkeel-base", &[]),
-    ("evenkeel-task", &["evenkeel-base"]),
+    ("evenkeel-inspect", &["evenkeel-base"]),
+    ("evenkeel-task", &["evenkeel-base", "evenkeel-inspect"]),
     ("evenkeel-retry-after", &[]),
     ("evenkeel-retry", &["evenkeel-base", "evenkeel-retry-after"]),
-    ("evenkeel-limit", &["evenkeel-base", "evenkeel-retry-after"]),
+    ("evenkeel-limit", &["evenkeel-base", "evenkeel-inspect", "evenkeel-retry-after"]),
     ("evenkeel-shutdown", &["evenkeel-base", "evenkeel-task"]),
     ("evenkeel-stream", &["evenkeel-base", "evenkeel-task"]),
-    ("evenkeel-pool", &["evenkeel-base", "evenkeel-task"]),
+    ("evenkeel-pool", &["evenkeel-base", "evenkeel-inspect", "evenkeel-task"]),
     ("evenkeel-postgres", &["evenkeel-base", "evenkeel-pool", "evenkeel-retry"]),
     (
         "evenkeel-pipeline",
         &["evenkeel-base", "evenkeel-limit", "evenkeel-postgres", "evenkeel-stream", "evenkeel-task"],
     ),
     ("evenkeel", &FACADE),
-    ("evenkeel-testkit", &["evenkeel-base"]),
+    ("evenkeel-testkit", &["evenkeel-base", "evenkeel-inspect"]),
     ("evenkeel-testkit-pg", &["evenkeel-base", "evenkeel-testkit"]),
     ("evenkeel-tck", &["evenkeel-base", "evenkeel-testkit"]),
 ];
 
-const FACADE: [&str; 8] = [
+const FACADE: [&str; 9] = [
+    "evenkeel-inspect",
     "evenkeel-limit",
     "evenkeel-pipeline",
     "evenkeel-pool",

@@ -8,12 +8,13 @@ use super::{
 };
 
 /// Public types that several crates have, each with the one meaning that they share.
-const SHARED: [(&str, &str); 17] = [
+const SHARED: [(&str, &str); 18] = [
     ("Builder", "sets what the type of its module is built with"),
     ("Clock", "how time passes for a limiter or in a test"),
     ("Connector", "how clients reach a server of the test kit"),
     ("Demand", "how much is wanted: of a limit, of a source"),
     ("Error", "the error of its module, written with the module's name"),
+    ("Finding", "something that is wrong: with an implementation, with a program that stands still"),
     ("Outcome", "how the task, the statement or the run ended that has it as a field"),
     ("Policy", "how the calls of an operation are retried"),
     ("Reason", "why something ended, as the glossary has it"),

@@ -11,6 +11,7 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
+    edges::CallPlace,
     limiter::ConcurrencyLimiter,
     permit::{LimiterRef, Permit},
 };
@@ -53,6 +54,7 @@ impl ConcurrencyLimiter {
     /// # }
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire(&self) -> AcquirePermit<'_> {
         self.acquire_many(1)
     }
@@ -85,8 +87,9 @@ impl ConcurrencyLimiter {
     /// # }
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire_many(&self, weight: u32) -> AcquirePermit<'_> {
-        AcquirePermit::new(LimiterRef::Borrowed(self), weight)
+        AcquirePermit::new(LimiterRef::Borrowed(self), weight, CallPlace::here())
     }
 
     /// Waits for a permit of this weight that can move to another task.
@@ -113,8 +116,9 @@ impl ConcurrencyLimiter {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire_owned(self: &Arc<Self>, weight: u32) -> AcquirePermit<'static> {
-        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight)
+        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight, CallPlace::here())
     }
 
     /// Takes a permit of weight 1 now or not at all.
@@ -134,6 +138,7 @@ impl ConcurrencyLimiter {
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Denied> {
         self.try_acquire_many(1)
     }
@@ -156,8 +161,9 @@ impl ConcurrencyLimiter {
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn try_acquire_many(&self, weight: u32) -> Result<Permit<'_>, Denied> {
-        let grant = self.core.try_take(weight)?;
+        let grant = self.core.try_take(weight, CallPlace::here())?;
         Ok(Permit::new(LimiterRef::Borrowed(self), grant))
     }
 
@@ -179,8 +185,9 @@ impl ConcurrencyLimiter {
     /// assert!(limiter.try_acquire_owned(2).is_ok());
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn try_acquire_owned(self: &Arc<Self>, weight: u32) -> Result<Permit<'static>, Denied> {
-        let grant = self.core.try_take(weight)?;
+        let grant = self.core.try_take(weight, CallPlace::here())?;
         Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
     }
 }
@@ -207,6 +214,7 @@ impl ConcurrencyLimiter {
 pub struct AcquirePermit<'a> {
     limiter: LimiterRef<'a>,
     weight: u32,
+    call: CallPlace,
     deadline: Option<Instant>,
     /// The timer of the deadline, once it waits.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -215,8 +223,8 @@ pub struct AcquirePermit<'a> {
 
 impl<'a> AcquirePermit<'a> {
     #[inline]
-    fn new(limiter: LimiterRef<'a>, weight: u32) -> Self {
-        Self { limiter, weight, deadline: None, sleep: None, stage: Stage::New }
+    fn new(limiter: LimiterRef<'a>, weight: u32, call: CallPlace) -> Self {
+        Self { limiter, weight, call, deadline: None, sleep: None, stage: Stage::New }
     }
 
     /// Waits until `deadline`, and then fails with [`Deadline`](Reason::Deadline).
@@ -265,12 +273,12 @@ impl<'a> Future for AcquirePermit<'a> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (limiter, weight) = (&*this.limiter, this.weight);
+        let (limiter, weight, call) = (&*this.limiter, this.weight, this.call);
         let poll = this.stage.poll(
             cx,
             || limiter.core.take_fast(weight).map(Ok),
-            |stage, waker| limiter.core.enter(weight, limiter.max_waiters, waker, stage),
-            |stage, key, waker| limiter.core.poll(key, waker, stage),
+            |stage, waker| limiter.core.enter(weight, limiter.max_waiters, waker, stage, call),
+            |stage, key, waker| limiter.core.poll(key, waker, stage, call),
         );
         match poll {
             Poll::Ready(Ok(grant)) => Poll::Ready(Ok(Permit::new(this.limiter.clone(), grant))),

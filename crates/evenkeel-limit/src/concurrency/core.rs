@@ -21,6 +21,7 @@ use evenkeel_base::WakeList;
 
 use super::{
     adaptive::Sample,
+    edges::{CallPlace, WaitRecord},
     fast_path::FastPath,
     loom::{Mutex, lock},
     state::{Grant, State},
@@ -45,12 +46,12 @@ impl Core {
     #[inline]
     pub(super) fn take_fast(&self, weight: u32) -> Option<Grant> {
         // An adaptive limit, which measures, has no fast path.
-        self.fast_path.take(weight).then_some(Grant { weight, measured: None })
+        self.fast_path.take(weight).then(|| Grant::new(weight, None))
     }
 
     /// Takes permits now or not at all.
     #[inline]
-    pub(super) fn try_take(&self, weight: u32) -> Result<Grant, Denied> {
+    pub(super) fn try_take(&self, weight: u32, _: CallPlace) -> Result<Grant, Denied> {
         self.take_fast(weight).map_or_else(|| self.try_take_locked(weight), Ok)
     }
 
@@ -68,19 +69,26 @@ impl Core {
         max_waiters: usize,
         waker: &Waker,
         stage: &mut Stage,
+        call: CallPlace,
     ) -> Poll<Result<Grant, Denied>> {
         if let Ok(grant) = self.with(|state, _| state.take(weight)) {
             return Poll::Ready(Ok(grant));
         }
         // The request probably has to wait. A clone that is not stored is dropped here, after the lock is released.
-        let mut waker = waker.clone();
-        let poll = self.with(|state, _| state.enqueue(weight, max_waiters, &mut waker, stage));
+        let (mut waker, record) = (waker.clone(), WaitRecord::new(call));
+        let poll = self.with(|state, _| state.enqueue(weight, max_waiters, &mut waker, stage, record));
         telemetry::entered(Kind::Concurrency, &poll);
         poll
     }
 
     /// Returns the decision about a waiter, which frees the key and ends the stage; or has it woken by this waker.
-    pub(super) fn poll(&self, key: Key, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
+    pub(super) fn poll(
+        &self,
+        key: Key,
+        waker: &Waker,
+        stage: &mut Stage,
+        _: CallPlace,
+    ) -> Poll<Result<Grant, Denied>> {
         let decided = lock(&self.state).decided_or_waker(key, waker, stage);
         let decided = match decided {
             Ok(decided) => decided,

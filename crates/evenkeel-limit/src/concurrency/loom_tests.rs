@@ -18,7 +18,11 @@ use self::{
     fast_path::{FastPath, Usage},
     state::State,
 };
-use super::{adaptive, snapshot};
+use super::{
+    adaptive,
+    edges::{self, CallPlace},
+    snapshot,
+};
 use crate::{error::Reason, sync::entry::Stage};
 
 /// The primitives of the code under test.
@@ -76,11 +80,11 @@ impl Shared {
         let mut stage = Stage::New;
         let mut poll = match self.core.take_fast(weight) {
             Some(grant) => Poll::Ready(Ok(grant)),
-            None => self.core.enter(weight, usize::MAX, &waker, &mut stage),
+            None => self.core.enter(weight, usize::MAX, &waker, &mut stage, CallPlace::here()),
         };
         while let (Poll::Pending, Stage::Queued(key)) = (&poll, &stage) {
             thread::park();
-            poll = self.core.poll(*key, &waker, &mut stage);
+            poll = self.core.poll(*key, &waker, &mut stage, CallPlace::here());
         }
         let Poll::Ready(decision) = poll else { panic!("pending without a key") };
         match decision {
@@ -95,7 +99,7 @@ impl Shared {
         let mut stage = Stage::New;
         let poll = match self.core.take_fast(weight) {
             Some(grant) => Poll::Ready(Ok(grant)),
-            None => self.core.enter(weight, usize::MAX, Waker::noop(), &mut stage),
+            None => self.core.enter(weight, usize::MAX, Waker::noop(), &mut stage, CallPlace::here()),
         };
         match (poll, stage) {
             (Poll::Pending, Stage::Queued(key)) => self.core.leave(key, false),
@@ -105,7 +109,7 @@ impl Shared {
     }
 
     fn tries(&self, weight: u32) -> bool {
-        let grant = self.core.try_take(weight);
+        let grant = self.core.try_take(weight, CallPlace::here());
         grant.inspect(|grant| self.run(grant.weight)).is_ok()
     }
 

@@ -4,6 +4,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use tokio::time::Instant;
 
+#[cfg(feature = "inspect")]
+use super::edges::HoldKey;
 use super::{
     adaptive::{Sample, WorkResult},
     limiter::ConcurrencyLimiter,
@@ -57,13 +59,23 @@ pub struct Permit<'a> {
     /// When it was granted and the weight in use then, if the limit adapts.
     measured: Option<(Instant, u64)>,
     result: Option<WorkResult>,
+    /// Its record, if the limiter has a name.
+    #[cfg(feature = "inspect")]
+    hold: HoldKey,
 }
 
 impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn new(limiter: LimiterRef<'a>, grant: Grant) -> Self {
         let measured = grant.measured.map(|in_use| (Instant::now(), in_use));
-        Self { limiter, weight: grant.weight, measured, result: None }
+        Self {
+            limiter,
+            weight: grant.weight,
+            measured,
+            result: None,
+            #[cfg(feature = "inspect")]
+            hold: grant.hold,
+        }
     }
 
     /// The weight that it uses.
@@ -82,10 +94,31 @@ impl<'a> Permit<'a> {
         self.result = Some(WorkResult::Overload);
     }
 
+    #[inline]
+    fn put_back(&self) {
+        if let Some((started, in_use)) = self.measured {
+            self.put_back_measured(started, in_use);
+        } else {
+            self.limiter.core.put_back(self.weight);
+        }
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn put_back_recorded(&self) {
+        let Self { weight, measured, hold, .. } = *self;
+        let sample = measured.and_then(|(started, in_use)| self.sample(started, in_use));
+        let grant = Grant { weight, measured: measured.map(|(_, in_use)| in_use), hold };
+        self.limiter.core.put_back_recorded(&grant, sample);
+    }
+
     #[inline(never)]
     fn put_back_measured(&self, started: Instant, in_use: u64) {
-        let sample = self.result.map(|result| Sample { result, started, now: Instant::now(), in_use });
-        self.limiter.core.put_back_measured(self.weight, sample);
+        self.limiter.core.put_back_measured(self.weight, self.sample(started, in_use));
+    }
+
+    fn sample(&self, started: Instant, in_use: u64) -> Option<Sample> {
+        self.result.map(|result| Sample { result, started, now: Instant::now(), in_use })
     }
 
     /// Returns it after work whose result says nothing about the other side. The same as dropping it.
@@ -95,11 +128,11 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some((started, in_use)) = self.measured {
-            self.put_back_measured(started, in_use);
-        } else {
-            self.limiter.core.put_back(self.weight);
+        #[cfg(feature = "inspect")]
+        if self.hold.is_some() {
+            return self.put_back_recorded();
         }
+        self.put_back();
     }
 }
 

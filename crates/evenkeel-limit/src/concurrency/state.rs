@@ -25,8 +25,11 @@ use std::{
 
 use evenkeel_base::WakeList;
 
+#[cfg(feature = "inspect")]
+use super::edges::HoldKey;
 use super::{
     adaptive::Adaptive,
+    edges::WaitRecord,
     fast_path::{FastPath, Usage},
     snapshot::ConcurrencySnapshot,
 };
@@ -42,7 +45,7 @@ use crate::{
 pub(super) struct State {
     pub(super) limit: u32,
     pub(super) in_use: u64,
-    pub(super) queue: WaitQueue<()>,
+    pub(super) queue: WaitQueue<WaitRecord>,
     /// The futures that wait until nothing is in use.
     pub(super) drained: WaitQueue<()>,
     pub(super) adaptive: Option<Adaptive>,
@@ -58,6 +61,21 @@ pub(super) struct Grant {
     pub(super) weight: u32,
     /// The total weight in use, if the limit adapts.
     pub(super) measured: Option<u64>,
+    /// The record of the permit, if the limiter has a name.
+    #[cfg(feature = "inspect")]
+    pub(super) hold: HoldKey,
+}
+
+impl Grant {
+    #[inline]
+    pub(super) fn new(weight: u32, measured: Option<u64>) -> Self {
+        Self {
+            weight,
+            measured,
+            #[cfg(feature = "inspect")]
+            hold: HoldKey::NONE,
+        }
+    }
 }
 
 impl State {
@@ -143,13 +161,14 @@ impl State {
         max_waiters: usize,
         waker: &mut Waker,
         stage: &mut Stage,
+        record: WaitRecord,
     ) -> Poll<Result<Grant, Denied>> {
         let denied = match self.take(weight) {
             Ok(grant) => return Poll::Ready(Ok(grant)),
             Err(denied) if denied.reason != Reason::Busy => denied,
             Err(_) if self.queue.len() >= max_waiters => Denied::without_time(Reason::QueueFull),
             Err(_) => {
-                *stage = Stage::Queued(self.queue.push(waiter(weight, waker)));
+                *stage = Stage::Queued(self.queue.push(waiter(weight, waker, record)));
                 return Poll::Pending;
             }
         };
@@ -196,13 +215,13 @@ impl State {
             Some(queued) if self.drained.claim(queued).is_some() => *key = None,
             Some(queued) => mem::swap(&mut self.drained.waiter_mut(queued).waker, waker),
             None if self.is_idle() => {}
-            None => *key = Some(self.drained.push(waiter(0, waker))),
+            None => *key = Some(self.drained.push(waiter(0, waker, ()))),
         }
     }
 
     fn grant(&mut self, weight: u32) -> Grant {
         self.granted += 1;
-        Grant { weight, measured: self.adaptive.as_ref().map(|_| self.in_use) }
+        Grant::new(weight, self.adaptive.as_ref().map(|_| self.in_use))
     }
 
     /// Grants waiters in order as long as the first one fits.
@@ -233,6 +252,6 @@ impl State {
 }
 
 /// Creates a waiter, and leaves a waker in place of its own that does nothing.
-fn waiter(permits: u32, waker: &mut Waker) -> Waiter<()> {
-    Waiter { permits, waker: mem::replace(waker, Waker::noop().clone()), meta: () }
+fn waiter<M>(permits: u32, waker: &mut Waker, meta: M) -> Waiter<M> {
+    Waiter { permits, waker: mem::replace(waker, Waker::noop().clone()), meta }
 }

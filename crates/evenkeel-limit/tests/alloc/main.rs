@@ -38,6 +38,10 @@ fn what_does_not_wait_allocates_nothing() {
         }
 
         let limiter = ConcurrencyLimiter::new(2);
+        if cfg!(feature = "inspect") {
+            // Its core is made at the first use.
+            drop(limiter.acquire().await);
+        }
         let permit = assert_allocs!(limiter.acquire().await, == 0);
         assert_allocs!(drop(permit), == 0);
 

@@ -20,7 +20,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::Poll,
@@ -38,6 +38,8 @@ use super::{
     slots::Place,
     tasks::TaskKey,
 };
+#[cfg(feature = "inspect")]
+use crate::inspect::{Inspection, Title};
 use crate::{DiscardReason, GetError, Manager, Panic, PoolEvent, events::Observer, limits::Limits};
 
 const CLOSED: &str = "the pool is closed";
@@ -66,17 +68,25 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) creation_ended: Notify,
     // Notified when the upkeep has something to do.
     pub(crate) upkeep: Arc<Notify>,
+    #[cfg(feature = "inspect")]
+    pub(crate) inspection: Inspection,
 }
 
 impl<M: Manager> Shared<M> {
-    pub(crate) fn new(manager: M, max: usize, limits: Limits, observer: Option<Observer>) -> Self {
+    pub(crate) fn new(
+        manager: M,
+        max: usize,
+        limits: Limits,
+        observer: Option<Observer>,
+        #[cfg(feature = "inspect")] title: Title,
+    ) -> Arc<Self> {
         let state = Apart(Mutex::new(State::new(max, &limits)));
         let must_wait = AtomicBool::new(true);
         let (recovered, creation_ended) = (Notify::new(), Notify::new());
         let (closing, ended) = (Stop::new(), Stop::new());
         let is_plain = !(limits.needs_upkeep() || limits.times_returns() || limits.detects_deadlocks);
         let upkeep = Arc::default();
-        Self {
+        let make = |_pool: &Weak<Self>| Self {
             manager,
             limits,
             is_plain,
@@ -88,7 +98,10 @@ impl<M: Manager> Shared<M> {
             recovered,
             creation_ended,
             upkeep,
-        }
+            #[cfg(feature = "inspect")]
+            inspection: Inspection::new(_pool.clone(), title),
+        };
+        if cfg!(feature = "inspect") { Arc::new_cyclic(make) } else { Arc::new(make(&Weak::new())) }
     }
 
     /// Reads the state.
@@ -96,10 +109,10 @@ impl<M: Manager> Shared<M> {
         look(&lock(&self.state.0))
     }
 
-    /// Returns the task that runs, if the pool looks for deadlocks.
+    /// Returns the task that runs, if the pool looks for deadlocks, or can be inspected.
     #[inline]
     pub(crate) fn current_task(&self) -> Option<TaskKey> {
-        self.limits.detects_deadlocks.then(TaskKey::current)
+        (cfg!(feature = "inspect") || self.limits.detects_deadlocks).then(TaskKey::current)
     }
 
     /// Tells the observer of an event.
@@ -121,7 +134,7 @@ impl<M: Manager> Shared<M> {
         if self.must_wait() {
             return None;
         }
-        let task = if self.is_plain { None } else { self.current_task() };
+        let task = if self.is_plain && !cfg!(feature = "inspect") { None } else { self.current_task() };
         let mut state = lock(&self.state.0);
         let pooled = if state.waiters.is_empty() { state.lease_idle(place, task)? } else { return None };
         self.set_must_wait(state.idle.is_empty());

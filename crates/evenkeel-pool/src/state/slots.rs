@@ -47,20 +47,20 @@ pub(super) struct Slots {
 }
 
 /// A slot that is taken.
-struct Slot {
+pub(super) struct Slot {
     place: Place,
     label: Option<&'static str>,
     /// The beginning of the lease; `None` until the clock is read.
     since: Option<Instant>,
     /// The number of the lease.
-    number: u64,
+    pub(super) number: u64,
     /// The task that took it, if that is needed.
-    task: Option<TaskKey>,
+    pub(super) task: Option<TaskKey>,
     used_for: SlotUse,
 }
 
 impl Slot {
-    fn holder(&self, now: Instant) -> Holder {
+    pub(super) fn holder(&self, now: Instant) -> Holder {
         let held_for = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         Holder { place: self.place, label: self.label, held_for }
     }
@@ -95,7 +95,7 @@ struct LeaseClock {
 const TAKEN: &str = "a slot is used until it is freed";
 
 impl Slots {
-    pub(super) fn new(times_leases: bool) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             slots: Slab::new(),
             leases: 0,
@@ -103,8 +103,8 @@ impl Slots {
             checking: 0,
             awaited_checks: 0,
             clock: LeaseClock::default(),
-            times_leases,
-            tasks: TaskCounts::default(),
+            times_leases: limits.hold_warning.is_some(),
+            tasks: TaskCounts::new(limits.detects_deadlocks),
             warned: 0,
         }
     }
@@ -146,10 +146,14 @@ impl Slots {
         self.slots.len()
     }
 
+    /// Returns the slots that are leased, in no particular order.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(|slot| matches!(slot.used_for, SlotUse::Lease))
+    }
+
     /// Returns the holders of objects, the longest first.
     pub(super) fn holders(&self, now: Instant) -> Vec<Holder> {
-        let mut leases: Vec<_> =
-            self.slots.iter().filter(|slot| matches!(slot.used_for, SlotUse::Lease)).collect();
+        let mut leases: Vec<_> = self.leases().collect();
         leases.sort_unstable_by_key(|slot| slot.number);
         leases.iter().map(|slot| slot.holder(now)).collect()
     }
@@ -177,10 +181,15 @@ impl Slots {
         let slot = self.slots.get_mut(key).expect(TAKEN);
         (slot.place, slot.label, slot.since) = (place, None, since);
         (slot.number, slot.used_for) = (self.leases, SlotUse::Lease);
-        // An idle object has no task.
-        if let Some(task) = task {
-            slot.task = Some(task);
-            self.tasks.lease_begins(task);
+        if self.tasks.are_counted() {
+            // An idle object has no task.
+            if let Some(task) = task {
+                slot.task = Some(task);
+                self.tasks.lease_begins(task);
+            }
+        } else {
+            // One that is not counted stays where it is until the next lease.
+            slot.task = task;
         }
     }
 
@@ -207,7 +216,9 @@ impl Slots {
     pub(super) fn set_idle(&mut self, key: usize) {
         let slot = self.slots.get_mut(key).expect(TAKEN);
         let used_for = mem::replace(&mut slot.used_for, SlotUse::Idle);
-        if let Some(task) = slot.task.take() {
+        if self.tasks.are_counted()
+            && let Some(task) = slot.task.take()
+        {
             self.tasks.lease_ends(task);
         }
         // Leases are not counted: this is the way of most returns.

@@ -370,7 +370,7 @@ impl GroupBuilder {
         Fut: Future<Output = Result<R, BoxError>>,
     {
         let stop = self.stop.as_ref().map_or_else(current::stop, Stop::child);
-        let shared = Arc::new(Shared::new(place, stop, self.limit, self.collect_all));
+        let shared = Shared::new(place, stop, self.limit, self.collect_all);
         let membership = Arc::new(Membership(Arc::clone(&shared)));
         let group = Group { shared: Arc::clone(&shared), membership: Arc::downgrade(&membership) };
         let mut guard =
@@ -406,6 +406,8 @@ impl GroupBuilder {
         };
 
         guard.end_body();
+        #[cfg(feature = "inspect")]
+        shared.inspection.begin_join();
         let all_ended = waits_for_tasks
             && condition
                 .as_mut()
@@ -482,6 +484,8 @@ impl RunGuard {
 
 impl Drop for RunGuard {
     fn drop(&mut self) {
+        #[cfg(feature = "inspect")]
+        self.shared.inspection.end();
         if !self.has_ended {
             self.shared.abandon(current::membership());
             self.end_body();

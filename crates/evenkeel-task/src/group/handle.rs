@@ -22,6 +22,8 @@ use std::{
 
 use tokio::task::coop::poll_proceed;
 
+#[cfg(feature = "inspect")]
+use super::waits::HandleWait;
 use super::{
     admission::{Admission, TakeOutput, TaskKind},
     child,
@@ -77,7 +79,11 @@ use crate::{BoxError, Cause, IntoResult};
 /// # }
 /// ```
 #[must_use = "the task runs in any case; `spawn` is for a task without a handle"]
-pub struct TaskHandle<T>(Progress<T>);
+pub struct TaskHandle<T> {
+    progress: Progress<T>,
+    #[cfg(feature = "inspect")]
+    wait: Option<HandleWait>,
+}
 
 enum Progress<T> {
     Spawned(Outcome<T>),
@@ -87,7 +93,11 @@ enum Progress<T> {
 
 impl<T> TaskHandle<T> {
     pub(super) fn rejected() -> Self {
-        Self(Progress::Rejected)
+        Self {
+            progress: Progress::Rejected,
+            #[cfg(feature = "inspect")]
+            wait: None,
+        }
     }
 
     /// Spawns a task into a group that is open.
@@ -104,8 +114,17 @@ impl<T> TaskHandle<T> {
     {
         let outcome = group.registry.next_outcome();
         let kind = WithHandle { kind, outcome: outcome.clone() };
-        drop(child::spawn(group, place, None, kind, future));
-        Self(Progress::Spawned(outcome))
+        #[cfg(feature = "inspect")]
+        let waits = Arc::clone(&group.inspection.waits);
+        let task = child::spawn(group, place, None, kind, future);
+        #[cfg(feature = "inspect")]
+        let wait = Some(HandleWait::new(waits, &task));
+        drop(task);
+        Self {
+            progress: Progress::Spawned(outcome),
+            #[cfg(feature = "inspect")]
+            wait,
+        }
     }
 
     /// Aborts this task alone, at its next await point; the group goes on and counts it as cancelled.
@@ -130,7 +149,7 @@ impl<T> TaskHandle<T> {
     /// # }
     /// ```
     pub fn abort(&self) {
-        if let Progress::Spawned(outcome) = &self.0 {
+        if let Progress::Spawned(outcome) = &self.progress {
             outcome.abort();
         }
     }
@@ -138,7 +157,7 @@ impl<T> TaskHandle<T> {
     /// Returns whether the task has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        match &self.0 {
+        match &self.progress {
             Progress::Spawned(outcome) => outcome.is_complete(),
             Progress::Rejected | Progress::Returned => true,
         }
@@ -149,25 +168,34 @@ impl<T> Future for TaskHandle<T> {
     type Output = Result<T, NoValue>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match &self.0 {
+        let result = match &self.progress {
             Progress::Spawned(outcome) => {
                 // A loop over handles that are ready lets other tasks run.
                 let coop = ready!(poll_proceed(cx));
-                let result = ready!(outcome.poll(cx));
+                let poll = outcome.poll(cx);
+                #[cfg(feature = "inspect")]
+                if let (Poll::Pending, Some(wait)) = (&poll, &mut self.wait) {
+                    wait.begin();
+                }
+                let result = ready!(poll);
                 coop.made_progress();
                 result
             }
             Progress::Rejected => Err(NoValue::Cancelled),
             Progress::Returned => panic!("polled after it returned its result"),
         };
-        self.0 = Progress::Returned;
+        self.progress = Progress::Returned;
+        #[cfg(feature = "inspect")]
+        if let Some(wait) = &mut self.wait {
+            wait.end();
+        }
         Poll::Ready(result)
     }
 }
 
 impl<T> Drop for TaskHandle<T> {
     fn drop(&mut self) {
-        if let Progress::Spawned(outcome) = &self.0 {
+        if let Progress::Spawned(outcome) = &self.progress {
             outcome.release();
         }
     }

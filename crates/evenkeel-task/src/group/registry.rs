@@ -293,15 +293,37 @@ impl Registry {
 
     /// Describes the tasks that are alive, the oldest first.
     pub(super) fn live(&self) -> Vec<TaskInfo> {
-        let mut live = Vec::new();
+        let (now, mut live) = (Instant::now(), Vec::new());
         for (_, shard) in self.shards() {
             let entries = shard.entries();
             let first_poll = entries.first_poll.iter().filter(|_| shard.has_first_poll());
-            live.extend(first_poll.map(FirstPoll::info));
-            live.extend(entries.slots.iter().map(|entry| entry.info(self.base)));
+            live.extend(first_poll.map(|first| first.info(now)));
+            live.extend(entries.slots.iter().map(|entry| entry.info(self.base, now)));
         }
         live.sort_by_key(|task| Reverse(task.age));
         live
+    }
+
+    /// Describes the tasks that are alive, with the numbers of those that have been pending, in no particular order. Holds the
+    /// lock of a shard for one page at a time, and calls `each` without it.
+    #[cfg(feature = "inspect")]
+    pub(super) fn for_each_live(
+        &self,
+        now: Instant,
+        mut each: impl FnMut(Option<tokio::task::Id>, TaskInfo),
+    ) {
+        let mut cursor = self.first_page(Cursor::default());
+        while let Some(at) = cursor {
+            let shard = self.shard(at.shard);
+            let mut entries = shard.entries();
+            let page = entries.slots.page_mut(at.page);
+            let mut tasks: Vec<_> = page.map(|entry| (entry.id(), entry.info(self.base, now))).collect();
+            let first_poll = entries.first_poll.filter(|_| at.page == 0 && shard.has_first_poll());
+            tasks.extend(first_poll.map(|first| (None, first.info(now))));
+            drop(entries);
+            tasks.into_iter().for_each(|(id, info)| each(id, info));
+            cursor = self.first_page(Cursor { page: at.page + 1, ..at });
+        }
     }
 
     /// Tells the tasks of one page to abort, 1024 at most, and returns the cursor of the next page if there is one.

@@ -25,7 +25,7 @@ use std::{
     panic::Location,
     ptr,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -34,6 +34,8 @@ use std::{
 use evenkeel_base::{FirstPanic, lock};
 use tokio::{sync::Semaphore, time::Instant};
 
+#[cfg(feature = "inspect")]
+use super::waits::Inspection;
 use super::{
     registry::{Cursor, Registry, TaskKey},
     task_entry::{State, TaskEnd},
@@ -53,8 +55,10 @@ pub(super) struct Shared {
     pub(super) slots: Option<Arc<Semaphore>>,
     // Whether failures do not stop it.
     collect_all: bool,
-    place: &'static Location<'static>,
-    started: Instant,
+    pub(super) place: &'static Location<'static>,
+    pub(super) started: Instant,
+    #[cfg(feature = "inspect")]
+    pub(super) inspection: Inspection,
 }
 
 #[derive(Debug, Default)]
@@ -78,19 +82,23 @@ impl Shared {
         stop: Stop,
         limit: Option<usize>,
         collect_all: bool,
-    ) -> Self {
+    ) -> Arc<Self> {
         let started = Instant::now();
-        Self {
+        let slots = limit.map(|limit| Arc::new(Semaphore::new(limit)));
+        let make = |_group: &Weak<Self>| Self {
             registry: Registry::new(started),
             state: Mutex::default(),
             closed: AtomicBool::new(false),
             progress_forbidden: AtomicBool::new(false),
             stop,
-            slots: limit.map(|limit| Arc::new(Semaphore::new(limit))),
+            slots,
             collect_all,
             place,
             started,
-        }
+            #[cfg(feature = "inspect")]
+            inspection: Inspection::new(_group.clone(), limit),
+        };
+        if cfg!(feature = "inspect") { Arc::new_cyclic(make) } else { Arc::new(make(&Weak::new())) }
     }
 
     fn state(&self) -> MutexGuard<'_, GroupState> {

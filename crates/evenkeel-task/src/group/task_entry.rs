@@ -21,13 +21,25 @@ pub(super) struct TaskEntry {
     waker: Option<Waker>,
     restarts: u32,
     state: State,
+    // From the first poll that was pending.
+    #[cfg(feature = "inspect")]
+    id: Option<tokio::task::Id>,
 }
 
 impl TaskEntry {
     /// `base` is the start of the registry.
     pub(super) fn new(name: Option<TaskName>, first: FirstPoll, base: Instant) -> Self {
         let FirstPoll { place, started, state } = first;
-        Self { name, place, started: nanos_between(base, started), waker: None, restarts: 0, state }
+        Self {
+            name,
+            place,
+            started: nanos_between(base, started),
+            waker: None,
+            restarts: 0,
+            state,
+            #[cfg(feature = "inspect")]
+            id: None,
+        }
     }
 
     pub(super) fn state(&self) -> State {
@@ -48,10 +60,14 @@ impl TaskEntry {
         self.restarts = self.restarts.saturating_add(1);
     }
 
-    /// Stores the waker of a task that has none yet: no waker is dropped under the lock.
+    /// Stores the waker of the task that runs, which has none yet: no waker is dropped under the lock.
     pub(super) fn set_waker(&mut self, waker: Waker) {
         debug_assert!(self.waker.is_none());
         self.waker = Some(waker);
+        #[cfg(feature = "inspect")]
+        {
+            self.id = tokio::task::try_id();
+        }
     }
 
     /// Marks the task as aborting, and returns its waker.
@@ -71,9 +87,15 @@ impl TaskEntry {
         RemovedTask { first: self.first(base), name: self.name, restarts: self.restarts }
     }
 
-    pub(super) fn info(&self, base: Instant) -> TaskInfo {
+    /// Returns the number of the task, if it has been pending.
+    #[cfg(feature = "inspect")]
+    pub(super) fn id(&self) -> Option<tokio::task::Id> {
+        self.id
+    }
+
+    pub(super) fn info(&self, base: Instant, now: Instant) -> TaskInfo {
         let name = self.name.as_deref().cloned();
-        TaskInfo { name, restarts: self.restarts, ..self.first(base).info() }
+        TaskInfo { name, restarts: self.restarts, ..self.first(base).info(now) }
     }
 }
 
@@ -113,9 +135,9 @@ impl FirstPoll {
         self.state
     }
 
-    pub(super) fn info(&self) -> TaskInfo {
+    pub(super) fn info(&self, now: Instant) -> TaskInfo {
         let Self { place, started, state } = *self;
-        TaskInfo { name: None, place, age: started.elapsed(), restarts: 0, state }
+        TaskInfo { name: None, place, age: now.saturating_duration_since(started), restarts: 0, state }
     }
 }
 
@@ -262,7 +284,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_as_small_as_that_of_a_join_set() {
-        assert!(size_of::<TaskEntry>() <= 48);
+        let id = if cfg!(feature = "inspect") { 8 } else { 0 };
+        assert!(size_of::<TaskEntry>() <= 48 + id);
     }
 
     #[tokio::test(start_paused = true)]
@@ -272,7 +295,7 @@ mod tests {
         let first = FirstPoll::new(Location::caller(), State::Running);
         tokio::time::advance(Duration::from_nanos(17)).await;
         let entry = TaskEntry::new(None, first, base);
-        assert_eq!(entry.info(base).age, Duration::from_nanos(17));
+        assert_eq!(entry.info(base, Instant::now()).age, Duration::from_nanos(17));
         let failure = entry.into_removed(base).into_failure(Cause::Deadline);
         assert_eq!(failure.after, Duration::from_nanos(17));
     }
@@ -284,6 +307,6 @@ mod tests {
         let base = Instant::now();
         let entry = TaskEntry::new(None, first, base);
         tokio::time::advance(Duration::from_nanos(17)).await;
-        assert_eq!(entry.info(base).age, Duration::from_nanos(5_000_000_017));
+        assert_eq!(entry.info(base, Instant::now()).age, Duration::from_nanos(5_000_000_017));
     }
 }

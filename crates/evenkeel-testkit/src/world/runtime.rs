@@ -148,7 +148,7 @@ async fn supervise<F: Future>(watch: &WatchGuard, world: &World, mut run: Pin<&m
         }
         assert!(
             !deadlock.is_elapsed(),
-            "deadlock: nothing can run, and no timer is set, with {} task(s) alive beside the test body{}{}",
+            "deadlock: nothing can run, and no timer is set, with {} task(s) alive beside the test body{}{}{}",
             live_tasks(),
             match world.clock {
                 Clock::Quiet(quiet) => format!(" (and nothing has come from outside for {quiet:?} of real time)"),
@@ -156,6 +156,7 @@ async fn supervise<F: Future>(watch: &WatchGuard, world: &World, mut run: Pin<&m
                       under `Clock::Quiet`)".to_owned(),
             },
             child_processes::describe(),
+            stand_still(),
         );
         if !body.take_woken() {
             return Poll::Pending;
@@ -164,6 +165,18 @@ async fn supervise<F: Future>(watch: &WatchGuard, world: &World, mut run: Pin<&m
         run.as_mut().poll(&mut Context::from_waker(&waker))
     })
     .await
+}
+
+/// Describes who waits for whom, on lines of their own, if evenkeel-inspect is asked for.
+fn stand_still() -> String {
+    #[cfg(feature = "inspect")]
+    {
+        format!("\n{}", evenkeel_inspect::dump_at_last_wait(Handle::current().id()))
+    }
+    #[cfg(not(feature = "inspect"))]
+    {
+        String::new()
+    }
 }
 
 /// A runtime that does not wait for its blocking tasks when the test has failed.

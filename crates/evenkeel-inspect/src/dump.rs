@@ -1,0 +1,161 @@
+//! The dump: all objects at one time, and the findings.
+
+use std::{cmp::Reverse, fmt};
+
+use tokio::{runtime, time::Instant};
+
+use crate::{
+    Finding, InspectedGroup, InspectedResource, finding,
+    registry::{Look, look},
+    stuck,
+};
+
+mod html;
+mod json;
+mod text;
+
+/// The state of all objects of a process that can be inspected, and what is wrong with it.
+///
+/// As text, it begins with the findings, in lines of at most 80 columns where names and places leave room.
+/// [`to_json`](Self::to_json) and [`to_html`](Self::to_html) say the same.
+///
+/// # Examples
+///
+/// ```
+/// let dump = evenkeel_inspect::dump();
+/// assert!(dump.findings.is_empty());
+/// assert!(dump.to_string().starts_with("nothing is known to stand still"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Dump {
+    /// The findings, the longest standing first.
+    pub findings: Vec<Finding>,
+    /// The resources, those with the longest queues first.
+    pub resources: Vec<InspectedResource>,
+    /// The groups, in the order of their start.
+    pub groups: Vec<InspectedGroup>,
+    /// The number of objects whose description, or whose destructor that happened to run here, panicked.
+    pub panics: usize,
+}
+
+/// Describes all objects of this process, and looks for tasks that wait for each other.
+///
+/// Any thread may call it, inside of a runtime or not; where time is paused, one inside. It waits for short locks alone, one
+/// at a time, and holds none while it looks for findings. If the first look finds a circle, it takes a second one, so that
+/// a finding is one that was there at one instant.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use evenkeel_inspect::dump;
+/// use evenkeel_limit::ConcurrencyLimiter;
+///
+/// static CALLS: ConcurrencyLimiter = ConcurrencyLimiter::new(10).named("calls");
+///
+/// let permit = CALLS.acquire().await;
+/// assert!(dump().to_string().contains("concurrency limit 'calls': 1 of 10 in use"));
+/// # }
+/// ```
+#[must_use]
+pub fn dump() -> Dump {
+    dump_where(None, Instant::now())
+}
+
+/// As [`dump`], for the objects that were made in this runtime, or in none.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use tokio::runtime::Handle;
+///
+/// let dump = evenkeel_inspect::dump_of(Handle::current().id());
+/// assert!(dump.groups.is_empty());
+/// # }
+/// ```
+#[must_use]
+pub fn dump_of(runtime: runtime::Id) -> Dump {
+    dump_where(Some(runtime), Instant::now())
+}
+
+/// As [`dump_of`], with the times as they were when the last wait began: for a test whose clock has jumped, as nothing runs
+/// any more.
+#[doc(hidden)]
+#[must_use]
+pub fn dump_at_last_wait(runtime: runtime::Id) -> Dump {
+    let now = Instant::now();
+    let since = stuck::waits(&look(Some(runtime), now)).map(|(_, wait)| wait.waited()).min();
+    dump_where(Some(runtime), now.checked_sub(since.unwrap_or_default()).unwrap_or(now))
+}
+
+fn dump_where(runtime: Option<runtime::Id>, now: Instant) -> Dump {
+    let first = look(runtime, now);
+    let mut stuck = stuck::find(&first, None);
+    let mut panics = first.panics;
+    if !stuck.waits.is_empty() {
+        let second = look(runtime, now);
+        panics = panics.max(second.panics);
+        stuck = stuck::find(&first, Some(&stuck::edges(&second)));
+    }
+    let findings = finding::find(&first, &stuck);
+    let Look { mut resources, groups, .. } = first;
+    resources.sort_by_key(|resource| Reverse(resource.waiters.len()));
+    Dump { findings, resources, groups, panics }
+}
+
+impl Dump {
+    /// Returns it as JSON, in one line. The README has the schema.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let json = evenkeel_inspect::dump().to_json();
+    /// assert_eq!(json, r#"{"findings":[],"resources":[],"groups":[],"panics":0}"#);
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json::write(self)
+    }
+
+    /// Returns it as a page of HTML that needs no other file and no script, and has the colors of the reader's system.
+    ///
+    /// A browser asks for it again every two seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let page = evenkeel_inspect::dump().to_html();
+    /// assert!(page.starts_with("<!doctype html>") && page.contains("http-equiv=\"refresh\""));
+    /// ```
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        html::write(self)
+    }
+
+    /// Returns the line under which it stands if there is no finding.
+    fn summary(&self) -> String {
+        let waiters: usize = self.resources.iter().map(|resource| resource.waiters.len()).sum();
+        let tasks: usize = self.groups.iter().map(|group| group.tasks.len()).sum();
+        let (resources, groups) = (self.resources.len(), self.groups.len());
+        format!(
+            "{}, {waiters} waiting; {}, {}",
+            count(resources, "resource"),
+            count(groups, "group"),
+            count(tasks, "task")
+        )
+    }
+}
+
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text::write(self))
+    }
+}

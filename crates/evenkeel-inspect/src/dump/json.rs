@@ -1,0 +1,174 @@
+//! A dump as JSON: few lines of our own, as the texts are the only values that need care.
+
+use std::{fmt::Write, panic::Location, time::Duration};
+
+use super::Dump;
+use crate::{ChildWait, Finding, HolderEdge, InspectedGroup, InspectedResource, InspectedTask, WaiterEdge};
+
+pub(super) fn write(dump: &Dump) -> String {
+    let Dump { findings, resources, groups, panics } = dump;
+    object(|o| {
+        o.list("findings", findings, finding);
+        o.list("resources", resources, resource);
+        o.list("groups", groups, group);
+        o.value("panics", panics);
+    })
+}
+
+fn finding(finding: &Finding) -> String {
+    object(|o| {
+        o.text("kind", finding.kind.name());
+        o.text("text", &finding.to_string());
+        o.time("lasted_ns", finding.lasted);
+        o.value("behind", finding.behind);
+        o.list("steps", &finding.steps, |step| {
+            object(|o| {
+                o.text("task", &step.task.to_string());
+                o.optional("name", step.name.as_deref());
+                o.place("spawned_at", step.spawned_at);
+                o.text("has", &step.has);
+                o.place("taken_at", step.taken_at);
+                if let Some(held_for) = step.held_for {
+                    o.time("held_for_ns", held_for);
+                }
+                o.text("waits_for", &step.waits_for);
+                o.place("waits_at", step.waits_at);
+                o.time("waited_ns", step.waited);
+            })
+        });
+    })
+}
+
+fn resource(resource: &InspectedResource) -> String {
+    let InspectedResource { id, kind, name, place, capacity, in_use, holders, waiters, notes } = resource;
+    object(|o| {
+        o.value("id", id);
+        o.text("kind", kind);
+        o.optional("name", name.as_deref());
+        o.place("place", *place);
+        o.value("capacity", capacity);
+        o.value("in_use", in_use);
+        o.list("holders", holders, |HolderEdge { number, task, amount, place, label, held_for }| {
+            object(|o| {
+                o.value("number", number);
+                o.optional("task", task.map(|task| task.to_string()).as_deref());
+                o.value("amount", amount);
+                o.place("place", Some(place));
+                o.optional("label", *label);
+                o.time("held_for_ns", *held_for);
+            })
+        });
+        o.list("waiters", waiters, waiter);
+        o.list("notes", notes, |note| text(note));
+    })
+}
+
+fn waiter(WaiterEdge { number, task, amount, place, waited }: &WaiterEdge) -> String {
+    object(|o| {
+        o.value("number", number);
+        o.text("task", &task.to_string());
+        o.value("amount", amount);
+        o.place("place", Some(place));
+        o.time("waited_ns", *waited);
+    })
+}
+
+fn group(group: &InspectedGroup) -> String {
+    let InspectedGroup { id, place, owner, age, limit, in_use, tasks, join, child_waits } = group;
+    object(|o| {
+        o.value("id", id);
+        o.place("place", Some(place));
+        o.text("owner", &owner.to_string());
+        o.time("age_ns", *age);
+        if let Some(limit) = limit {
+            o.value("limit", limit);
+            o.value("in_use", in_use);
+        }
+        o.list("tasks", tasks, |InspectedTask { id, name, place, age, restarts, phase }| {
+            object(|o| {
+                o.optional("task", id.map(|id| id.to_string()).as_deref());
+                o.optional("name", name.as_deref());
+                o.place("place", Some(place));
+                o.time("age_ns", *age);
+                o.value("restarts", restarts);
+                o.text("phase", phase.name());
+            })
+        });
+        if let Some(join) = join {
+            o.raw("join", &waiter(join));
+        }
+        o.list("child_waits", child_waits, |ChildWait { number, task, child, waited }| {
+            object(|o| {
+                o.value("number", number);
+                o.text("task", &task.to_string());
+                o.text("child", &child.to_string());
+                o.time("waited_ns", *waited);
+            })
+        });
+    })
+}
+
+/// An object that is being written.
+struct Object(String);
+
+fn object(fill: impl FnOnce(&mut Object)) -> String {
+    let mut object = Object("{".to_owned());
+    fill(&mut object);
+    object.0.push('}');
+    object.0
+}
+
+impl Object {
+    fn raw(&mut self, key: &str, value: &str) {
+        let comma = if self.0.len() > 1 { "," } else { "" };
+        let _ = write!(self.0, "{comma}\"{key}\":{value}");
+    }
+
+    fn value(&mut self, key: &str, value: impl ToString) {
+        self.raw(key, &value.to_string());
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.raw(key, &text(value));
+    }
+
+    /// Leaves out a value that is not there.
+    fn optional(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    fn place(&mut self, key: &str, place: Option<&Location<'_>>) {
+        if let Some(place) = place {
+            self.text(key, &place.to_string());
+        }
+    }
+
+    fn time(&mut self, key: &str, time: Duration) {
+        self.value(key, time.as_nanos());
+    }
+
+    fn list<T>(&mut self, key: &str, values: &[T], write: impl Fn(&T) -> String) {
+        let values: Vec<_> = values.iter().map(write).collect();
+        self.raw(key, &format!("[{}]", values.join(",")));
+    }
+}
+
+/// Returns a string of JSON.
+fn text(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            c if c.is_control() => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}

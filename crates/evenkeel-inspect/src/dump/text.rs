@@ -1,0 +1,142 @@
+//! A dump as text.
+//!
+//! The findings are first, then the resources with waiters, then the groups. Long lists are cut: of each list the first
+//! entries are shown, which are those that wait or hold longest.
+
+use std::{collections::HashMap, fmt::Write};
+
+use super::Dump;
+use crate::{InspectedGroup, InspectedResource, InspectedTask, TaskId, TaskPhase, finding::rounded};
+
+/// The number of columns of a line.
+const COLUMNS: usize = 80;
+
+/// The number of entries that a list shows.
+const SHOWN: usize = 10;
+
+/// The tasks of all groups, by their numbers.
+type Tasks<'a> = HashMap<TaskId, &'a InspectedTask>;
+
+pub(super) fn write(dump: &Dump) -> String {
+    let mut lines = Vec::new();
+    let summary = dump.summary();
+    match dump.findings.is_empty() {
+        true => lines.push(format!("nothing is known to stand still: {summary}")),
+        false => {
+            lines.extend(
+                dump.findings
+                    .iter()
+                    .flat_map(|finding| finding.to_string().lines().map(str::to_owned).collect::<Vec<_>>()),
+            );
+            lines.push(format!("all: {summary}"));
+        }
+    }
+    if dump.panics > 0 {
+        lines.push(format!("{} could not be described: a panic", super::count(dump.panics, "object")));
+    }
+    let all = dump.groups.iter().flat_map(|group| &group.tasks);
+    let tasks: Tasks<'_> = all.filter_map(|task| Some((task.id?, task))).collect();
+    for resource in &dump.resources {
+        resource_lines(resource, &tasks, &mut lines);
+    }
+    for group in &dump.groups {
+        group_lines(group, &tasks, &mut lines);
+    }
+    let mut text = String::new();
+    for line in lines {
+        wrap(&line, &mut text);
+    }
+    // The last line has no end, as the text is printed in a line of its own.
+    text.pop();
+    text
+}
+
+fn title(task: TaskId, tasks: &Tasks<'_>) -> String {
+    match tasks.get(&task).and_then(|task| task.name.as_ref()) {
+        Some(name) => format!("task '{}'", name.escape_debug()),
+        None => task.to_string(),
+    }
+}
+
+fn resource_lines(resource: &InspectedResource, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
+    let InspectedResource { capacity, in_use, holders, waiters, notes, .. } = resource;
+    lines.push(format!("{resource}: {in_use} of {capacity} in use, {} waiting", waiters.len()));
+    lines.extend(notes.iter().map(|note| format!("  {note}")));
+    for holder in holders.iter().take(SHOWN) {
+        let mut line = match holder.task {
+            Some(task) => format!("  {} has", title(task, tasks)),
+            None => "  an unknown task has".to_owned(),
+        };
+        let amount = if holder.amount == 1 { String::new() } else { format!(" {}", holder.amount) };
+        let label = holder.label.map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
+        let _ = write!(line, "{amount}{label} for {:?}, from {}", rounded(holder.held_for), holder.place);
+        lines.push(line);
+    }
+    more(holders.len(), "have some", lines);
+    let known: u64 = holders.iter().map(|holder| holder.amount).sum();
+    if known < *in_use && !holders.is_empty() {
+        lines.push(format!("  {} in use without a known holder", in_use - known));
+    }
+    for waiter in waiters.iter().take(SHOWN) {
+        let amount = if waiter.amount == 1 { String::new() } else { format!(" for {}", waiter.amount) };
+        let (task, waited) = (title(waiter.task, tasks), rounded(waiter.waited));
+        lines.push(format!("  {task} waits{amount} since {waited:?}, at {}", waiter.place));
+    }
+    more(waiters.len(), "wait", lines);
+}
+
+fn group_lines(group: &InspectedGroup, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
+    let count = super::count(group.tasks.len(), "task");
+    let mut line = format!("{group} of {} for {:?}: {count}", title(group.owner, tasks), rounded(group.age));
+    if let Some(limit) = group.limit {
+        let _ = write!(line, ", {} of {limit} slots in use, {} waiting", group.in_use, group.waiting());
+    }
+    lines.push(line);
+    if let Some(join) = &group.join {
+        let (task, waited) = (title(join.task, tasks), rounded(join.waited));
+        lines.push(format!("  {task} waits for all of its tasks since {waited:?}"));
+    }
+    for wait in group.child_waits.iter().take(SHOWN) {
+        let (task, child) = (title(wait.task, tasks), title(wait.child, tasks));
+        lines.push(format!("  {task} waits for {child} since {:?}", rounded(wait.waited)));
+    }
+    more(group.child_waits.len(), "wait for others", lines);
+    for task in group.tasks.iter().take(SHOWN) {
+        let verb = match task.phase {
+            TaskPhase::Waiting => "waits for a slot",
+            TaskPhase::Running => "runs",
+            TaskPhase::Aborting => "was told to abort and runs",
+            TaskPhase::Detached => "was left by its caller and runs",
+        };
+        lines.push(format!("  {task} {verb} for {:?}", rounded(task.age)));
+    }
+    more(group.tasks.len(), "are in the group", lines);
+}
+
+/// Tells of the entries that a list does not show.
+fn more(all: usize, verb: &str, lines: &mut Vec<String>) {
+    if let Some(left) = all.checked_sub(SHOWN).filter(|left| *left > 0) {
+        lines.push(format!("  … and {left} more {verb}"));
+    }
+}
+
+/// Breaks a line at spaces; its parts but the first are indented further. A single word may be longer.
+fn wrap(line: &str, text: &mut String) {
+    let indent = line.len() - line.trim_start().len();
+    let (mut column, mut is_first) = (indent, true);
+    text.push_str(&line[..indent]);
+    for word in line[indent..].split(' ') {
+        let width = word.chars().count();
+        if !is_first && column + 1 + width > COLUMNS {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', indent + 4));
+            column = indent + 4;
+        } else if !is_first {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        (column, is_first) = (column + width, false);
+    }
+    text.push('\n');
+}

@@ -1,0 +1,177 @@
+//! The objects of this process that can be inspected.
+//!
+//! # How it works
+//!
+//! The registry has weak references, in [`SHARDS`] lists with a lock each, so that objects that come and go on several
+//! threads seldom wait for each other. [`Registration`] is a field of the object, and takes it out when it is dropped.
+//!
+//! - **Nothing of others runs under the lock**: a look copies the weak references of one shard, and upgrades and asks the
+//!   objects behind it. An object that ends meanwhile is dropped by the look then, without the lock.
+//! - **A look does not panic**: a description or a destructor that does is caught, and told in the dump.
+
+use std::{
+    cell::Cell,
+    fmt,
+    sync::{
+        Mutex, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use evenkeel_base::{FirstPanic, Slab, lock};
+use tokio::{
+    runtime::{self, Handle},
+    time::Instant,
+};
+
+use crate::{InspectedGroup, InspectedResource};
+
+const SHARDS: usize = 8;
+
+static REGISTRY: [Mutex<Slab<Object>>; SHARDS] = [const { Mutex::new(Slab::new()) }; SHARDS];
+
+#[derive(Clone)]
+struct Object {
+    id: usize,
+    // The runtime in which it was made.
+    runtime: Option<runtime::Id>,
+    object: Weak<dyn Inspect>,
+}
+
+/// An object that others wait for, and that can tell who waits and who holds.
+///
+/// The pools, limiters and groups of Evenkeel are such objects with the feature `inspect`. Implement it for a type of your
+/// own to see it in the same dump, and in its findings.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_inspect::{Inspect, Inspected, InspectedResource, Registration, dump, register};
+/// use std::sync::Arc;
+/// use tokio::time::Instant;
+///
+/// struct Ferry {
+///     registration: Registration,
+/// }
+///
+/// impl Inspect for Ferry {
+///     fn inspect(&self, _now: Instant) -> Option<Inspected> {
+///         let mut resource = InspectedResource::new("ferry", 1);
+///         resource.name = Some("east".into());
+///         Some(Inspected::Resource(resource))
+///     }
+/// }
+///
+/// let east = Arc::new_cyclic(|east| Ferry { registration: register(east.clone()) });
+/// assert_eq!(dump().resources[0].name.as_deref(), Some("east"));
+/// drop(east);
+/// assert!(dump().resources.is_empty());
+/// ```
+pub trait Inspect: Send + Sync + 'static {
+    /// Describes the object as it is now; `None` if there is nothing to say of it, as of one that has ended.
+    ///
+    /// It must not wait but for short locks of its own, and not call [`dump`](crate::dump).
+    fn inspect(&self, now: Instant) -> Option<Inspected>;
+}
+
+/// The description of an object.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Inspected {
+    /// Something that is held and waited for.
+    Resource(InspectedResource),
+    /// Tasks, with the waits among them.
+    Group(InspectedGroup),
+}
+
+/// Keeps an object in the registry; dropping it takes the object out.
+///
+/// See [`register`].
+#[must_use = "dropping it takes the object out of the registry"]
+pub struct Registration {
+    shard: u8,
+    key: usize,
+    id: usize,
+}
+
+impl Registration {
+    /// Returns the number of the object, which no other one gets.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        self.id
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let removed = lock(&REGISTRY[usize::from(self.shard)]).remove(self.key);
+        drop(removed);
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registration").field(&self.id).finish()
+    }
+}
+
+/// Adds an object to the registry, by a weak reference: it is in each [`dump`](crate::dump) until it ends.
+///
+/// Make the object by [`Arc::new_cyclic`](std::sync::Arc::new_cyclic), with the registration as a field of it. See [`Inspect`].
+pub fn register<T: Inspect>(object: Weak<T>) -> Registration {
+    static IDS: AtomicUsize = AtomicUsize::new(1);
+    let (shard, id) = (current_shard(), IDS.fetch_add(1, Ordering::Relaxed));
+    let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
+    let key = lock(&REGISTRY[shard]).insert(Object { id, runtime, object });
+    Registration { shard: shard as u8, key, id }
+}
+
+fn current_shard() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    SHARD.with(|shard| {
+        shard.get().unwrap_or_else(|| {
+            let next = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            shard.set(Some(next));
+            next
+        })
+    })
+}
+
+/// The descriptions of all objects, each with its number.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) resources: Vec<InspectedResource>,
+    pub(crate) groups: Vec<InspectedGroup>,
+    /// The number of objects whose description or destructor panicked.
+    pub(crate) panics: usize,
+}
+
+/// Asks each object for its description; with a runtime, those that were made in it, or in none.
+pub(crate) fn look(of: Option<runtime::Id>, now: Instant) -> Look {
+    let mut look = Look::default();
+    let is_wanted = |object: &&Object| of.is_none() || object.runtime.is_none() || object.runtime == of;
+    for shard in &REGISTRY {
+        let objects: Vec<Object> = lock(shard).iter().filter(is_wanted).cloned().collect();
+        for Object { id, object, .. } in objects {
+            let (mut panics, mut is_done, mut described) = (FirstPanic::default(), false, None);
+            panics.catch(|| {
+                described = object.upgrade().and_then(|object| object.inspect(now));
+                is_done = true;
+            });
+            look.panics += usize::from(!is_done);
+            match described {
+                Some(Inspected::Resource(resource)) => {
+                    look.resources.push(InspectedResource { id, ..resource });
+                }
+                Some(Inspected::Group(group)) => look.groups.push(InspectedGroup { id, ..group }),
+                None => {}
+            }
+        }
+    }
+    look.resources.sort_by_key(|resource| resource.id);
+    look.groups.sort_by_key(|group| group.id);
+    look
+}

@@ -1,0 +1,152 @@
+//! Something that is held and waited for: a pool, a limit.
+
+use std::{borrow::Cow, fmt, panic::Location, time::Duration};
+
+use crate::TaskId;
+
+/// A resource, with the tasks that hold parts of it and those that wait for it.
+///
+/// As text, its title: `pool 'orders-db'`, `concurrency limit (src/main.rs:7:5)`.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_inspect::InspectedResource;
+///
+/// let mut gate = InspectedResource::new("gate", 2);
+/// gate.name = Some("east".into());
+/// assert_eq!(gate.to_string(), "gate 'east'");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InspectedResource {
+    /// The number of the object, from its [`Registration`](crate::Registration); the registry sets it.
+    pub id: usize,
+    /// The kind of resource, in words.
+    pub kind: &'static str,
+    /// The name that the program gave it.
+    pub name: Option<Cow<'static, str>>,
+    /// The place at which it was made, if that is known.
+    pub place: Option<&'static Location<'static>>,
+    /// The amount that can be in use.
+    pub capacity: u64,
+    /// The amount that is in use, or on its way to a task. More than the holders have if not all of them are known.
+    pub in_use: u64,
+    /// The tasks that hold it, the longest first.
+    pub holders: Vec<HolderEdge>,
+    /// The tasks that wait for it, the first in the queue first.
+    pub waiters: Vec<WaiterEdge>,
+    /// Further remarks, such as the last failure of a creation.
+    pub notes: Vec<String>,
+}
+
+impl InspectedResource {
+    /// Creates the description of a resource of which nothing is in use, to be filled in.
+    #[must_use]
+    pub fn new(kind: &'static str, capacity: u64) -> Self {
+        Self {
+            id: 0,
+            kind,
+            name: None,
+            place: None,
+            capacity,
+            in_use: 0,
+            holders: Vec::new(),
+            waiters: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Returns whether nothing can come to the first waiter but from a holder, and all holders are known.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        let Some(first) = self.waiters.first() else { return false };
+        let held: u64 = self.holders.iter().map(|holder| holder.amount).sum();
+        self.capacity.saturating_sub(self.in_use) < first.amount && held >= self.in_use && held > 0
+    }
+}
+
+impl fmt::Display for InspectedResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        match (&self.name, self.place) {
+            (Some(name), _) => write!(f, " '{}'", name.escape_debug()),
+            (None, Some(place)) => write!(f, " ({place})"),
+            (None, None) => write!(f, " #{}", self.id),
+        }
+    }
+}
+
+/// A task that holds a part of a resource.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_inspect::{HolderEdge, TaskId};
+/// use std::{panic::Location, time::Duration};
+///
+/// let holder = HolderEdge::new(7, Some(TaskId::current()), Location::caller(), Duration::from_secs(2));
+/// assert_eq!(holder.amount, 1);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HolderEdge {
+    /// The number of the hold, which no other hold of the resource gets.
+    pub number: u64,
+    /// The task that took it; `None` if that is not known, or if it has given it to another one.
+    pub task: Option<TaskId>,
+    /// The amount.
+    pub amount: u64,
+    /// The place at which it was taken.
+    pub place: &'static Location<'static>,
+    /// The text that says what it is for.
+    pub label: Option<&'static str>,
+    /// The time since it was taken, by tokio's clock.
+    pub held_for: Duration,
+}
+
+impl HolderEdge {
+    /// Creates the description of a hold of amount 1.
+    #[must_use]
+    pub fn new(
+        number: u64,
+        task: Option<TaskId>,
+        place: &'static Location<'static>,
+        held_for: Duration,
+    ) -> Self {
+        Self { number, task, amount: 1, place, label: None, held_for }
+    }
+}
+
+/// A task that waits.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_inspect::{TaskId, WaiterEdge};
+/// use std::{panic::Location, time::Duration};
+///
+/// let waiter = WaiterEdge::new(8, TaskId::current(), Location::caller(), Duration::from_secs(2));
+/// assert_eq!(waiter.amount, 1);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaiterEdge {
+    /// The number of the wait, which no other wait for the same gets.
+    pub number: u64,
+    /// The task that waits.
+    pub task: TaskId,
+    /// The amount that it waits for.
+    pub amount: u64,
+    /// The place at which it began to wait.
+    pub place: &'static Location<'static>,
+    /// The time for which it has waited, by tokio's clock.
+    pub waited: Duration,
+}
+
+impl WaiterEdge {
+    /// Creates the description of a wait for the amount 1.
+    #[must_use]
+    pub fn new(number: u64, task: TaskId, place: &'static Location<'static>, waited: Duration) -> Self {
+        Self { number, task, amount: 1, place, waited }
+    }
+}

@@ -1,0 +1,10 @@
+//! The promises of evenkeel-inspect.
+
+mod churn;
+mod forms;
+mod own_objects;
+mod running;
+mod stand_stills;
+mod threads;
+mod units;
+mod world;

@@ -1,0 +1,40 @@
+//! Pools of objects that cost nothing, and a look at the runtime of the test.
+
+use std::{convert::Infallible, time::Duration};
+
+use evenkeel_inspect::{Dump, dump_of};
+use evenkeel_pool::{Manager, Pool};
+use tokio::runtime::Handle;
+
+pub(crate) struct Units;
+
+impl Manager for Units {
+    type Object = u32;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u32, Infallible> {
+        Ok(0)
+    }
+}
+
+/// A pool of that many objects, whose callers wait for as long as a test lasts.
+pub(crate) fn pool(name: &'static str, max: usize) -> Pool<Units> {
+    Pool::builder(Units).max(max).named(name).acquire_timeout(secs(1_000_000)).build().expect("room")
+}
+
+pub(crate) fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Returns the number of the line with this mark, a comment at its end.
+pub(crate) fn line_of(source: &str, mark: &str) -> u32 {
+    let mark = format!("// {mark}");
+    let found: Vec<_> = source.lines().zip(1..).filter(|(line, _)| line.ends_with(&mark)).collect();
+    assert_eq!(found.len(), 1, "{mark}");
+    found[0].1
+}
+
+/// The dump of this test alone.
+pub(crate) fn look() -> Dump {
+    dump_of(Handle::current().id())
+}
