@@ -26,6 +26,7 @@ use std::{
 
 use enqueue::Target;
 use evenkeel_postgres::{Database, Error, Tx};
+use tokio::sync::Notify;
 
 pub use self::{
     ack::PgAck,
@@ -92,6 +93,8 @@ pub struct PgQueue {
     channel: Arc<str>,
     /// The size of the table when a fetch has last told it, in steps of four times as many pages.
     size: Arc<AtomicU32>,
+    /// Tells sources of this process that jobs may be ready, where the server's notifications do not come.
+    changed: Arc<Notify>,
     lease: Duration,
     poll: Duration,
 }
@@ -106,6 +109,7 @@ impl PgQueue {
             schema: schema::DEFAULT.into(),
             channel: channel(schema::DEFAULT, name),
             size: Arc::default(),
+            changed: Arc::default(),
             lease: Duration::from_secs(10),
             poll: Duration::from_secs(2),
         }

@@ -162,6 +162,7 @@ impl PgAck {
             let params = (worker, back, back_fetches, failed, delays, &**channel);
             is_there =
                 db.fetch_opt::<(i64,)>(&self.worker.queue.sized_sql(HAND_BACK), params).await?.is_some();
+            self.worker.queue.changed.notify_one();
         }
         if !keys.is_empty() {
             release_keys(&self.worker.queue, &keys).await?;
@@ -182,6 +183,7 @@ pub(super) async fn release_keys(queue: &PgQueue, keys: &[String]) -> Result<(),
     let params = (&*queue.name, keys, &*queue.channel);
     let sql = queue.sized_sql(NEXT_OF_KEY);
     timeout(queue.sweep_pause(), queue.db.fetch_scalar::<i64>(&sql, params)).await.unwrap_or(Ok(0))?;
+    queue.changed.notify_one();
     Ok(())
 }
 

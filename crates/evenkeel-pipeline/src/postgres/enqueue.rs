@@ -41,20 +41,28 @@ pub(super) enum Target<'a> {
     Tx(&'a Tx),
 }
 
-impl Target<'_> {
-    async fn fetch_all<R: FromRow>(self, sql: &str, params: impl Params) -> Result<Vec<R>, Error> {
-        match self {
-            Self::Database(db) => db.fetch_all(sql, params).await,
-            Self::Tx(tx) => tx.fetch_all(sql, params).await,
+impl PgQueue {
+    async fn store<R: FromRow>(
+        &self,
+        target: Target<'_>,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<Vec<R>, Error> {
+        let sql = self.sql(sql);
+        match target {
+            Target::Database(db) => {
+                let stored = db.fetch_all(&sql, params).await?;
+                self.changed.notify_one();
+                Ok(stored)
+            }
+            Target::Tx(tx) => tx.fetch_all(&sql, params).await,
         }
     }
-}
 
-impl PgQueue {
     pub(super) async fn store_one(&self, target: Target<'_>, job: PgJob) -> Result<Option<i64>, Error> {
         let rows: Vec<(i64,)> = if job.is_plain() {
             let params = (&*self.name, &*job.payload, &*self.channel);
-            target.fetch_all(&self.sql(PLAIN), params).await?
+            self.store(target, PLAIN, params).await?
         } else {
             self.store_any(target, &[job]).await?
         };
@@ -69,7 +77,7 @@ impl PgQueue {
             return Ok(self.store_any(target, &jobs).await?.len() as u64);
         }
         let payloads: Vec<&[u8]> = jobs.iter().map(|job| &*job.payload).collect();
-        let rows = target.fetch_all(&self.sql(PLAIN_MANY), (&*self.name, payloads, &*self.channel)).await?;
+        let rows = self.store(target, PLAIN_MANY, (&*self.name, payloads, &*self.channel)).await?;
         Ok(rows.first().map_or(0, |(count,): &(i64,)| count.unsigned_abs()))
     }
 
@@ -88,7 +96,7 @@ impl PgQueue {
         let times: Vec<Option<SystemTime>> = jobs.iter().map(at).collect();
         let delays: Vec<f64> = jobs.iter().map(delay).collect();
         let params = (&*self.name, payloads, &*self.channel, keys, dedups, times, delays);
-        target.fetch_all(&self.sql(ANY), params).await
+        self.store(target, ANY, params).await
     }
 }
 

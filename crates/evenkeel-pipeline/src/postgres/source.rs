@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::far_future;
 use evenkeel_postgres::{Error, Listener};
 use futures_core::Stream as _;
 use tokio::time::{Instant, sleep};
@@ -49,7 +50,10 @@ type Fetching = Pin<Box<dyn Future<Output = Result<Fetched, Error>> + Send>>;
 
 enum Listening {
     NotYet,
+    Begun(Pin<Box<dyn Future<Output = Result<Listener, Error>> + Send>>),
     On(Box<Listener>),
+    /// It is tried again at this instant.
+    Failed(Instant),
     /// Behind a pooler there are no notifications.
     Off,
 }
@@ -98,27 +102,46 @@ impl PgSource {
         Ok(())
     }
 
-    /// Waits for a notification, at most for this time.
+    /// Waits for a notification, at most for this time; without those of the server, for one of this process.
     async fn wait(&mut self, longest: Duration) {
-        let PgQueue { db, channel, .. } = &self.worker.queue;
+        let PgQueue { db, channel, changed, poll, .. } = &self.worker.queue;
+        let listening = &mut self.listening;
+        let is_to_begin = match listening {
+            Listening::NotYet => true,
+            Listening::Failed(again_at) => Instant::now() >= *again_at,
+            _ => false,
+        };
+        if is_to_begin {
+            let (db, channel) = (db.clone(), Arc::clone(channel));
+            *listening = Listening::Begun(Box::pin(async move { db.listen([&*channel]).await }));
+        }
         let notified = async {
-            match &mut self.listening {
-                Listening::NotYet => match db.listen([&**channel]).await {
-                    // Nothing tells of jobs that were enqueued before: a fetch follows.
-                    Ok(listener) => Some(Listening::On(Box::new(listener))),
-                    Err(Error::Unsupported(_)) => Some(Listening::Off),
-                    Err(_) => std::future::pending().await,
-                },
-                Listening::On(listener) => match next(listener).await {
-                    true => None,
-                    false => Some(Listening::NotYet),
-                },
-                Listening::Off => std::future::pending().await,
+            if let Listening::Begun(begun) = listening {
+                let begun = race(begun.as_mut(), changed.notified()).await;
+                let First::A(begun) = begun else { return };
+                *listening = match begun {
+                    Ok(listener) => Listening::On(Box::new(listener)),
+                    Err(Error::Unsupported(_)) => Listening::Off,
+                    Err(_) => {
+                        let now = Instant::now();
+                        Listening::Failed(now.checked_add(*poll).unwrap_or_else(|| far_future(now)))
+                    }
+                };
+                // Nothing tells of jobs that were enqueued before: a fetch follows.
+                if matches!(listening, Listening::On(_)) {
+                    return;
+                }
+            }
+            match listening {
+                Listening::On(listener) => {
+                    if !next(listener).await {
+                        *listening = Listening::NotYet;
+                    }
+                }
+                _ => changed.notified().await,
             }
         };
-        if let First::A(Some(listening)) = race(notified, sleep(longest)).await {
-            self.listening = listening;
-        }
+        race(notified, sleep(longest)).await;
     }
 
     /// Drops the notifications that have come, since a fetch follows.

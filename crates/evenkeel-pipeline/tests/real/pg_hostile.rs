@@ -1,15 +1,18 @@
 //! The queue in PostgreSQL under hostile names, times, settings of roles, and locks of others.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
 use evenkeel_pipeline::{
-    Ack as _, DeadLetter, Message, PgInbox, PgJob, PgQueue, Settle, SettleOutcome::Confirmed, Sink as _,
-    SinkError, Source as _, Workload,
+    Ack as _, DeadLetter, Message, PgInbox, PgJob, PgQueue, Pipeline, Settle, SettleOutcome::Confirmed,
+    Sink as _, SinkError, Source as _, Workload,
 };
-use evenkeel_postgres::{Database, Error, Tx, TxOptions};
+use evenkeel_postgres::{Database, Error, PoolMode, Tx, TxOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{TestSchema, items, none, one, pull, run, settle, text, texts};
+use crate::harness::{TestSchema, items, none, one, pull, run, settle, text, texts, until};
 
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -266,6 +269,39 @@ fn an_idle_queue_is_not_looked_at_without_a_pause() {
             settle(&source.ack(), job.receipt, Settle::Ack).await;
             source.stop().await;
         }
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn without_notifications_a_source_does_not_wait_for_its_poll_after_its_own_settlements() {
+    run(|schema| async move {
+        // As behind a pooler.
+        let db = Database::builder(schema.config.clone())
+            .max(4)
+            .pool_mode(PoolMode::Transaction)
+            .connect()
+            .await
+            .unwrap();
+        let queue =
+            schema.queue_of(&db, "orders").lease(Duration::from_secs(600)).poll(Duration::from_secs(120));
+        queue.set_up().await.unwrap();
+        let running = Pipeline::from(queue.source())
+            .messages()
+            .stage("work", async |job: Message<Vec<u8>>| match (&*job.item, job.attempt) {
+                (b"3", 1) | (b"5", _) => Err(io::Error::other("no")),
+                _ => Ok(()),
+            })
+            .max_attempts(2)
+            .backoff(|_| MILLIS(10))
+            .dead_letter(queue.dead_letters())
+            .start()
+            .unwrap();
+        sleep(MILLIS(100)).await;
+        queue.enqueue_many((0..8).map(|n: u32| PgJob::new(n.to_string()).key("k"))).await.unwrap();
+        until("all are done", async || schema.jobs().await == 0).await;
+        let report = running.drain(Duration::from_secs(10)).await.unwrap();
+        assert_eq!((report.acked, report.nacked, report.dead), (7, 2, 1), "{report}");
     });
 }
 
