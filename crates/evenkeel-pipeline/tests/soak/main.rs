@@ -14,6 +14,8 @@ mod instance;
 #[cfg(all(feature = "nats", unix))]
 mod nats;
 #[cfg(all(feature = "postgres", unix))]
+mod pg_cuts;
+#[cfg(all(feature = "postgres", unix))]
 mod pg_failure;
 #[cfg(feature = "postgres")]
 mod pg_flat;
