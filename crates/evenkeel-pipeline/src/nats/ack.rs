@@ -66,8 +66,13 @@ impl Ack for JetStreamAck {
                 outcomes.push(if is_sent { SettleOutcome::Confirmed } else { SettleOutcome::Superseded });
             }
         }
-        if !released.is_empty() {
-            link.released.add(&released).await?;
+        if !released.is_empty()
+            && let Err(error) = link.released.add(&released).await
+        {
+            // Acks do not wait for that. They are sent again with the others, which does no harm.
+            sent.retain(|(_, payload)| *payload == ACKED);
+            confirm(link, &sent).await?;
+            return Err(error);
         }
         confirm(link, &sent).await?;
         let mut leases = lock(&link.leases);
@@ -104,9 +109,11 @@ impl Ack for JetStreamAck {
     }
 }
 
+const ACKED: Bytes = Bytes::from_static(b"+ACK");
+
 fn payload(settle: Settle) -> Bytes {
     match settle {
-        Settle::Ack => Bytes::from_static(b"+ACK"),
+        Settle::Ack => ACKED,
         Settle::Term => Bytes::from_static(b"+TERM"),
         Settle::Retry { after } if !after.is_zero() => {
             // The server has a signed number of nanoseconds.

@@ -30,16 +30,16 @@ pub(super) fn config(bucket: &str) -> stream::Config {
     }
 }
 
-/// Creates a bucket, unless there is one, which stays as it is.
-pub(super) async fn ensure(context: &Context, config: stream::Config) -> Result<(), SourceError> {
+/// Creates a bucket, unless there is one, which stays as it is; returns whether it was created.
+pub(super) async fn ensure(context: &Context, config: stream::Config) -> Result<bool, SourceError> {
     let name = config.name.clone();
     if exists(context, &name).await {
-        return Ok(());
+        return Ok(false);
     }
     match context.create_stream(config).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         // Another process was faster.
-        Err(_) if exists(context, &name).await => Ok(()),
+        Err(_) if exists(context, &name).await => Ok(false),
         Err(error) => {
             let text = format!("the bucket {name} cannot be created: {}", error_chain(&error));
             Err(match error.kind() {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     call::{CALL, transient},
+    names::ACK,
     requests::Requests,
 };
 use crate::{Demand, SourceError};
@@ -163,8 +164,10 @@ impl Inbox {
     }
 
     fn read(&mut self, message: Message, now: Instant) -> Event {
-        let Some(status) = message.status.map(|status| status.as_u16()).filter(|status| *status != 200)
-        else {
+        // Anybody may publish a message whose headers begin with a status.
+        let is_stored = message.reply.as_deref().is_some_and(|reply| reply.starts_with(ACK));
+        let status = message.status.map(|status| status.as_u16());
+        let Some(status) = status.filter(|status| *status != 200 && !is_stored) else {
             return Event::Item { message, since: self.requests.message(now) };
         };
         let number = message.subject.strip_prefix(&self.prefix).and_then(|number| number.parse().ok());

@@ -182,7 +182,9 @@ impl Link {
             return Ok(());
         }
         let stream = self.stream_info().await?;
-        if stream.config.retention == stream::RetentionPolicy::Limits {
+        // In a stream that is younger than the consumer was, nothing was acked.
+        let is_same = stream.created <= lock(&self.info).created;
+        if is_same && stream.config.retention == stream::RetentionPolicy::Limits {
             let JetStream { consumer, stream, .. } = &self.config;
             return Err(SourceError::permanent(format!(
                 "the consumer {consumer} of the stream {stream} was deleted; the stream keeps what was acked, so that a \

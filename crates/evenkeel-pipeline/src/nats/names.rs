@@ -14,6 +14,9 @@ pub(super) struct Route {
     pub(super) is_short: bool,
 }
 
+/// The start of the subjects of acks.
+pub(super) const ACK: &str = "$JS.ACK.";
+
 /// The tokens of an ack subject, and those in front of its numbers; without and with the domain and the hash of the account.
 const FORMS: [(usize, usize); 2] = [(9, 4), (11, 6)];
 
@@ -23,7 +26,7 @@ impl Route {
     /// Reads the route of the subject of an ack; `None` for the subject of anything else. A program has as many as it has
     /// consumers.
     pub(super) fn of(subject: &str) -> Option<&'static Self> {
-        if !subject.starts_with("$JS.ACK.") {
+        if !subject.starts_with(ACK) {
             return None;
         }
         let tokens = 1 + subject.bytes().filter(|byte| *byte == b'.').count();

@@ -228,6 +228,9 @@ impl<'a> Call<'a> {
         permit: SemaphorePermit<'a>,
     ) -> Result<(), Verdict> {
         let Publication { subject, headers, payload } = publication;
+        if !is_publishable(&subject) {
+            return Err(Verdict::Failed(format!("{subject:?} is no subject to publish to").into()));
+        }
         let sent = Instant::now();
         let client = self.client;
         let publish = async {
@@ -310,18 +313,31 @@ fn judge(answer: &Message, stored: Option<ErrorCode>) -> Verdict {
         Ok(Response::Ok(_)) => Verdict::Done,
         Ok(Response::Err { error }) => match error.error_code() {
             code if Some(code) == stored => Verdict::Done,
-            ErrorCode::STREAM_STORE_FAILED => Verdict::Full,
+            ErrorCode::STREAM_STORE_FAILED
+            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+            | ErrorCode::STORAGE_RESOURCES_EXCEEDED => Verdict::Full,
             // Another one of the subject is on its way through the cluster.
             ErrorCode::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_NOT_READY => Verdict::Unknown(error.to_string()),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT if stored.is_some() => {
                 Verdict::Unknown(error.to_string())
             }
+            _ if error.code() >= 500 => Verdict::Unknown(error.to_string()),
             _ => Verdict::Failed(error.into()),
         },
         Err(error) => {
             Verdict::Failed(format!("the answer is none of a stream: {}", error_chain(&error)).into())
         }
     }
+}
+
+/// Whether a server takes it for the subject of a message; at another one it closes the connection of all.
+fn is_publishable(subject: &str) -> bool {
+    let is_token = |token: &str| {
+        !matches!(token, "" | "*" | ">") && !token.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    subject.split('.').all(is_token)
 }
 
 /// A header whose value may be any text.

@@ -28,6 +28,8 @@ pub(super) struct Released {
     /// The subject of a record, up to the sequence of the message.
     prefix: String,
     publisher: Publisher,
+    context: Context,
+    bucket: stream::Config,
 }
 
 impl Released {
@@ -45,9 +47,15 @@ impl Released {
             num_replicas: replicas,
             ..bucket::config(BUCKET)
         };
-        bucket::ensure(context, bucket).await?;
+        bucket::ensure(context, bucket.clone()).await?;
         let publisher = Publisher::new(config.client.clone(), WINDOW);
-        Ok(Self { publisher, prefix: format!("$KV.{BUCKET}.{}.{}.", config.stream, config.consumer) })
+        let prefix = format!("$KV.{BUCKET}.{}.{}.", config.stream, config.consumer);
+        Ok(Self { publisher, prefix, context: context.clone(), bucket })
+    }
+
+    /// Creates the bucket again if somebody has deleted it; returns whether it was gone.
+    async fn restore(&self) -> Result<bool, SourceError> {
+        bucket::ensure(&self.context, self.bucket.clone()).await
     }
 
     fn subject(&self, sequence: u64) -> String {
@@ -63,7 +71,10 @@ impl Released {
             let subject = Subject::from(self.subject(receipt.sequence));
             Ok(Publication { subject, headers: HeaderMap::new(), payload: record.into() })
         };
-        let added = self.publisher.publish_all(receipts.len(), None, make).await;
+        let mut added = self.publisher.publish_all(receipts.len(), None, make).await;
+        if added.is_err() && self.restore().await? {
+            added = self.publisher.publish_all(receipts.len(), None, make).await;
+        }
         added.map_err(|error| SourceError::transient(format!("what is handed back cannot be noted: {error}")))
     }
 
@@ -73,8 +84,21 @@ impl Released {
         client: &Client,
         receipts: impl Iterator<Item = (usize, JetStreamReceipt)>,
     ) -> Result<Vec<(usize, u64)>, SourceError> {
+        let receipts: Vec<_> = receipts.collect();
+        match self.read(client, &receipts).await {
+            // There is no record in it.
+            Err(_) if self.restore().await? => Ok(receipts.iter().map(|(index, _)| (*index, 0)).collect()),
+            found => found,
+        }
+    }
+
+    async fn read(
+        &self,
+        client: &Client,
+        receipts: &[(usize, JetStreamReceipt)],
+    ) -> Result<Vec<(usize, u64)>, SourceError> {
         let mut calls = JoinSet::new();
-        for (index, receipt) in receipts {
+        for &(index, receipt) in receipts {
             let client = client.clone();
             let subject = self.subject(receipt.sequence);
             calls.spawn(async move {

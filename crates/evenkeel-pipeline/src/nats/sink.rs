@@ -17,9 +17,9 @@ const WINDOW: usize = 256;
 /// - **The id of the item is the `Nats-Msg-Id`**: within the stream's `duplicate_window` a second one is not stored. That is
 ///   not exactly-once: the window ends, and a work queue forgets an id with its message when the server restarts. What must
 ///   happen once is written by the id, in a row or a key.
-/// - **A full stream is back-pressure** (discard=new): the sink waits until there is room. A server that does not answer, and
+/// - **A full stream is back-pressure** (discard=new), and so is an account at its limit: the sink waits until there is room. A server that does not answer, and
 ///   a stream of a cluster that has lost its leader, are waited for, up to 30 seconds.
-/// - **An item that is too large**, or that the stream refuses, fails alone.
+/// - **An item that is too large**, whose subject is none to publish to, or that the stream refuses, fails alone.
 ///
 /// # Examples
 ///

@@ -22,7 +22,8 @@ use crate::{Ack as _, Delivery, Demand, Settle, Source, SourceError, Warning, Wo
 ///   together never exceed the demand. What is answered when the pull has returned or was dropped is given to the next one,
 ///   and its lease is extended meanwhile, with those of the items in hand. A pause ends the requests, and hands back what
 ///   came for them.
-/// - **A consumer that somebody deletes** is created again, unless the stream keeps what was acked: that is a permanent error.
+/// - **A consumer that somebody deletes** is created again, unless the stream keeps what was acked: that is a permanent error. One
+///   whose stream was deleted and created again is created, too: nothing was acked there.
 ///   The server counts deliveries from 1 then.
 /// - **Attempts are the deliveries without those that were handed back**, which a bucket counts (`evenkeel_released`, for
 ///   seven days). So a crash of the process or of the server counts as an attempt of what was in hand, and a drain does not.

@@ -5,6 +5,7 @@ mod consumer;
 mod dead;
 #[expect(dead_code, reason = "the soak tests use all of it")]
 mod harness;
+mod hostile;
 mod kills;
 mod leases;
 #[cfg(feature = "postgres")]

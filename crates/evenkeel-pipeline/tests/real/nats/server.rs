@@ -45,6 +45,13 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Sets what is in its configuration file.
+    pub(super) fn configure(&mut self, text: &str) {
+        let file = self.dir.join("conf");
+        fs::write(&file, text).unwrap();
+        self.arguments.extend(["-c".to_owned(), file.display().to_string()]);
+    }
+
     /// Starts it, with the data that it had before.
     pub(super) async fn start(&mut self) {
         self.kill();
