@@ -126,6 +126,14 @@ impl<T> Slab<T> {
         })
     }
 
+    /// Takes all values, in no particular order.
+    pub fn into_values(self) -> impl Iterator<Item = T> {
+        self.entries.into_iter().filter_map(|entry| match entry {
+            Entry::Value(value) => Some(value),
+            Entry::Vacant { .. } => None,
+        })
+    }
+
     /// Returns all values, to be changed, in no particular order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().filter_map(|entry| match entry {

@@ -62,7 +62,7 @@ pub trait Ack: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<SettleOutcome>, SourceError>> + Send;
 
     /// Extends the leases of all deliveries in hand by a whole [`ack_wait`](Ack::ack_wait) from now on; returns the indices of
-    /// those whose lease is lost, in ascending order.
+    /// those whose lease is lost.
     ///
     /// It is called at each third of the ack wait, with no deliveries if none is in hand: a source that holds some which nobody
     /// has pulled extends them as well. A call that the server did not confirm is an error. It has nothing to extend by

@@ -176,10 +176,10 @@ impl InHand {
     /// Drops the token of a part that is done: the commonest step, which has few effects. Returns whether it may have woken a
     /// task.
     #[inline]
-    pub(crate) fn end_done(&self, key: ItemKey) -> bool {
+    pub(crate) fn end_done(&self, key: ItemKey, place: Option<usize>) -> bool {
         let effects = lock(&self.state).end_done(key);
         let Some(DoneEffects { is_decided, has_room, is_idle, dropped }) = effects else {
-            return self.end_part(key, PartEnd::Done);
+            return self.end_part(key, PartEnd::Done, place);
         };
         if is_decided {
             self.decided.notify_one();
@@ -196,8 +196,8 @@ impl InHand {
 
     /// Drops the token of a part. Returns whether it may have woken a task.
     #[inline(never)]
-    pub(crate) fn end_part(&self, key: ItemKey, end: PartEnd) -> bool {
-        self.step_and_wake(|state, effects| state.end_part(key, end, effects)).1
+    pub(crate) fn end_part(&self, key: ItemKey, end: PartEnd, place: Option<usize>) -> bool {
+        self.step_and_wake(|state, effects| state.end_part(key, end, place, effects)).1
     }
 
     /// Returns the low bits of the number of losses.
@@ -209,10 +209,11 @@ impl InHand {
         lock(&self.state).is_lost(key)
     }
 
-    /// Stores the waker of the worker of an item, so that a lost lease wakes it.
-    pub(crate) fn watch(&self, key: ItemKey, waker: Waker) {
-        let before = lock(&self.state).watch(key, waker);
+    /// Stores the waker of the worker of a part, so that a lost lease wakes it. Returns its place.
+    pub(crate) fn watch(&self, key: ItemKey, place: Option<usize>, waker: Waker) -> Option<usize> {
+        let (before, place) = lock(&self.state).watch(key, place, waker);
         drop(before);
+        place
     }
 
     /// Returns the identity of an item.

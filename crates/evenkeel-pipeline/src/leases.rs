@@ -69,7 +69,13 @@ pub(crate) async fn extend<A: Ack, T>(
             }
         };
         match extended {
-            Ok(lost) => {
+            Ok(mut lost) => {
+                if let Some(index) = lost.iter().find(|index| **index >= keys.len()) {
+                    let text = format!("lease {index} of {} is said to be lost", keys.len());
+                    return Err(SourceError::permanent(text));
+                }
+                lost.sort_unstable();
+                lost.dedup();
                 in_hand.extended(&keys, &lost, now);
                 first_end = in_hand.scan_leases(Instant::now()).first_end;
             }

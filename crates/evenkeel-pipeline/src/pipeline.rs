@@ -497,7 +497,7 @@ impl<T> fmt::Debug for Sunk<T> {
     }
 }
 
-/// PathSettings that make no pipeline, said in a sentence.
+/// Settings that make no pipeline, said in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidPipeline(pub(crate) String);
 

@@ -18,7 +18,8 @@ use crate::{Ack, SourceError};
 ///
 /// # Examples
 ///
-/// Numbers that nobody redelivers:
+/// Numbers, which are gone when their work fails: enough for a test. The [guide](crate::guide#a-log) has a log that delivers
+/// them again.
 ///
 /// ```
 /// use evenkeel_pipeline::{Ack, Delivery, Demand, Settle, SettleOutcome, Source, SourceError};

@@ -48,6 +48,8 @@ struct Rare {
     failure: Option<Box<(String, Duration)>>,
     /// The indices of the part, within the item that was split; empty for a whole item.
     part: Box<str>,
+    /// The place of the waker of its worker.
+    place: Option<usize>,
 }
 
 /// An item, or a part of one, with its token.
@@ -122,10 +124,16 @@ impl Token {
     }
 
     /// Lets the loss of its lease wake a worker.
-    pub(crate) fn watch(&self, waker: &Waker) {
-        if self.in_hand.ack_wait.is_some() {
-            self.in_hand.watch(self.key, waker.clone());
+    pub(crate) fn watch(&mut self, waker: &Waker) {
+        if self.in_hand.ack_wait.is_some()
+            && let Some(place) = self.in_hand.watch(self.key, self.place(), waker.clone())
+        {
+            self.rare.get_or_insert_default().place = Some(place);
         }
+    }
+
+    fn place(&self) -> Option<usize> {
+        self.rare.as_ref().and_then(|rare| rare.place)
     }
 
     /// Notes that another task may have been woken.
@@ -163,7 +171,7 @@ impl Token {
     #[inline]
     fn tell(&mut self) -> bool {
         match mem::replace(&mut self.state, State::Told) {
-            State::Done => self.in_hand.end_done(self.key),
+            State::Done => self.in_hand.end_done(self.key, self.place()),
             State::Open => self.end_undone(),
             State::Told => false,
         }
@@ -179,7 +187,7 @@ impl Token {
             }
             None => PartEnd::Dropped,
         };
-        self.in_hand.end_part(self.key, end)
+        self.in_hand.end_part(self.key, end, self.place())
     }
 
     /// Splits the part; without items it is done.
@@ -190,7 +198,7 @@ impl Token {
         let carry = |(index, item)| {
             let mut token = Self::new(&self.in_hand, self.key, self.attempt, self.losses);
             let part = format!("{}/{index}", self.part()).into();
-            token.rare = Some(Box::new(Rare { part, failure: None }));
+            token.rare = Some(Box::new(Rare { part, ..Rare::default() }));
             Carried { token, item }
         };
         items.into_iter().enumerate().map(carry).collect()
@@ -214,7 +222,7 @@ impl Drop for Token {
 pub(crate) trait LeaseHolder {
     fn is_lost(&mut self) -> bool;
     fn is_sampled(&self) -> bool;
-    fn watch(&self, cx: &Context<'_>);
+    fn watch(&mut self, cx: &Context<'_>);
 }
 
 impl LeaseHolder for &mut Token {
@@ -228,7 +236,7 @@ impl LeaseHolder for &mut Token {
         self.number().is_multiple_of(SAMPLED.into())
     }
 
-    fn watch(&self, cx: &Context<'_>) {
+    fn watch(&mut self, cx: &Context<'_>) {
         Token::watch(self, cx.waker());
     }
 }
@@ -244,8 +252,8 @@ impl LeaseHolder for &mut Vec<Token> {
         self.first().is_some_and(|token| token.number().is_multiple_of(SAMPLED.into()))
     }
 
-    fn watch(&self, cx: &Context<'_>) {
-        self.iter().for_each(|token| token.watch(cx.waker()));
+    fn watch(&mut self, cx: &Context<'_>) {
+        self.iter_mut().for_each(|token| token.watch(cx.waker()));
     }
 }
 
@@ -258,7 +266,7 @@ impl<T> LeaseHolder for &mut Vec<Carried<T>> {
         false
     }
 
-    fn watch(&self, cx: &Context<'_>) {
-        self.iter().for_each(|carried| carried.token.watch(cx.waker()));
+    fn watch(&mut self, cx: &Context<'_>) {
+        self.iter_mut().for_each(|carried| carried.token.watch(cx.waker()));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::task::Waker;
 
+use evenkeel_base::Slab;
+
 use crate::item_key::ItemKey;
 
 /// The work that a step leaves for the time after the lock.
@@ -14,7 +16,8 @@ pub(super) struct Effects {
     pub(super) lost: u64,
     pub(super) woken: Vec<Waker>,
     pub(super) dropped: Option<Waker>,
-    pub(super) dropped_parts: Vec<Waker>,
+    pub(super) dropped_part: Option<Waker>,
+    pub(super) dropped_parts: Slab<Waker>,
     /// Entries that are gone.
     pub(super) removed: Vec<ItemKey>,
 }

@@ -1,7 +1,8 @@
 //! The entry of a delivery.
 
-use std::{task::Waker, time::Duration};
+use std::{mem, task::Waker, time::Duration};
 
+use evenkeel_base::Slab;
 use tokio::time::Instant;
 
 /// A delivery. It is small, since each item moves one in and out.
@@ -29,8 +30,8 @@ pub(super) struct Rare {
     pub(super) failure: Option<Box<(String, Duration)>>,
     /// Whether a part was dropped before it ended.
     pub(super) is_dropped: bool,
-    /// The workers of its other parts, if it was split.
-    pub(super) part_wakers: Vec<Waker>,
+    /// The workers of its parts, if it was split; each part knows the place of its own.
+    pub(super) part_wakers: Slab<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Entry {
         self.is_lost = true;
         woken.extend(self.waker.take());
         if let Some(rare) = &mut self.rare {
-            woken.append(&mut rare.part_wakers);
+            woken.extend(mem::take(&mut rare.part_wakers).into_values());
         }
     }
 }

@@ -191,7 +191,14 @@ impl State {
         matches!(self.decided.len(), 1 | MAX_SETTLED)
     }
 
-    pub(super) fn end_part(&mut self, key: ItemKey, end: PartEnd, effects: &mut Effects) {
+    /// Ends a part; `place` is that of its waker.
+    pub(super) fn end_part(
+        &mut self,
+        key: ItemKey,
+        end: PartEnd,
+        place: Option<usize>,
+        effects: &mut Effects,
+    ) {
         let (is_aborted, is_fenced) = (self.is_aborted, self.is_fenced);
         let max_attempts = self.limits.max_attempts;
         self.tokens -= 1;
@@ -201,6 +208,7 @@ impl State {
             return;
         }
         entry.tokens -= 1;
+        effects.dropped_part = place.and_then(|place| entry.rare().part_wakers.remove(place));
         match end {
             PartEnd::Done => {}
             PartEnd::Dropped => entry.rare().is_dropped = true,
@@ -271,19 +279,22 @@ impl State {
         self.entry(key).is_none_or(|entry| entry.is_lost)
     }
 
-    /// Stores a waker; returns the one before.
-    pub(super) fn watch(&mut self, key: ItemKey, waker: Waker) -> Option<Waker> {
-        let Some(entry) = self.entry(key) else { return Some(waker) };
+    /// Stores a waker at its place; returns the one before, and its place if the item has several parts.
+    pub(super) fn watch(
+        &mut self,
+        key: ItemKey,
+        place: Option<usize>,
+        waker: Waker,
+    ) -> (Option<Waker>, Option<usize>) {
+        let Some(entry) = self.entry(key) else { return (Some(waker), None) };
         if entry.tokens < 2 {
-            return entry.waker.replace(waker);
+            return (entry.waker.replace(waker), place);
         }
-        // Workers are reused: there is at most one waker for each.
-        let part_wakers = entry.rare.iter().flat_map(|rare| &rare.part_wakers);
-        if entry.waker.iter().chain(part_wakers).any(|known| known.will_wake(&waker)) {
-            return Some(waker);
+        let wakers = &mut entry.rare().part_wakers;
+        match place.and_then(|place| wakers.get_mut(place)) {
+            Some(before) => (Some(mem::replace(before, waker)), place),
+            None => (None, Some(wakers.insert(waker))),
         }
-        entry.rare().part_wakers.push(waker);
-        None
     }
 
     pub(super) fn take_decided(&mut self, max: usize, batch: &mut Vec<(ItemKey, Settle)>) -> Option<usize> {
@@ -361,6 +372,7 @@ impl State {
         leases
     }
 
+    /// Notes which leases were extended; `lost` is in ascending order.
     pub(super) fn extended(
         &mut self,
         keys: &[ItemKey],

@@ -42,6 +42,15 @@ impl Ended {
         self.words[index] |= 1 << (delivery % 64);
     }
 
+    /// Forgets a delivery.
+    pub(super) fn remove(&mut self, delivery: u64) {
+        let index = (delivery / 64).checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(word) = index.and_then(|index| self.words.get_mut(index)) {
+            *word &= !(1 << (delivery % 64));
+        }
+        self.older.remove(&delivery);
+    }
+
     pub(super) fn contains(&self, delivery: u64) -> bool {
         let word = (delivery / 64).checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         let word = word.and_then(|index| self.words.get(index));

@@ -437,6 +437,8 @@ impl<T> State<T> {
             match undo {
                 Undo::Removed(mut slot) => {
                     slot.is_delayed = false;
+                    // An ack that is sent once more is a new one.
+                    self.ended.remove(mem::take(&mut slot.settled));
                     let number = slot.number;
                     let index = self.slots.insert(slot);
                     self.again.push_back(index);

@@ -11,7 +11,8 @@ use std::{
 };
 
 use evenkeel_pipeline::{
-    Batch, DeadLetter, Faults, MemoryBroker, MemoryConfig, Message, Pipeline, Running, SinkError,
+    Ack as _, Batch, DeadLetter, Demand, Faults, MemoryBroker, MemoryConfig, Message, Pipeline, Running,
+    Settle, SettleOutcome, SinkError, Source as _,
 };
 use evenkeel_testkit::World;
 use proptest::prelude::*;
@@ -210,6 +211,27 @@ fn e3_a_power_loss_loses_what_was_not_synced_and_tells_it_and_an_outbox_loses_no
             assert_eq!(broker.snapshot().stored, 0);
         });
     }
+}
+
+/// The server has forgotten an ack with the power, which is sent again as its answer was lost.
+#[test]
+fn an_ack_that_is_confirmed_behind_the_power_loss_that_took_it_is_kept() {
+    World::run(async |_| {
+        let broker =
+            MemoryBroker::with(MemoryConfig { sync_every: Some(secs(60)), ..MemoryConfig::default() });
+        broker.publish(7).await.unwrap();
+        broker.sync().await;
+        let mut source = broker.source();
+        let delivery = source.pull(Demand { items: 1, bytes: usize::MAX }).await.unwrap().remove(0);
+        for stored in [1, 0] {
+            let outcome = source.ack().settle(&[(delivery.receipt, Settle::Ack)]).await.unwrap();
+            assert_eq!((&*outcome, broker.snapshot().stored), (&[SettleOutcome::Confirmed][..], 0));
+            if stored == 1 {
+                assert_eq!(broker.power_loss(Duration::ZERO).revived, 1);
+            }
+            assert_eq!(broker.snapshot().stored, stored);
+        }
+    });
 }
 
 #[test]

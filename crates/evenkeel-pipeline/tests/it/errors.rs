@@ -308,38 +308,6 @@ fn the_check_comes_before_the_first_pull_and_its_warnings_are_shown() {
 }
 
 #[test]
-fn answers_that_do_not_fit_their_decisions_end_the_pipeline() {
-    struct Short;
-    #[derive(Clone)]
-    struct ShortAck;
-    impl Source for Short {
-        type Item = ();
-        type Ack = ShortAck;
-        async fn pull(&mut self, _: Demand) -> Result<Vec<Delivery<(), u64>>, SourceError> {
-            Ok(vec![Delivery::new((), 7, 1)])
-        }
-        fn ack(&self) -> ShortAck {
-            ShortAck
-        }
-    }
-    impl Ack for ShortAck {
-        type Receipt = u64;
-        async fn settle(&self, _: &[(u64, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
-            Ok(Vec::new())
-        }
-    }
-    World::run(async |_| {
-        let pipeline = Pipeline::from(Short).stage("work", async |()| {
-            sleep(secs(1)).await;
-            Ok::<_, Infallible>(())
-        });
-        let error = pipeline.window(1).start().unwrap().await.unwrap_err();
-        assert_eq!(error.to_string(), "the pipeline has ended: 0 answers to 1 decisions");
-        assert_adds_up(error.report());
-    });
-}
-
-#[test]
 fn sinks_that_fail_or_panic_fail_their_items_and_a_dead_letter_sink_delays_the_end() {
     World::builder().allow_panics(2).run(async |_| {
         let broker = numbers(3, secs(30)).await;

@@ -1,5 +1,6 @@
 //! The promises of evenkeel-pipeline, one module each.
 
+mod answers;
 mod basics;
 mod blocked_threads;
 mod cancel;
