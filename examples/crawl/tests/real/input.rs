@@ -42,7 +42,11 @@ async fn a_folder_is_served_and_crawled() {
         fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    let port = evenkeel_testkit::net::unused_port().unwrap();
+    // Below the ports that the system gives to others between the two runs.
+    let first = std::process::id() as u16 % 10_000;
+    let mut ports = (0..10_000).map(|step| 15_000 + (first + step) % 10_000);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = ports.find(is_free).unwrap();
     let (url, serve) =
         (format!("http://localhost:{port}/"), format!("--rate unlimited --serve {}", workdir.path("site")));
     let report = workdir.run(&url, &serve, 1).await;
