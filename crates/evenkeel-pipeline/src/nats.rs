@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod checkpoint;
 mod config;
+mod connection;
 mod dead;
 mod inbox;
 mod intake;

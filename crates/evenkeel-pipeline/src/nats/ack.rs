@@ -1,10 +1,6 @@
 //! The half that settles: in bulk, and confirmed.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::{Client, Request, RequestErrorKind};
 use bytes::Bytes;
@@ -25,7 +21,9 @@ use crate::{Ack, Settle, SettleOutcome, SourceError};
 /// The half of a [`JetStreamSource`](super::JetStreamSource) that settles.
 ///
 /// A batch goes over one connection, and the server works it off in its order, so that its answer to the last decision
-/// confirms all; if the client has connected again meanwhile, the batch is repeated. In a cluster each has an answer.
+/// confirms all; if the client has connected again meanwhile, the batch is repeated. In a cluster each has an answer, and so
+/// has each of a batch with a delivery from before the client has connected again: a server that was killed may have lost it,
+/// and then passes over its ack.
 ///
 /// After the end of a lease on our clock, and after a later delivery that we have seen, a decision is
 /// [superseded](SettleOutcome::Superseded), and nothing is sent that would disturb the later one: an ack alone may be late.
@@ -126,17 +124,20 @@ fn payload(settle: Settle) -> Bytes {
 
 /// Sends decisions, and waits until the server has carried out all of them.
 async fn confirm(link: &Link, decisions: &[Decision]) -> Result<(), SourceError> {
-    let connects = || link.client.statistics().connects.load(Relaxed);
-    let before = connects();
+    let connection = || link.connection().number;
+    let before = connection();
     let sent = async {
-        if link.config.confirm_each || link.is_clustered {
+        // A server that has been started again may not know earlier deliveries: it passes over their acks, until it has made
+        // them again.
+        let is_earlier = |(receipt, _): &Decision| receipt.connection != before;
+        if link.config.confirm_each || link.is_clustered || decisions.iter().any(is_earlier) {
             each(link, decisions).await
         } else {
             last(link, decisions).await
         }
     };
     match timeout(CALL, sent).await {
-        Ok(Ok(())) if connects() == before => Ok(()),
+        Ok(Ok(())) if connection() == before => Ok(()),
         Ok(Ok(())) => Err(SourceError::transient("the connection to the NATS server was lost during a call")),
         Ok(Err(Some(error))) => Err(error),
         Ok(Err(None)) | Err(_) => {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::{
     JetStreamMessage, JetStreamReceipt,
+    connection::Connection,
     inbox::{Event, Inbox},
 };
 use crate::threads::leave_thread;
@@ -78,11 +79,18 @@ impl Shared {
 
 impl Intake {
     /// Notes a message, unless it is none of a stream: anybody may publish to an inbox.
-    pub(super) fn accept(&mut self, message: Message, since: Instant, generation: u32) {
+    pub(super) fn accept(
+        &mut self,
+        message: Message,
+        since: Instant,
+        generation: u32,
+        connection: Connection,
+    ) {
         let reply = message.reply.as_deref().unwrap_or_default();
         let receipt = JetStreamReceipt::parse(reply, generation, self.last.as_ref());
         self.last = receipt.or(self.last);
-        if let Some(receipt) = receipt {
+        if let Some(mut receipt) = receipt {
+            receipt.connection = connection.of(since);
             let Message { subject, headers, payload, length: size, .. } = message;
             let published = Duration::from_nanos(receipt.published());
             let item =

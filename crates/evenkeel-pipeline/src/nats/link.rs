@@ -27,6 +27,7 @@ use super::{
     JetStream, JetStreamReceipt,
     call::{consumer_info, new_context, stream_info, transient},
     config::compare,
+    connection::{self, Connection},
     inbox::{Event, Target},
     intake::{Arrived, Intake, Shared},
     leases::Leases,
@@ -46,6 +47,7 @@ pub(super) struct Link {
     /// The consumer as it was when it was looked at last.
     info: Mutex<Info>,
     generation: AtomicU32,
+    connection: Mutex<Connection>,
     /// The ack wait that the consumer had before.
     pub(super) former_ack_wait: Option<Duration>,
 }
@@ -66,6 +68,7 @@ impl Link {
             leases: Mutex::default(),
             info: Mutex::new(info),
             generation: AtomicU32::new(0),
+            connection: Mutex::new(Connection::new(&client)),
             former_ack_wait,
             released,
             context,
@@ -79,6 +82,15 @@ impl Link {
         self.generation.load(Relaxed)
     }
 
+    /// Looks which connection there is.
+    pub(super) fn connection(&self) -> Connection {
+        let mut known = lock(&self.connection);
+        if known.number != connection::number(&self.client) {
+            *known = Connection::new(&self.client);
+        }
+        *known
+    }
+
     /// Takes the messages that have come, and notes their leases. Returns anything else that has come before there are as
     /// many messages as asked for.
     ///
@@ -89,10 +101,13 @@ impl Link {
 
     fn poll_arrived(&self, intake: &mut Intake, cx: &mut task::Context<'_>, most: usize) -> Option<Event> {
         let (now, generation, known) = (Instant::now(), self.generation(), intake.arrived.len());
+        let connection = self.connection();
         let mut other = None;
         while intake.arrived.len() < most && other.is_none() {
             match intake.poll(cx, now) {
-                Poll::Ready(Event::Item { message, since }) => intake.accept(message, since, generation),
+                Poll::Ready(Event::Item { message, since }) => {
+                    intake.accept(message, since, generation, connection);
+                }
                 Poll::Ready(Event::Status) => {}
                 Poll::Ready(event) => other = Some(event),
                 Poll::Pending => break,

@@ -22,6 +22,8 @@ pub struct JetStreamReceipt {
     pub(super) released: u64,
     /// The consumer, as long as nobody deletes it and creates it again.
     pub(super) generation: u32,
+    /// The number of the connection over which it has come, or of an earlier one.
+    pub(super) connection: u32,
 }
 
 impl JetStreamReceipt {
@@ -59,7 +61,17 @@ impl JetStreamReceipt {
         if route.is_short && !rest.is_empty() {
             return None;
         }
-        Some(Self { route, sequence, published, consumer_sequence, delivered, released: 0, generation: 0 })
+        let (released, generation, connection) = (0, 0, 0);
+        Some(Self {
+            route,
+            sequence,
+            published,
+            consumer_sequence,
+            delivered,
+            released,
+            generation,
+            connection,
+        })
     }
 
     /// The time of its publication, in nanoseconds.

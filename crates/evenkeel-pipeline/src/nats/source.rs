@@ -87,6 +87,8 @@ async fn ask(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), Sou
         && let Some(items) = inbox.worth(demand, arrived)
     {
         link.check_connection()?;
+        // It is seen before the request is sent.
+        let _ = link.connection();
         inbox.ask(&link.client, link.target(), items, demand).await?;
     }
     Ok(())
@@ -183,7 +185,7 @@ impl Source for JetStreamSource {
         let known = intake.arrived.len();
         for inbox in mem::take(&mut intake.inboxes) {
             for (message, since) in inbox.close().await {
-                intake.accept(message, since, link.generation());
+                intake.accept(message, since, link.generation(), link.connection());
             }
         }
         link.begin_leases(&intake, known);

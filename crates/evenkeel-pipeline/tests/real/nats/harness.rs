@@ -155,11 +155,6 @@ impl Queue {
         self.context.get_stream(&self.name).await.unwrap().cached_info().clone()
     }
 
-    /// The number of messages in it; `None` from a server that is away, or has just started.
-    pub(super) async fn stored(&self) -> Option<u64> {
-        Some(self.context.get_stream(&self.name).await.ok()?.cached_info().state.messages)
-    }
-
     pub(super) async fn consumer(&self) -> Info {
         let stream = self.context.get_stream(&self.name).await.unwrap();
         stream.consumer_info("worker").await.unwrap()
