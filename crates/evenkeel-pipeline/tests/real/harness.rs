@@ -134,9 +134,9 @@ pub(crate) const fn items(items: usize) -> Demand {
     Demand { items, bytes: usize::MAX }
 }
 
-/// Pulls jobs within ten seconds.
+/// Pulls jobs within half a minute.
 pub(crate) async fn pull(source: &mut PgSource, most: usize) -> Vec<PgDelivery> {
-    timeout(Duration::from_secs(10), source.pull(items(most))).await.expect("jobs come").unwrap()
+    timeout(Duration::from_secs(30), source.pull(items(most))).await.expect("jobs come").unwrap()
 }
 
 /// Pulls one job.

@@ -50,14 +50,14 @@ fn the_jobs_of_a_worker_that_stands_still_go_on_with_one_more_attempt_and_its_la
 #[ignore = "real tier"]
 fn a_worker_that_extends_keeps_its_jobs_however_long_they_take() {
     run(|schema| async move {
-        let queue = schema.queue("orders").await.lease(SECS(1));
+        let queue = schema.queue("orders").await.lease(SECS(3));
         queue.enqueue_many(["a", "b"]).await.unwrap();
         let (mut source, mut other) = (queue.source(), queue.source());
         let jobs = pull(&mut source, 10).await;
         let receipts: Vec<_> = jobs.iter().map(|job| job.receipt).collect();
         let ack = source.ack();
         let began = Instant::now();
-        while began.elapsed() < SECS(4) {
+        while began.elapsed() < Duration::from_millis(4500) {
             assert_eq!(ack.extend(&receipts).await.unwrap(), Vec::<usize>::new());
             none(&mut other).await;
         }
@@ -148,7 +148,7 @@ fn workers_that_all_live_shorter_than_a_lease_hand_on_the_jobs_of_one_that_is_go
 #[ignore = "real tier"]
 fn a_key_whose_next_job_is_locked_waits_alone() {
     run(|schema| async move {
-        let queue = schema.queue("orders").await.lease(SECS(1));
+        let queue = schema.queue("orders").await;
         let jobs = [PgJob::new("a").key("k"), PgJob::new("b").key("k"), PgJob::new("c").key("l")];
         queue.enqueue_many(jobs).await.unwrap();
         let mut source = queue.source();
@@ -166,7 +166,7 @@ fn a_key_whose_next_job_is_locked_waits_alone() {
             assert_eq!(text(&one(&mut *source.lock().await).await), "d");
             Ok::<_, evenkeel_postgres::Error>(())
         });
-        timeout(SECS(10), held).await.expect("neither a settlement nor a fetch waits").unwrap();
+        timeout(SECS(30), held).await.expect("neither a settlement nor a fetch waits").unwrap();
         // A source looks for such keys when it begins, and each ten seconds.
         let next = pull(&mut queue.source(), 3).await;
         assert_eq!(texts(&next), ["b"]);
@@ -177,7 +177,7 @@ fn a_key_whose_next_job_is_locked_waits_alone() {
 #[ignore = "real tier"]
 fn a_worker_that_stands_still_in_the_middle_of_a_statement_stops_no_other_one() {
     run(|schema| async move {
-        let queue = schema.queue("orders").await.lease(Duration::from_millis(500));
+        let queue = schema.queue("orders").await.lease(SECS(2));
         queue.enqueue("a").await.unwrap();
         let (mut stalled, other) = (queue.source(), Mutex::new(queue.source()));
         one(&mut stalled).await;
@@ -185,14 +185,14 @@ fn a_worker_that_stands_still_in_the_middle_of_a_statement_stops_no_other_one() 
             // As its fetch does whose answer does not go through.
             tx.execute(&format!("select 1 from {}.worker for update", schema.name), ()).await?;
             let began = Instant::now();
-            while began.elapsed() < Duration::from_millis(1200) {
+            while began.elapsed() < SECS(3) {
                 queue.enqueue("b").await?;
                 assert_eq!(text(&one(&mut *other.lock().await).await), "b");
                 sleep(Duration::from_millis(50)).await;
             }
             Ok::<_, evenkeel_postgres::Error>(())
         });
-        timeout(SECS(10), held).await.expect("no fetch waits").unwrap();
+        timeout(SECS(30), held).await.expect("no fetch waits").unwrap();
         let again = one(&mut *other.lock().await).await;
         assert_eq!((text(&again), again.attempt), ("a".to_owned(), 2));
     });
@@ -239,7 +239,7 @@ impl Clock<'_> {
         let mut config = schema.config.clone();
         config.options(format!("-c search_path={name},pg_catalog"));
         let db = Database::builder(config).max(6).connect().await.unwrap();
-        let queue = schema.queue_of(&db, "orders").lease(SECS(1));
+        let queue = schema.queue_of(&db, "orders").lease(SECS(4));
         queue.set_up().await.unwrap();
         (Clock(schema), queue)
     }

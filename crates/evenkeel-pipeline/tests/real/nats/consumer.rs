@@ -181,13 +181,13 @@ fn messages_that_the_server_has_given_up_are_told_and_swept() {
         assert_eq!(fetch().await, 3);
         sleep(ms(300)).await;
         assert_eq!(fetch().await, 0);
-        let mut source = queue.source(ms(1000)).await;
+        let mut source = queue.source(ms(5000)).await;
         let said = said(source.check(&Workload::new(1)).await.unwrap());
         assert!(said.contains("has 3 messages that its consumer will not deliver"), "{said}");
         // Not while something is in hand.
         queue.fill(1).await;
         let in_hand = pull_all(&mut source, 1).await;
-        let builder = || queue.builder().ack_wait(ms(1000));
+        let builder = || queue.builder().ack_wait(ms(5000));
         let error = builder().sweep().await.unwrap_err();
         assert!(error.is_transient() && error.to_string().contains("1 messages are in hand"), "{error}");
         settle(&source, &in_hand, Settle::Ack).await;

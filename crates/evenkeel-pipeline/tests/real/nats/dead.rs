@@ -27,7 +27,7 @@ impl Letters {
     }
 
     async fn run(&self) {
-        let source = self.queue.source(ms(1000)).await;
+        let source = self.queue.source(ms(3000)).await;
         let pipeline = Pipeline::from(source)
             .stage("work", async |_: JetStreamMessage| Err::<(), _>(std::io::Error::other("no\nluck")))
             .max_attempts(2)
@@ -39,8 +39,8 @@ impl Letters {
                 sleep(ms(50)).await;
             }
         };
-        timeout(ms(20_000), wait).await.expect("all become dead letters");
-        running.drain(ms(1000)).await.unwrap();
+        timeout(ms(40_000), wait).await.expect("all become dead letters");
+        running.drain(ms(30_000)).await.unwrap();
     }
 }
 

@@ -29,7 +29,7 @@ fn run<Fut: Future<Output = ()>>(test: impl Fn(Arc<TestSchema>, String) -> Fut +
 }
 
 async fn outbox(schema: &TestSchema) -> PgQueue {
-    schema.queue("outbox").await.lease(ms(500))
+    schema.queue("outbox").await.lease(ms(1500))
 }
 
 /// Publishes jobs, and never comes to the mark if it is to die.
@@ -83,7 +83,7 @@ fn the_messages_of_a_transaction_reach_the_stream_if_it_commits() {
             assert_eq!(placed.await.is_ok(), n % 3 > 0);
         }
         until("all are published", async || schema.jobs().await == 0).await;
-        running.drain(ms(1000)).await.unwrap();
+        running.drain(ms(30_000)).await.unwrap();
         let messages = all(&stream).await;
         let placed: Vec<usize> = (0..20).filter(|n| n % 3 > 0).collect();
         // One key is one order.
@@ -110,7 +110,7 @@ fn a_relay_that_is_killed_between_publish_and_mark_publishes_again_under_the_sam
             sleep(ms(200)).await;
             let running = relay(&outbox, &stream, None);
             until("all are published", async || schema.jobs().await == 0).await;
-            let report = running.drain(ms(1000)).await.unwrap();
+            let report = running.drain(ms(30_000)).await.unwrap();
             assert_eq!(report.acked, 20, "{report}");
             let messages = all(&stream).await;
             let id = |message: &Delivered| {
@@ -136,7 +136,7 @@ fn outboxes_of_several_databases_share_a_stream() {
             outbox.enqueue_many((first..first + 20).map(|n: usize| n.to_string())).await.unwrap();
             let running = relay(&outbox, &stream, None);
             until("all are published", async || schema.jobs().await == 0).await;
-            running.drain(ms(1000)).await.unwrap();
+            running.drain(ms(30_000)).await.unwrap();
         }
         let _: Result<(), Error> =
             other.admin.batch_execute(&format!("drop schema {} cascade", other.name)).await;

@@ -45,7 +45,7 @@ fn what_comes_in_a_pause_is_for_others() {
                     sleep(ms(5)).await;
                 }
             };
-            timeout(ms(5000), seen).await.expect("the requests of the pull come and go");
+            timeout(ms(30_000), seen).await.expect("the requests of the pull come and go");
         };
         requests(true).await;
         running.pause();
@@ -63,8 +63,8 @@ fn what_comes_in_a_pause_is_for_others() {
                 sleep(ms(5)).await;
             }
         };
-        timeout(ms(5000), all).await.expect("it goes on");
-        let report = running.drain(ms(5000)).await.unwrap();
+        timeout(ms(30_000), all).await.expect("it goes on");
+        let report = running.drain(ms(30_000)).await.unwrap();
         assert_eq!((report.accepted, report.acked), (5, 5), "{report}");
     });
 }
@@ -213,10 +213,16 @@ fn a_retry_comes_after_its_delay_and_holds_up_no_others() {
 fn a_stop_hands_back_what_was_on_its_way() {
     run(async |queue| {
         let mut source = queue.source(ms(30_000)).await;
-        assert_idle(&mut source, ms(100)).await;
+        while queue.consumer().await.num_waiting == 0 {
+            assert_idle(&mut source, ms(100)).await;
+        }
         queue.fill(50).await;
-        sleep(ms(200)).await;
-        assert_eq!(queue.consumer().await.num_ack_pending, 50);
+        let sent = async {
+            while queue.consumer().await.num_ack_pending < 50 {
+                sleep(ms(20)).await;
+            }
+        };
+        timeout(ms(30_000), sent).await.expect("all are sent for the pull that was dropped");
         source.stop().await;
         let mut other = queue.source(ms(30_000)).await;
         let delivered = pull_all(&mut other, 50).await;
@@ -254,8 +260,10 @@ fn a_pipeline_runs_and_drains() {
             })
             .limit(16);
         let running = pipeline.start().unwrap();
-        sleep(ms(300)).await;
-        let report = running.drain(ms(2000)).await.unwrap();
+        while running.snapshot().counts.acked == 0 {
+            sleep(ms(10)).await;
+        }
+        let report = running.drain(ms(30_000)).await.unwrap();
         assert!(report.acked > 0, "{report}");
         assert_eq!(report.accepted, report.acked + report.nacked + report.dead + report.left());
         assert_eq!(queue.info().await.state.messages, 2000 - report.acked);
