@@ -30,7 +30,7 @@ pub(super) async fn check(link: &Link, workload: &Workload) -> Result<Vec<Warnin
         }
         StorageType::File if config.num_replicas <= 1 => warn(format!(
             "the stream {name} has one replica: a lost disk loses it, and as a server syncs its files every two minutes by \
-             default (sync_interval), a power loss may lose what it has confirmed"
+             default (sync_interval, which it tells no client), a power loss may lose what it has confirmed"
         )),
         StorageType::File => {}
     }

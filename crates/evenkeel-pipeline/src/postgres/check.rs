@@ -8,7 +8,8 @@ use crate::{Warning, Workload};
 const SETTINGS: &str = "
 select current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on', current_setting('synchronous_commit'),
     current_setting('synchronous_standby_names') <> '',
-    current_setting('autovacuum') = 'on' and current_setting('track_counts') = 'on'";
+    current_setting('autovacuum') = 'on' and current_setting('track_counts') = 'on',
+    (select setting::int from pg_settings where name = 'wal_writer_delay')";
 
 const SNAPSHOTS: &str = "
 select pid, coalesce(application_name, ''), extract(epoch from now() - xact_start)::float8 from pg_stat_activity
@@ -20,8 +21,8 @@ order by xact_start limit 1";
 pub(super) async fn check(queue: &PgQueue, workload: &Workload) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
     let mut warn = |sentence: String| warnings.push(Warning::new(sentence));
-    let (fsync, full_pages, commit, has_replicas, vacuums): (bool, bool, String, bool, bool) =
-        queue.db.fetch_one(SETTINGS, ()).await?;
+    let settings: (bool, bool, String, bool, bool, i32) = queue.db.fetch_one(SETTINGS, ()).await?;
+    let (fsync, full_pages, commit, has_replicas, vacuums, writer_delay) = settings;
     if !fsync {
         warn(
             "fsync is off: a crash of the machine loses jobs that were stored, or damages the whole database"
@@ -31,12 +32,16 @@ pub(super) async fn check(queue: &PgQueue, workload: &Workload) -> Result<Vec<Wa
         warn("full_page_writes is off: a crash of the machine may damage the tables of the queue".into());
     }
     match (&*commit, has_replicas) {
-        ("off", _) => warn(
-            "synchronous_commit is off: a crash of the server loses jobs that were stored a moment before, and runs others again"
-                .into(),
-        ),
+        // The documentation of the setting says so of all versions.
+        ("off", _) => warn(format!(
+            "synchronous_commit is off: a crash of the server loses jobs that were stored in the last {} ms (three times \
+             wal_writer_delay), and runs others again",
+            3 * writer_delay
+        )),
         ("local", true) => {
-            warn("synchronous_commit is local: a job may be lost with the disk before a replica has it".into());
+            warn(
+                "synchronous_commit is local: a job may be lost with the disk before a replica has it".into(),
+            );
         }
         (_, true) => {}
         (_, false) => warn("there is no synchronous replica: a lost disk loses the jobs".into()),

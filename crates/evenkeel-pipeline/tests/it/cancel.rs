@@ -143,3 +143,68 @@ fn a_waiter_that_is_dropped_behind_its_turn_passes_the_turn_on() {
         assert!(timeout(secs(1), second).await.is_ok());
     });
 }
+
+#[test]
+fn a_publish_that_is_dropped_at_any_await_has_stored_nothing_or_all() {
+    // The broker is full, and has room later.
+    let full = async || {
+        let broker = MemoryBroker::with(MemoryConfig { capacity: 1, ..slow() });
+        broker.publish(0_u64).await.unwrap();
+        let mut source = broker.source();
+        tokio::spawn(async move {
+            sleep(ms(50)).await;
+            let pulled = source.pull(Demand { items: 1, bytes: usize::MAX }).await.unwrap();
+            source.ack().settle(&[(pulled[0].receipt, Settle::Ack)]).await.unwrap();
+        });
+        broker
+    };
+    macro_rules! cut {
+        ($call:expr) => {
+            let cuts = cancel::every_point(full, $call, async |broker: MemoryBroker<u64>| {
+                sleep(secs(1)).await;
+                let stored = broker.snapshot().stored;
+                assert!(stored <= 1);
+                // There is room for it, and for one alone.
+                if stored == 0 {
+                    assert_eq!(
+                        timeout(secs(1), broker.publish(7)).await.map(|stored| stored.is_ok()),
+                        Ok(true)
+                    );
+                }
+                assert!(timeout(secs(1), broker.publish(8)).await.is_err());
+            });
+            assert!(cuts.points() >= 2, "{cuts:?}");
+        };
+    }
+    cut!(async |broker| broker.publish(1).await.map(drop).unwrap());
+    cut!(async |broker| broker.publish_sized(1, 10).await.map(drop).unwrap());
+    cut!(async |broker| broker.publish_once("a", 1).await.map(drop).unwrap());
+}
+
+#[test]
+fn an_id_whose_publish_was_dropped_is_stored_once_in_the_end() {
+    let cuts = cancel::every_point(
+        // It is told apart after the hour that a cut waits.
+        async || filled(0, MemoryConfig { dedup_window: secs(100_000), ..slow() }).await,
+        async |broker| broker.publish_once("a", 1).await.map(drop).unwrap(),
+        async |broker: MemoryBroker<u64>| {
+            broker.publish_once("a", 1).await.unwrap();
+            assert_eq!(broker.snapshot().stored, 1);
+        },
+    );
+    assert!(cuts.points() >= 1, "{cuts:?}");
+}
+
+#[test]
+fn a_sync_that_is_dropped_at_any_await_changes_nothing() {
+    let cuts = cancel::every_point(
+        async || filled(3, slow()).await,
+        async |broker| broker.sync().await,
+        async |broker: MemoryBroker<u64>| {
+            broker.publish(3).await.unwrap();
+            broker.sync().await;
+            assert_eq!((broker.power_loss(Duration::ZERO).lost, broker.snapshot().stored), (0, 4));
+        },
+    );
+    assert!(cuts.points() >= 1, "{cuts:?}");
+}

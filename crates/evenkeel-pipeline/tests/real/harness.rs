@@ -46,17 +46,36 @@ where
     F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
-        match env::var(name).ok().filter(|url| !url.is_empty()) {
-            Some(url) => run_at(&url, limit, &test),
-            None => {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "SKIPPED: no PostgreSQL server at {name} (cargo xtask servers up)"
-                );
-            }
-        }
+    for url in urls() {
+        run_at(&url, limit, &test);
     }
+}
+
+/// The same in the thread of the test, whose future need not be sent to another one.
+pub(crate) fn run_here(test: impl AsyncFn(&TestSchema)) {
+    for url in urls() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let schema = TestSchema::at(&url).await;
+            timeout(LIMIT, test(&schema)).await.expect("the test hangs");
+            schema.drop_all().await;
+        });
+    }
+}
+
+/// The servers that are there; a line tells of the others.
+fn urls() -> Vec<String> {
+    let url = |name| match env::var(name).ok().filter(|url| !url.is_empty()) {
+        Some(url) => Some(url),
+        None => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: no PostgreSQL server at {name} (cargo xtask servers up)"
+            );
+            None
+        }
+    };
+    ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"].into_iter().filter_map(url).collect()
 }
 
 fn run_at<F, Fut>(url: &str, limit: Duration, test: &F)

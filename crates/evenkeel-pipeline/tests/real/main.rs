@@ -2,6 +2,8 @@
 //! `EVENKEEL_TEST_NATS` and `EVENKEEL_TEST_NATS214`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking; without features there is none")]
 
+#[cfg(any(feature = "postgres", all(feature = "nats", unix)))]
+mod cut;
 #[cfg(feature = "postgres")]
 mod harness;
 #[cfg(all(feature = "postgres", unix))]
@@ -10,6 +12,8 @@ mod harness;
 mod instance;
 #[cfg(all(feature = "nats", unix))]
 mod nats;
+#[cfg(feature = "postgres")]
+mod pg_cancel;
 #[cfg(feature = "postgres")]
 mod pg_cursor;
 #[cfg(feature = "postgres")]

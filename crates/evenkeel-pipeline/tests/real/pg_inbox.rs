@@ -170,7 +170,9 @@ fn a_check_says_in_sentences_what_the_server_is_set_to() {
             warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
         let said = sentences(source.check(&Workload::new(64)).await.unwrap());
-        assert!(said.contains("synchronous_commit is off: a crash of the server loses jobs"), "{said}");
+        let lost =
+            "synchronous_commit is off: a crash of the server loses jobs that were stored in the last 600 ms";
+        assert!(said.contains(lost), "{said}");
         assert!(said.contains("no timeout bounds all stages"), "{said}");
         let mut source = source_with("-c synchronous_commit=on").await;
         let mut workload = Workload::new(64);
