@@ -1,9 +1,11 @@
-//! Pipelines: ours over each of its engines, and loops over a channel and over the client of a broker.
+//! Pipelines: ours over each of its engines, loops over a channel and over the client of a broker, and other queues.
 
 #[cfg(unix)]
 mod async_nats;
 mod evenkeel;
 mod mpsc;
+#[cfg(unix)]
+mod queues;
 #[cfg(unix)]
 mod real;
 #[cfg(unix)]
@@ -12,7 +14,10 @@ mod servers;
 use evenkeel_tck::pipeline::Settings;
 
 #[cfg(unix)]
-pub(crate) use self::real::{IN_REAL_TIME, RealPeer};
+pub(crate) use self::{
+    queues::{OF_QUEUES, QueuePeer},
+    real::{IN_REAL_TIME, RealPeer},
+};
 use super::Peer;
 
 pub(crate) const PEERS: [Peer<Settings>; 2] = [evenkeel::PEER, mpsc::PEER];

@@ -245,8 +245,11 @@ fn remarks(column: &Column) -> String {
 
 /// The version that is locked. Where there are several, the dependencies of this package name their own.
 fn version(package: &str) -> Result<String, String> {
-    let path = Path::new(FOLDER).join("../Cargo.lock");
-    let lock = fs::read_to_string(path).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let read = |lock: &str| {
+        fs::read_to_string(Path::new(FOLDER).join(lock)).map_err(|error| format!("{lock}: {error}"))
+    };
+    // The last ones are the dependencies of a program of their own.
+    let lock = read("../Cargo.lock")? + &read("queues/Cargo.lock")?;
     let ours = lock.split("[[package]]").find(|entry| entry.starts_with("\nname = \"evenkeel-tests\"\n"));
     let named = ours.and_then(|entry| entry.split_once(&format!("\n \"{package} ")));
     if let Some((version, _)) = named.and_then(|(_, rest)| rest.split_once('"')) {

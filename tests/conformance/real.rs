@@ -1,15 +1,15 @@
 //! The rules that are run in real time, on real servers, which the environment names.
 
-use std::env;
+use std::{env, process::Command, time::Duration};
 
 use evenkeel_tck::{
-    Rule,
+    Rule, child,
     pipeline::{self, Settings},
 };
 use tokio::{runtime::Builder, time::Instant};
 
 use crate::{
-    adapters::pipeline::{IN_REAL_TIME, RealPeer},
+    adapters::pipeline::{IN_REAL_TIME, OF_QUEUES, QueuePeer, RealPeer},
     board::Board,
     parallel::in_parallel,
     pattern::Column,
@@ -48,6 +48,10 @@ const QUICK: [&str; 25] = [
     "PIPELINE-92",
 ];
 
+/// The program of the peers with many dependencies, and the longest time of one of them.
+const QUEUES: &str = "EVENKEEL_CONFORMANCE_QUEUES";
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
 /// `real [--peer NAME] [--rule ID] [--quick] [--save]`
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let (mut peer, mut rule, mut is_quick, mut save) = (None, None, false, false);
@@ -67,7 +71,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let is_wanted = |id: &str| rule.is_none_or(|rule| rule == id) && (!is_quick || QUICK.contains(&id));
     let peers: Vec<&RealPeer> =
         IN_REAL_TIME.iter().filter(|candidate| peer.is_none_or(|name| candidate.name == name)).collect();
-    if peers.is_empty() {
+    let program = env::var(QUEUES).ok().filter(|program| !program.is_empty());
+    let queues: Vec<&QueuePeer> = match program {
+        Some(_) => {
+            OF_QUEUES.iter().filter(|candidate| peer.is_none_or(|name| candidate.name == name)).collect()
+        }
+        None => Vec::new(),
+    };
+    if peers.is_empty() && queues.is_empty() {
         return Err("there is no such peer".to_owned());
     }
     // Side by side they would wait for the processor; a quick look is one at the servers.
@@ -76,9 +87,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     } else {
         peers.iter().map(|peer| column(peer, &is_wanted)).collect()
     };
-    let columns: Vec<Column> = columns.into_iter().flatten().collect();
-    if save && columns.len() < IN_REAL_TIME.len() {
-        return Err("--save needs all servers".to_owned());
+    let mut columns: Vec<Column> = columns.into_iter().flatten().collect();
+    for queue in queues {
+        columns.extend(queue_column(queue, program.as_deref().unwrap_or_default(), rule)?);
+    }
+    if save && columns.len() < IN_REAL_TIME.len() + OF_QUEUES.len() {
+        return Err(
+            "--save needs all servers and peers: `cargo xtask conformance --queues --save`".to_owned()
+        );
     }
     let board = Board::in_real_time(columns);
     if !board.is_empty() {
@@ -118,6 +134,25 @@ fn column(peer: &RealPeer, is_wanted: &(dyn Fn(&str) -> bool + Sync)) -> Option<
     say(&format!("{name}: {} rules hold, after {:.1} s\n", report.score(), begin.elapsed().as_secs_f64()));
     let RealPeer { package, docs, fails, .. } = *peer;
     Some(Column { name: Box::leak(name.into_boxed_str()), package, docs, fails, report })
+}
+
+/// The report of a peer with many dependencies, by its own program; `None`, and a line that says so, without its server.
+fn queue_column(peer: &QueuePeer, program: &str, rule: Option<&str>) -> Result<Option<Column>, String> {
+    let QueuePeer { name, package, docs, server, version, fails } = *peer;
+    let Some(url) = env::var(server).ok().filter(|url| !url.is_empty()) else {
+        say(&format!("SKIPPED: {name} without a server at {server} (cargo xtask servers up)\n"));
+        return Ok(None);
+    };
+    let known: Vec<&str> = fails.iter().map(|(rule, _)| *rule).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(",") };
+    let begin = Instant::now();
+    let mut command = Command::new(program);
+    command.args([name, &url, rule.unwrap_or("all"), &known]);
+    let report =
+        child::run_all(&pipeline::SUITE, command, LIMIT).map_err(|error| format!("{name}: {error}"))?;
+    let name = format!("{name} on {version}");
+    say(&format!("{name}: {} rules hold, after {:.1} s\n", report.score(), begin.elapsed().as_secs_f64()));
+    Ok(Some(Column { name: Box::leak(name.into_boxed_str()), package, docs, fails, report }))
 }
 
 /// A runtime for a question to a server.

@@ -1,5 +1,7 @@
 //! `cargo xtask conformance`: the reference suite against ours and the peers.
 
+use std::path::PathBuf;
+
 use crate::{
     Result, flags,
     outcome::Outcome,
@@ -13,7 +15,8 @@ const SERVERS: [Server; 4] = [Server::Postgres, Server::Postgres18, Server::Nats
 
 pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outcome> {
     let mut command = project.cargo("run").args(["--quiet", "-p", "evenkeel-tests", "--bin", "conformance"]);
-    command = command.arg("--").args(flags.real.then_some("real")).args(flags.pattern.as_deref());
+    let is_real = flags.real || flags.queues;
+    command = command.arg("--").args(is_real.then_some("real")).args(flags.pattern.as_deref());
     if let Some(peer) = &flags.peer {
         command = command.args(["--peer", peer]);
     }
@@ -23,14 +26,26 @@ pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outco
     if flags.save {
         command = command.arg("--save");
     }
-    if !flags.real {
+    if !is_real {
         execute(command)?;
         return Ok(Outcome::Done);
     }
+    let queues = if flags.queues { Some(queues(project)?) } else { None };
+    let queues = queues.map(|program| program.to_string_lossy().into_owned());
     let servers = Servers::start_only(project, &SERVERS, true);
-    let variables: Vec<_> = servers.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut variables: Vec<_> =
+        servers.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    variables.extend(queues.as_deref().map(|program| ("EVENKEEL_CONFORMANCE_QUEUES", program)));
     run_with(&variables, command)?;
     let missing: Vec<_> =
         servers.missing.iter().map(|(server, reason)| format!("{}: {reason}", server.name())).collect();
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })
+}
+
+/// The program of other queues, a workspace of its own.
+fn queues(project: &Project) -> Result<PathBuf> {
+    let target = project.target().join("conformance-queues");
+    let build = project.cargo("build").args(["--locked", "--manifest-path", "tests/queues/Cargo.toml"]);
+    execute(build.arg("--target-dir").arg(&target))?;
+    Ok(target.join("debug/evenkeel-conformance-queues"))
 }

@@ -71,6 +71,8 @@ xflags::xflags! {
             optional --peer name: String
             /// The rules of pipelines on PostgreSQL and NATS servers, which it starts, in real time.
             optional --real
+            /// As `--real`, and builds other queues on these servers, and tries them as well.
+            optional --queues
             /// Only the rule with this id, on the real servers.
             optional --rule id: String
             /// Writes tests/scoreboard.json and tests/scoreboard.md, or those of the real servers.

@@ -2,6 +2,9 @@
 //!
 //! The parent calls [`Suite::run_with_children`](crate::Suite::run_with_children), the child [`report`]s the verdict of
 //! [`Rule::check`](crate::Rule::check). Other output of the child is ignored.
+//!
+//! An implementation whose dependencies shall not be those of the parent has a program of its own, which [`report_all`]s the
+//! verdicts of a whole suite to [`run_all`].
 
 use std::{
     io::{self, Read, Write},
@@ -11,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Verdict;
+use crate::{Finding, Pattern, Report, Suite, Verdict};
 
 /// How long a child may take: far more than any rule needs.
 pub const LIMIT: Duration = Duration::from_secs(2);
@@ -34,12 +37,55 @@ const MARK: &str = "evenkeel-tck: ";
 pub fn run(mut command: Command, limit: Duration) -> Verdict {
     let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     match started.and_then(|child| wait(child, limit)) {
-        Ok(verdict) => verdict,
+        Ok(Ended::Told(output, status)) => {
+            let verdict = output.lines().find_map(|line| decode(line.strip_prefix(MARK)?));
+            verdict.unwrap_or_else(|| Verdict::Crashed(how_it_ended(status)))
+        }
+        Ok(Ended::Hangs) => Verdict::Hung(limit),
         Err(error) => Verdict::Untested(format!("no child process: {error}")),
     }
 }
 
-fn wait(mut child: Child, limit: Duration) -> io::Result<Verdict> {
+/// Runs a program that [`report_all`]s the verdicts on an implementation. A rule of which it tells nothing is not in the
+/// report.
+///
+/// # Errors
+/// If the program cannot be started, does not end within the limit, or fails; its errors go to those of this process.
+///
+/// # Examples
+/// ```no_run
+/// use evenkeel_tck::{child, pipeline};
+/// use std::{process::Command, time::Duration};
+///
+/// let report = child::run_all(&pipeline::SUITE, Command::new("peer"), Duration::from_secs(600))?;
+/// println!("{report}");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn run_all<S: Pattern>(suite: &Suite<S>, mut command: Command, limit: Duration) -> io::Result<Report> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let Ended::Told(output, status) = wait(child, limit)? else {
+        return Err(io::Error::other(format!("it is still running after {limit:?}")));
+    };
+    if !status.success() {
+        return Err(io::Error::other(how_it_ended(status)));
+    }
+    let told = |id: &str| {
+        output.lines().find_map(|line| decode(line.strip_prefix(MARK)?.strip_prefix(id)?.strip_prefix('\t')?))
+    };
+    let finding = |rule: &crate::Rule<S>| {
+        let verdict = told(rule.id)?;
+        Some(Finding { id: rule.id, level: rule.level, tier: rule.tier, text: rule.text, verdict })
+    };
+    Ok(Report { findings: suite.rules().filter_map(finding).collect() })
+}
+
+/// The end of a child.
+enum Ended {
+    Told(String, ExitStatus),
+    Hangs,
+}
+
+fn wait(mut child: Child, limit: Duration) -> io::Result<Ended> {
     let (done, output) = mpsc::channel();
     if let Some(mut stdout) = child.stdout.take() {
         // Ends with the child, whose death closes the pipe.
@@ -52,11 +98,10 @@ fn wait(mut child: Child, limit: Duration) -> io::Result<Verdict> {
     let Ok(output) = output.recv_timeout(limit) else {
         child.kill()?;
         child.wait()?;
-        return Ok(Verdict::Hung(limit));
+        return Ok(Ended::Hangs);
     };
     let status = child.wait()?;
-    let verdict = output?.lines().find_map(|line| decode(line.strip_prefix(MARK)?));
-    Ok(verdict.unwrap_or_else(|| Verdict::Crashed(how_it_ended(status))))
+    Ok(Ended::Told(output?, status))
 }
 
 #[cfg(unix)]
@@ -89,6 +134,27 @@ pub fn report(verdict: &Verdict) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     // On a line of its own, whatever was printed before.
     writeln!(stdout, "\n{MARK}{}", encode(verdict))?;
+    stdout.flush()
+}
+
+/// Sends the verdicts of a report to the parent process, which calls [`run_all`].
+///
+/// # Errors
+/// If the standard output is closed.
+///
+/// # Examples
+/// ```no_run
+/// use evenkeel_tck::{Adapter, child, pipeline};
+///
+/// fn main_of_a_peer(peer: &(dyn Adapter<pipeline::Settings> + 'static)) -> std::io::Result<()> {
+///     child::report_all(&pipeline::run_in_real_time(peer, 10, |_| 3))
+/// }
+/// ```
+pub fn report_all(report: &Report) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    for Finding { id, verdict, .. } in &report.findings {
+        writeln!(stdout, "\n{MARK}{id}\t{}", encode(verdict))?;
+    }
     stdout.flush()
 }
 

@@ -2,7 +2,7 @@
 
 use std::{env, process::Command, time::Duration};
 
-use evenkeel_tck::{Verdict, child};
+use evenkeel_tck::{Adapter, AdapterError, Verdict, child, retry};
 
 const PART: &str = "EVENKEEL_TCK_TEST_CHILD";
 
@@ -12,6 +12,7 @@ const PART: &str = "EVENKEEL_TCK_TEST_CHILD";
 fn child() {
     match env::var(PART).as_deref() {
         Ok("reports") => child::report(&Verdict::Crashed("in a word:\nbadly".to_owned())).unwrap(),
+        Ok("reports all") => child::report_all(&retry::SUITE.run(&Nothing)).unwrap(),
         Ok("aborts") => std::process::abort(),
         Ok("spins") => loop {
             std::hint::spin_loop();
@@ -20,10 +21,40 @@ fn child() {
     }
 }
 
-fn run(part: &str, limit: Duration) -> Verdict {
+/// It cannot be configured.
+struct Nothing;
+
+impl Adapter<retry::Settings> for Nothing {
+    fn supports(&self, _: retry::Capability) -> Result<(), &'static str> {
+        Err("there is no such thing")
+    }
+
+    fn configure(&self, _: &retry::Settings) -> Result<retry::Policy, AdapterError> {
+        Err(AdapterError::NotExpressible("anything"))
+    }
+}
+
+fn command(part: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a test has a path"));
     command.args(["--exact", "child", "--include-ignored", "--nocapture"]).env(PART, part);
-    child::run(command, limit)
+    command
+}
+
+fn run(part: &str, limit: Duration) -> Verdict {
+    child::run(command(part), limit)
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_whole_report_comes_back() {
+    let told = child::run_all(&retry::SUITE, command("reports all"), Duration::from_secs(60)).unwrap();
+    let wanted = retry::SUITE.run(&Nothing);
+    assert_eq!(format!("{told}"), format!("{wanted}"));
+    assert_eq!(told.findings.len(), wanted.findings.len());
+    let error = child::run_all(&retry::SUITE, command("aborts"), child::LIMIT).unwrap_err();
+    assert_eq!(error.to_string(), "ended by signal 6");
+    let error = child::run_all(&retry::SUITE, command("spins"), Duration::from_millis(200)).unwrap_err();
+    assert_eq!(error.to_string(), "it is still running after 200ms");
 }
 
 #[test]
