@@ -88,9 +88,7 @@ fn measure(flags: &Measure) -> io::Result<()> {
         if !queues::is_named() {
             rows = rows.into_iter().filter_map(|row| without(row, Needs::Queues)).collect();
         }
-        if rows::postgres::server().is_none() {
-            rows.retain(|row| !needs_postgres(row));
-        }
+        rows.retain(has_server);
         if rows.is_empty() {
             return Err(io::Error::other("no row is left to measure"));
         }
@@ -126,13 +124,17 @@ fn without(row: Row, needs: Needs) -> Option<Row> {
     left
 }
 
-/// Whether a row needs a server that was not named.
-fn needs_postgres(row: &Row) -> bool {
-    let needs = row.id.starts_with("postgres/");
-    if needs {
-        eprintln!("{} is left out: it needs a server, which `cargo xtask bench --postgres` starts", row.id);
+/// Whether the server was named that a row needs, if it needs one.
+fn has_server(row: &Row) -> bool {
+    let (is_named, flag) = match row.id.split('/').next() {
+        Some("postgres") => (rows::postgres::server().is_some(), "--postgres"),
+        Some("jetstream") => (rows::jetstream::is_named(&row.id), "--nats"),
+        _ => return true,
+    };
+    if !is_named {
+        eprintln!("{} is left out: it needs a server, which `cargo xtask bench {flag}` starts", row.id);
     }
-    needs
+    is_named
 }
 
 fn known() -> Known {

@@ -3,6 +3,7 @@
 use crate::row::Row;
 
 mod e2e;
+pub(crate) mod jetstream;
 mod limit;
 mod pipeline;
 mod pool;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Row> {
         stream::rows(),
         queue::rows(),
         pipeline::rows(),
+        jetstream::rows(),
         pool::rows(),
         postgres::rows(),
         postgres_queue::rows(),

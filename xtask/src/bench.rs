@@ -29,8 +29,13 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };
     let queues = if flags.queues { Some(queues(project)?) } else { None };
-    let needs_postgres = flags.postgres || flags.queues;
-    let servers = needs_postgres.then(|| Servers::start_only(project, &[Server::Postgres], true));
+    let of = |needed: bool, servers: &'static [Server]| if needed { servers } else { &[] };
+    let servers = [
+        of(flags.postgres || flags.queues, &[Server::Postgres]),
+        of(flags.nats, &[Server::Nats, Server::Nats214]),
+    ]
+    .concat();
+    let servers = (!servers.is_empty()).then(|| Servers::start_only(project, &servers, true));
     let mut variables: Vec<(&str, String)> = Vec::new();
     variables
         .extend(python.iter().map(|python| ("EVENKEEL_BENCH_PYTHON", python.to_string_lossy().into_owned())));

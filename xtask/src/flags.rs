@@ -55,6 +55,8 @@ xflags::xflags! {
             optional --python
             /// Starts PostgreSQL, and measures the rows that need it, too.
             optional --postgres
+            /// Starts NATS, an old and a new one, and measures the rows that need it, too.
+            optional --nats
             /// As `--postgres`, and builds other queues in PostgreSQL, and measures them beside ours.
             optional --queues
         }

@@ -255,15 +255,15 @@ fn drained(jobs: u64, concurrency: usize) -> Sample {
     bench.vacuum();
     let ran = Arc::new(AtomicU64::new(0));
     let (sample, (running,)) = bench.measured(async {
-        let ran = Arc::clone(&ran);
+        let counter = Arc::clone(&ran);
         let empty = async move |_: Vec<u8>| {
-            ran.fetch_add(1, Relaxed);
+            counter.fetch_add(1, Relaxed);
             Ok::<_, Infallible>(())
         };
         let pipeline =
             Pipeline::from(bench.queue.source()).stage("empty", empty).limit(concurrency).window(5000);
         let running = pipeline.start().expect("it is valid");
-        while running.snapshot().counts.acked < jobs {
+        while ran.load(Relaxed) < jobs || running.snapshot().counts.acked < jobs {
             sleep(Duration::from_millis(1)).await;
         }
         // In a tuple, since alone it is a future that could be one to wait for.
