@@ -128,15 +128,10 @@ impl InHand {
         (result, has_woken)
     }
 
-    /// Returns the room for another pull, if there is enough to be worth one; else `room` is notified.
-    pub(crate) fn demand(&self) -> Option<Demand> {
-        lock(&self.state).demand()
-    }
-
-    /// Waits until there is room.
-    pub(crate) async fn wait_for_room(&self) -> Demand {
+    /// Waits until there is room for this many items at least.
+    pub(crate) async fn wait_for_room(&self, least: usize) -> Demand {
         loop {
-            if let Some(demand) = self.demand() {
+            if let Some(demand) = lock(&self.state).demand(least) {
                 return demand;
             }
             self.room.notified().await;

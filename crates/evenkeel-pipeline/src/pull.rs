@@ -98,14 +98,18 @@ impl<S: Source> Puller<S> {
             }
             was_paused = orders.is_paused;
             // There is none in a pause.
-            let demand = match race(self.orders.changed(), self.in_hand.wait_for_room()).await {
+            let demand = match race(self.orders.changed(), self.in_hand.wait_for_room(1)).await {
                 First::A(Ok(())) => continue,
                 // The handle is gone, which aborts this task.
                 First::A(Err(_)) => return Ok(()),
                 First::B(demand) => demand,
             };
-            match race(self.orders.changed(), self.source.pull(demand)).await {
-                // Dropped, as its deliveries would come into a pause or a drain; it loses none.
+            // Items that end meanwhile make room. A source that waits for its server is asked again, for twice as much at least:
+            // seldom, and yet a small demand is none for long.
+            let grown = self.in_hand.wait_for_room(demand.items.saturating_mul(2));
+            let is_over = race(self.orders.changed(), grown);
+            match race(is_over, self.source.pull(demand)).await {
+                // Dropped, and loses none. Its deliveries would come into a pause or a drain, or it is asked for more.
                 First::A(_) => {}
                 First::B(Ok(deliveries)) if deliveries.is_empty() => return Ok(()),
                 First::B(Ok(deliveries)) => {

@@ -75,7 +75,8 @@ pub trait Source: Send + 'static {
     ///
     /// # Cancel safety
     ///
-    /// Implementations lose nothing when a pull is dropped: the next one returns what had arrived.
+    /// Implementations lose nothing when a pull is dropped: the next one returns what had arrived. The pipeline drops one that waits
+    /// when it has twice the room, and asks again.
     fn pull(&mut self, demand: Demand) -> impl Future<Output = Result<Deliveries<Self>, SourceError>> + Send;
 
     /// Returns the half that settles; the pipeline asks once.

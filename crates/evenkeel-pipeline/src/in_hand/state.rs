@@ -61,7 +61,8 @@ pub(super) struct State {
     decided: VecDeque<(ItemKey, Settle)>,
     exhausted: Vec<Exhausted>,
     counts: DrainReport,
-    wants_room: bool,
+    /// The room, in items, that the pull waits for.
+    wanted: Option<usize>,
     is_paused: bool,
     is_aborted: bool,
     is_closed: bool,
@@ -86,7 +87,7 @@ impl State {
             decided: VecDeque::new(),
             exhausted: Vec::new(),
             counts: DrainReport::default(),
-            wants_room: false,
+            wanted: None,
             is_paused: false,
             is_aborted: false,
             is_closed: false,
@@ -116,15 +117,20 @@ impl State {
         (is_worth && !self.is_paused).then_some(Demand { items, bytes })
     }
 
-    pub(super) fn demand(&mut self) -> Option<Demand> {
-        let room = self.room();
-        self.wants_room = room.is_none();
+    /// Returns the room, if it has this many items at least; else `room` is notified when it has.
+    pub(super) fn demand(&mut self, least: usize) -> Option<Demand> {
+        let room = self.room().filter(|room| room.items >= least);
+        self.wanted = room.is_none().then_some(least);
         room
     }
 
+    fn has_wanted(&self) -> bool {
+        self.wanted.is_some_and(|least| self.room().is_some_and(|room| room.items >= least))
+    }
+
     fn offer_room(&mut self, effects: &mut Effects) {
-        if self.wants_room && self.room().is_some() {
-            self.wants_room = false;
+        if self.has_wanted() {
+            self.wanted = None;
             effects.has_room = true;
         }
     }
@@ -176,8 +182,10 @@ impl State {
         self.bytes = self.bytes.saturating_sub(size);
         self.unsettled += 1;
         self.decided.push_back((key, Settle::Ack));
-        let has_room = self.wants_room && self.room().is_some();
-        self.wants_room &= !has_room;
+        let has_room = self.has_wanted();
+        if has_room {
+            self.wanted = None;
+        }
         Some(DoneEffects {
             is_decided: self.is_new_to_settle(),
             has_room,

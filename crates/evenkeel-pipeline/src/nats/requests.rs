@@ -12,8 +12,9 @@ use tokio::time::Instant;
 const MOST: usize = 2;
 
 /// The share of the room that is asked for still when the next request is made: earlier, and requests are small and many;
-/// later, and the server waits. A server's work for a request is that for about ten messages.
-const EARLY: usize = 4;
+/// later, and the server waits. A server's work for a request is that for about ten messages. It is the half, as with other
+/// clients: where a round trip takes as long as a window of messages, a later request is one that the server waits for.
+const EARLY: usize = 2;
 
 /// The time that a server and a network may be late.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -147,22 +148,22 @@ mod tests {
         let mut requests = Requests::new(now);
         assert_eq!((requests.worth(0), requests.worth(1), requests.worth(64)), (None, Some(1), Some(64)));
         begin(&mut requests, 64, now);
-        for _ in 0..47 {
+        for _ in 0..31 {
             assert_eq!(requests.worth(64), None);
             requests.message(now);
         }
-        assert_eq!((requests.outstanding(), requests.worth(64)), (17, None));
+        assert_eq!((requests.outstanding(), requests.worth(64)), (33, None));
         requests.message(now);
-        assert_eq!((requests.worth(63), requests.worth(64)), (None, Some(48)));
-        begin(&mut requests, 48, now);
+        assert_eq!((requests.worth(63), requests.worth(64)), (None, Some(32)));
+        begin(&mut requests, 32, now);
         assert_eq!(requests.outstanding(), 64);
-        for _ in 0..15 {
+        for _ in 0..31 {
             requests.message(now);
         }
         // Two are open, of which the first has one to come.
-        assert_eq!((requests.outstanding(), requests.worth(1000)), (49, None));
+        assert_eq!((requests.outstanding(), requests.worth(1000)), (33, None));
         requests.message(now);
-        assert_eq!(requests.worth(1000), Some(952));
+        assert_eq!(requests.worth(1000), Some(968));
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use super::publish::{Publication, Publisher, header};
 use crate::{Message, Sink, SinkError};
 
-/// The number of publications whose answers are awaited at the same time.
-const WINDOW: usize = 256;
+/// The number of publications whose answers are awaited at the same time: with a quarter of them NATS 2.9 stores a fifth less.
+const WINDOW: usize = 1024;
 
 /// A sink that publishes each item to a subject of a stream, and is done with it when the stream has confirmed it.
 ///
-/// - **Up to 256 publications are under way** at the same time, over all batches; [`window`](JetStreamSink::window) sets it.
+/// - **Up to 1,024 publications are under way** at the same time, over all batches; [`window`](JetStreamSink::window) sets it.
 /// - **The id of the item is the `Nats-Msg-Id`**: within the stream's `duplicate_window` a second one is not stored. That is
 ///   not exactly-once: the window ends, and a work queue forgets an id with its message when the server restarts. What must
 ///   happen once is written by the id, in a row or a key.
@@ -69,7 +69,7 @@ impl<F> JetStreamSink<F> {
         Self { publisher: Publisher::new(client.clone(), WINDOW), client, outgoing }
     }
 
-    /// Sets the number of publications whose answers are awaited at the same time, 256 by default, and 16,384 at most.
+    /// Sets the number of publications whose answers are awaited at the same time, 1,024 by default, and 16,384 at most.
     ///
     /// # Panics
     ///

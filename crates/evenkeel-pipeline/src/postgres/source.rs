@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_base::far_future;
+use evenkeel_base::{far_future, sleep_until};
 use evenkeel_postgres::{Error, Listener};
 use futures_core::Stream as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     PgAck, PgQueue, PgReceipt, ack,
@@ -40,6 +40,8 @@ pub struct PgSource {
     /// Jobs that arrived for a pull that was dropped, and are more than the present one asks for.
     arrived: VecDeque<Delivery<Vec<u8>, PgReceipt>>,
     listening: Listening,
+    /// The end of the wait for the next look, also when its pull was dropped: what asks again must not cost a look each time.
+    idle_until: Option<Instant>,
     repair_at: Option<Instant>,
 }
 
@@ -66,6 +68,7 @@ impl PgSource {
             fetching: None,
             arrived: VecDeque::new(),
             listening: Listening::NotYet,
+            idle_until: None,
             repair_at: None,
         }
     }
@@ -102,8 +105,8 @@ impl PgSource {
         Ok(())
     }
 
-    /// Waits for a notification, at most for this time; without those of the server, for one of this process.
-    async fn wait(&mut self, longest: Duration) {
+    /// Waits for a notification, at most until this instant; without those of the server, for one of this process.
+    async fn wait(&mut self, end: Instant) {
         let PgQueue { db, channel, changed, poll, .. } = &self.worker.queue;
         let listening = &mut self.listening;
         let is_to_begin = match listening {
@@ -141,7 +144,7 @@ impl PgSource {
                 _ => changed.notified().await,
             }
         };
-        race(notified, sleep(longest)).await;
+        race(notified, sleep_until(end)).await;
     }
 
     /// Drops the notifications that have come, since a fetch follows.
@@ -176,6 +179,10 @@ impl Source for PgSource {
             if !self.arrived.is_empty() {
                 return Ok(self.take_arrived(demand));
             }
+            if let Some(end) = self.idle_until {
+                self.wait(end).await;
+                self.idle_until = None;
+            }
             self.maintain().await.map_err(source_error)?;
             self.drop_notifications().await;
             match self.fetch(demand).await.map_err(source_error)? {
@@ -184,7 +191,8 @@ impl Source for PgSource {
                 Taken::Nothing(next) => {
                     let queue = &self.worker.queue;
                     let longest = queue.poll.min(queue.sweep_pause()).max(SHORTEST_POLL);
-                    self.wait(next.map_or(longest, |next| longest.min(next))).await;
+                    let (now, longest) = (Instant::now(), next.map_or(longest, |next| longest.min(next)));
+                    self.idle_until = Some(now.checked_add(longest).unwrap_or_else(|| far_future(now)));
                 }
             }
         }
@@ -199,6 +207,7 @@ impl Source for PgSource {
     }
 
     async fn pause(&mut self) {
+        self.idle_until = None;
         if let Some(fetching) = &mut self.fetching {
             let fetched = fetching.await;
             self.fetching = None;

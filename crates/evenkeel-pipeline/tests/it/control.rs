@@ -349,3 +349,56 @@ fn a_drain_ends_a_pause_and_a_batch_stage_takes_a_new_limit() {
         assert_eq!((report.acked, report.left()), (100, 0));
     });
 }
+
+/// Six items at once, and none later.
+struct SixItems {
+    was_pulled: bool,
+    began: Instant,
+    demands: Arc<Mutex<Vec<(Duration, usize)>>>,
+}
+
+impl Source for SixItems {
+    type Item = u64;
+    type Ack = Instantly;
+
+    async fn pull(&mut self, demand: Demand) -> Result<Vec<Delivery<u64, u64>>, SourceError> {
+        self.demands.lock().expect("nobody panics with it").push((self.began.elapsed(), demand.items));
+        if std::mem::replace(&mut self.was_pulled, true) {
+            return std::future::pending().await;
+        }
+        Ok((1..=6).map(|n| Delivery::new(n, n, 1)).collect())
+    }
+
+    fn ack(&self) -> Instantly {
+        Instantly
+    }
+}
+
+#[derive(Clone)]
+struct Instantly;
+
+impl Ack for Instantly {
+    type Receipt = u64;
+
+    async fn settle(&self, batch: &[(u64, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+        Ok(vec![SettleOutcome::Confirmed; batch.len()])
+    }
+}
+
+#[test]
+fn a_pull_that_waits_is_asked_again_when_the_room_is_twice_its_demand() {
+    World::run(async |_| {
+        let demands = Arc::<Mutex<Vec<(Duration, usize)>>>::default();
+        let source = SixItems { was_pulled: false, began: Instant::now(), demands: Arc::clone(&demands) };
+        let work = async |n: u64| {
+            sleep(secs(n)).await;
+            Ok::<_, Infallible>(())
+        };
+        let running = Pipeline::from(source).stage("work", work).limit(6).window(8).start().unwrap();
+        sleep(secs(60)).await;
+        let expected = [(0, 8), (0, 2), (2, 4), (6, 8)].map(|(at, items)| (secs(at), items));
+        assert_eq!(*demands.lock().unwrap(), expected);
+        let report = running.drain(secs(1)).await.unwrap();
+        assert_eq!(report.acked, 6, "{report}");
+    });
+}
