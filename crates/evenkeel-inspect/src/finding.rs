@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! From each task that is [stuck](crate::stuck) the search goes on to the one that it waits for: the oldest holder of the
-//! resource; a task that has a slot; the child. There is always such a task, and it is stuck as well, so each
+//! resource that waits for something else, or the oldest at all; a task that has a slot; the child. There is always such a task, and it is stuck as well, so each
 //! search comes to a circle. A circle is told once, with the number of the other tasks that lead to it.
 
 use std::{
@@ -70,7 +70,7 @@ pub struct Finding {
 pub enum FindingKind {
     /// A task waits for what it holds itself.
     SelfWait,
-    /// All of a resource is held by several tasks, and each of them waits; the oldest one for more of the same.
+    /// All of a resource is held by several tasks, each of which waits for more of it.
     AllHoldersWait,
     /// Several tasks wait for each other.
     Cycle,
@@ -139,7 +139,7 @@ impl fmt::Display for Finding {
             }
             FindingKind::AllHoldersWait => {
                 let (resource, tasks) = (&first.waits_for, self.steps.len());
-                write!(f, "deadlock: all of {resource} is held by {tasks} tasks that wait")?;
+                write!(f, "deadlock: all of {resource} is held by {tasks} tasks that wait for more of it")?;
             }
             FindingKind::Cycle => write!(f, "deadlock: {} tasks wait for each other", self.steps.len())?,
             FindingKind::FullGroup => {
@@ -246,7 +246,15 @@ fn named(look: &Look) -> Named<'_> {
 /// Returns the task that has what this one waits for.
 fn next(waits: &[Wait<'_>], stuck: &Stuck<'_>) -> Option<TaskId> {
     match *waits.first()? {
-        Wait::Resource(resource, _) => resource.holders.iter().find_map(|holder| holder.task),
+        Wait::Resource(resource, _) => {
+            let waits_here = |task: &TaskId| match stuck.waits.get(task).map(|waits| waits[0]) {
+                Some(Wait::Resource(other, _)) => other.id == resource.id,
+                _ => false,
+            };
+            let mut holders = resource.holders.iter().filter_map(|holder| holder.task);
+            // One that waits for more of the same says nothing if another one waits elsewhere.
+            holders.clone().find(|task| !waits_here(task)).or_else(|| holders.next())
+        }
         Wait::Slot(group, _) => slot_holders(group).find_map(|task| task.id),
         Wait::Child(_, wait) => Some(wait.child),
         Wait::Join(group, _) => {

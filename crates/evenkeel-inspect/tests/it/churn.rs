@@ -1,6 +1,12 @@
-//! Random programs whose objects come and go: a look says what a model knows.
+//! Random programs whose tasks come and go: a look finds what follows from that which each task says of itself.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use evenkeel_inspect::TaskId;
 use evenkeel_limit::ConcurrencyLimiter;
@@ -38,61 +44,43 @@ fn programs() -> impl Strategy<Value = (Vec<usize>, Vec<Vec<usize>>, Vec<usize>)
     (capacities, tasks, prop::collection::vec(0..8_usize, 0..4))
 }
 
-/// The state of the model: of each task the things that it has, and the one that it waits for.
+/// The state of a program as its tasks tell it: the things that each has got, of those that it wants.
 struct Model {
-    free: Vec<usize>,
+    capacities: Vec<usize>,
     tasks: Vec<ModelTask>,
-    queues: Vec<Vec<usize>>,
 }
 
 struct ModelTask {
     wants: Vec<usize>,
-    has: usize,
+    got: Arc<AtomicUsize>,
     is_alive: bool,
 }
 
+impl ModelTask {
+    fn has(&self) -> &[usize] {
+        if self.is_alive { &self.wants[..self.got.load(Relaxed)] } else { &[] }
+    }
+
+    fn waits_for(&self) -> Option<usize> {
+        self.wants.get(self.has().len()).copied().filter(|_| self.is_alive)
+    }
+}
+
 impl Model {
-    fn waits_for(&self, task: usize) -> Option<usize> {
-        let ModelTask { wants, has, is_alive } = &self.tasks[task];
-        wants.get(*has).copied().filter(|_| *is_alive)
-    }
-
-    fn ask(&mut self, task: usize) {
-        while let Some(thing) = self.waits_for(task) {
-            if self.free[thing] == 0 || !self.queues[thing].is_empty() {
-                self.queues[thing].push(task);
-                return;
-            }
-            self.free[thing] -= 1;
-            self.tasks[task].has += 1;
-        }
-    }
-
-    fn abort(&mut self, task: usize) {
-        self.queues.iter_mut().for_each(|queue| queue.retain(|waiter| *waiter != task));
-        let ModelTask { wants, has, is_alive } = &mut self.tasks[task];
-        wants[..*has].iter().for_each(|thing| self.free[*thing] += 1);
-        (*is_alive, *has) = (false, 0);
-        while let Some(thing) =
-            (0..self.free.len()).find(|thing| self.free[*thing] > 0 && !self.queues[*thing].is_empty())
-        {
-            let next = self.queues[thing].remove(0);
-            self.free[thing] -= 1;
-            self.tasks[next].has += 1;
-            self.ask(next);
-        }
+    fn free(&self, thing: usize) -> usize {
+        let has = self.tasks.iter().flat_map(ModelTask::has).filter(|had| **had == thing).count();
+        self.capacities[thing] - has
     }
 
     /// The tasks that no order of ends can help: a task without a wait may end at any time, which frees what it has.
     fn stuck(&self) -> BTreeSet<usize> {
-        let mut stuck: BTreeSet<_> =
-            (0..self.tasks.len()).filter(|task| self.waits_for(*task).is_some()).collect();
+        let all = 0..self.tasks.len();
+        let mut stuck: BTreeSet<_> = all.filter(|task| self.tasks[*task].waits_for().is_some()).collect();
         loop {
             let can_move = |task: &usize| {
-                let thing = self.waits_for(*task).expect("it waits");
-                let has = |other: &ModelTask| other.wants[..other.has].contains(&thing);
-                self.free[thing] > 0
-                    || (0..self.tasks.len()).any(|other| has(&self.tasks[other]) && !stuck.contains(&other))
+                let thing = self.tasks[*task].waits_for().expect("it waits");
+                let holders = (0..self.tasks.len()).filter(|other| self.tasks[*other].has().contains(&thing));
+                self.free(thing) > 0 || holders.into_iter().any(|other| !stuck.contains(&other))
             };
             let moved: Vec<_> = stuck.iter().copied().filter(can_move).collect();
             if moved.is_empty() {
@@ -121,27 +109,21 @@ proptest! {
                     _ => Thing::Limit(Arc::new(ConcurrencyLimiter::new(*capacity as u32).named("thing"))),
                 })
                 .collect();
-            let mut model = Model {
-                free: capacities.clone(),
-                queues: vec![Vec::new(); capacities.len()],
-                tasks: Vec::new(),
-            };
+            let mut model = Model { capacities: capacities.clone(), tasks: Vec::new() };
             let mut tasks: Vec<JoinHandle<()>> = Vec::new();
             for plan in &plans {
                 let wants: Vec<_> = plan.iter().map(|thing| things[*thing].clone()).collect();
-                tasks.push(spawn(keep(wants)));
+                let got = Arc::<AtomicUsize>::default();
+                tasks.push(spawn(keep(wants, got.clone())));
+                model.tasks.push(ModelTask { wants: plan.clone(), got, is_alive: true });
                 world.settle().await;
-                model.tasks.push(ModelTask { wants: plan.clone(), has: 0, is_alive: true });
-                model.ask(tasks.len() - 1);
                 check(&model, &tasks);
             }
             for task in aborts.iter().filter(|task| **task < tasks.len()) {
-                if model.tasks[*task].is_alive {
-                    tasks[*task].abort();
-                    world.settle().await;
-                    model.abort(*task);
-                    check(&model, &tasks);
-                }
+                tasks[*task].abort();
+                model.tasks[*task].is_alive = false;
+                world.settle().await;
+                check(&model, &tasks);
             }
             tasks.iter().for_each(JoinHandle::abort);
             world.settle().await;
@@ -153,7 +135,7 @@ proptest! {
 }
 
 /// Takes the things one after the other, each at a line of its own: a hold does not look like one of a loop.
-async fn keep(wants: Vec<Thing>) {
+async fn keep(wants: Vec<Thing>, got: Arc<AtomicUsize>) {
     let mut wants = wants.into_iter();
     let mut held = Vec::new();
     let thing = wants.next().expect("one thing");
@@ -161,14 +143,17 @@ async fn keep(wants: Vec<Thing>) {
         Thing::Pool(pool) => Box::new(pool.get().await.expect(OPEN)) as Box<dyn Send>,
         Thing::Limit(limit) => Box::new(limit.clone().acquire_owned(1).await.expect(OPEN)),
     });
+    got.store(1, Relaxed);
     if let Some(thing) = wants.next() {
         held.push(match &thing {
             Thing::Pool(pool) => Box::new(pool.get().await.expect(OPEN)),
             Thing::Limit(limit) => Box::new(limit.clone().acquire_owned(1).await.expect(OPEN)),
         });
+        got.store(2, Relaxed);
     }
     if let Some(thing) = wants.next() {
         held.push(thing.take().await);
+        got.store(3, Relaxed);
     }
     std::future::pending::<()>().await;
 }
@@ -184,5 +169,5 @@ fn check(model: &Model, tasks: &[JoinHandle<()>]) {
         assert!(expected.contains(&task), "{expected:?}\n{dump}");
     }
     let waiting: usize = dump.resources.iter().map(|resource| resource.waiters.len()).sum();
-    assert_eq!(waiting, (0..tasks.len()).filter(|task| model.waits_for(*task).is_some()).count(), "{dump}");
+    assert_eq!(waiting, model.tasks.iter().filter(|task| task.waits_for().is_some()).count(), "{dump}");
 }

@@ -246,7 +246,7 @@ fn a_crowd_with_an_object_each() {
         let dump = look();
         let finding = only(
             FindingKind::AllHoldersWait,
-            "deadlock: all of pool 'orders' is held by 8 tasks that wait, for 2s; 4 more tasks wait behind",
+            "deadlock: all of pool 'orders' is held by 8 tasks that wait for more of it, for 2s; 4 more tasks wait behind",
         );
         assert!(finding.steps.iter().all(|step| lines(step) == (line, line + 2)), "{dump}");
         assert_eq!(dump.resources[0].waiters.len(), 12);

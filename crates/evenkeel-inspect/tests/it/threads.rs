@@ -1,6 +1,15 @@
 //! Stand-stills on real threads, and looks beside tasks that run.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicUsize,
+            Ordering::{Acquire, Release},
+        },
+    },
+};
 
 use evenkeel_inspect::{FindingKind, dump_of};
 use evenkeel_limit::ConcurrencyLimiter;
@@ -73,12 +82,14 @@ fn looks_beside_tasks_that_come_and_go() {
     on_threads(async {
         let runtime = Handle::current().id();
         let (calls, orders) = (Arc::new(ConcurrencyLimiter::new(3).named("calls")), pool("orders", 3));
+        let ended = Arc::<AtomicUsize>::default();
+        let rounds = ended.clone();
         let work = spawn(async move {
-            for _ in 0..200 {
+            for round in 0..200 {
                 let result = group(async |g| {
                     for n in 0..20 {
                         let (calls, orders) = (calls.clone(), orders.clone());
-                        g.task(format!("task-{n}")).spawn(async move {
+                        g.task(format!("{round}/{n}")).spawn(async move {
                             let _permit = calls.acquire().await.unwrap();
                             yield_now().await;
                             let _lease = orders.get().await.unwrap();
@@ -88,6 +99,7 @@ fn looks_beside_tasks_that_come_and_go() {
                     Ok(())
                 });
                 result.await.unwrap();
+                rounds.store(round + 1, Release);
             }
             drop((calls, orders));
         });
@@ -96,10 +108,14 @@ fn looks_beside_tasks_that_come_and_go() {
             move || {
                 let mut seen = 0;
                 while !work.is_finished() {
+                    let ended = ended.load(Acquire);
                     let dump = dump_of(runtime);
                     assert!(dump.findings.is_empty(), "{dump}");
                     assert_eq!(dump.panics, 0, "{dump}");
-                    assert!(dump.groups.len() <= 1, "{dump}");
+                    for task in dump.groups.iter().flat_map(|group| &group.tasks) {
+                        let round = task.name.as_deref().unwrap().split('/').next().unwrap();
+                        assert!(round.parse::<usize>().unwrap() >= ended, "a dead task: {dump}");
+                    }
                     seen += dump.groups.iter().map(|group| group.tasks.len()).sum::<usize>();
                     // All forms hold whatever state they see.
                     assert!(dump.to_json().len() + dump.to_html().len() + dump.to_string().len() > 100);
