@@ -89,9 +89,8 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
         }
     }
 
-    /// Waits for the source, until there is no room or it is over.
-    /// Takes items from the source until there is no room. Returns whether it has woken the consumer, which may run next on
-    /// this thread.
+    /// Takes items from the source until there is no room or it is over. Returns whether it has woken the consumer, which may
+    /// run next on this thread.
     fn wait_for_source(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool>
     where
         S: Stream + Send + 'static,
