@@ -35,7 +35,9 @@ impl Between {
         let [Host::Unix(server)] = config.get_hosts() else { panic!("the server listens at a Unix socket") };
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let server = server.join(format!(".s.PGSQL.{port}"));
-        let folder = env::temp_dir().join(format!("evenkeel-calls-{}-{port}", process::id()));
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let folder = env::temp_dir().join(format!("evenkeel-calls-{}-{count}", process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let own = folder.join(format!(".s.PGSQL.{port}"));
         let _ = std::fs::remove_file(&own);
