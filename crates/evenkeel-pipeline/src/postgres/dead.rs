@@ -43,10 +43,13 @@ with gone as (
 )
 select count(*) from job, pg_notify($3, '')";
 
+const DISCARD: &str = "delete from evenkeel_queue.dead where queue = $1 and id = any($2::bigint[])";
+
 /// The dead letters of a [`PgQueue`]: a sink that moves jobs into their table, by [`PgQueue::dead_letters`].
 ///
 /// A job and its dead letter change places in one statement: neither is lost, and none is there twice, at whatever moment
-/// the process ends. A letter about an attempt from before a [`requeue`](PgQueue::requeue) does nothing.
+/// the process ends. A letter about an attempt from before a [`requeue`](PgQueue::requeue) does nothing. Letters stay until they are
+/// requeued or [discarded](PgQueue::discard).
 #[derive(Clone, Debug)]
 pub struct PgDeadLetters {
     queue: PgQueue,
@@ -114,6 +117,19 @@ impl PgQueue {
     pub async fn requeue(&self, ids: &[i64]) -> Result<u64, Error> {
         let params = (&*self.name, ids, &*self.channel);
         Ok(self.db.fetch_scalar::<i64>(&self.sql(REQUEUE), params).await?.unsigned_abs())
+    }
+
+    /// Deletes dead jobs, and returns how many: nothing else ever does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::execute`](evenkeel_postgres::Database::execute).
+    ///
+    /// # Cancel safety
+    ///
+    /// All or none may have been deleted when the future is dropped.
+    pub async fn discard(&self, ids: &[i64]) -> Result<u64, Error> {
+        self.db.execute(&self.sql(DISCARD), (&*self.name, ids)).await
     }
 }
 
