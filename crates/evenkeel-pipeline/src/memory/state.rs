@@ -439,8 +439,7 @@ impl<T> State<T> {
                     slot.is_delayed = false;
                     // An ack that is sent once more is a new one.
                     self.ended.remove(mem::take(&mut slot.settled));
-                    let number = slot.number;
-                    let index = self.slots.insert(slot);
+                    let (number, index) = (slot.number, self.slots.insert(slot));
                     self.again.push_back(index);
                     revived.insert(number, index);
                 }
