@@ -11,18 +11,18 @@ pub(super) const RULES: &[Rule<Settings>] = &[
 fn stopped(subject: &Subject, call: Script) -> Checked<Finished> {
     needs(subject, Capability::Blocking)?;
     let group = configure(subject, &Settings::stopped(ms(60)))?;
-    runtime(Builder::new_current_thread().enable_time())?.block_on(async {
-        Finished::of(&group, |record| Body::new(Scene::of([call.taking(ms(150))]), record)).await
-    })
+    runtime(Builder::new_current_thread().enable_time())?
+        .block_on(async { Finished::of(&group, |record| Body::new(Scene::of([call]), record)).await })
 }
 
 fn task_44(subject: &Subject) -> Checked {
-    stopped(subject, task(1).blocking(false))?.leaves_nobody()
+    stopped(subject, task(1).blocking(false).taking(ms(150)))?.leaves_nobody()
 }
 
 fn task_45(subject: &Subject) -> Checked {
     needs(subject, Capability::BlockingSignal)?;
-    let run = stopped(subject, task(1).blocking(true))?;
+    // It ends with the signal, for which a slow machine has this time.
+    let run = stopped(subject, task(1).blocking(true).taking(secs(5)))?;
     let seen = run.first(&Event::Drained(1, None));
     run.require(seen.is_some(), "a call that sees the signal", "none")
 }
