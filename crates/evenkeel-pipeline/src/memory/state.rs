@@ -420,9 +420,8 @@ impl<T> State<T> {
             }
         }
         self.leases = leases;
-        let delayed = mem::take(&mut self.delayed);
-        self.delayed =
-            delayed.into_iter().map(|((at, number), index)| ((moved(at), number), index)).collect();
+        let delayed = mem::take(&mut self.delayed).into_iter();
+        self.delayed = delayed.map(|((at, number), index)| ((moved(at), number), index)).collect();
         self.ids.move_times(moved);
     }
 
