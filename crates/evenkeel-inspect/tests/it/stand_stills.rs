@@ -253,3 +253,35 @@ fn a_crowd_with_an_object_each() {
         tasks.iter().for_each(|task| task.abort());
     });
 }
+
+/// A holder that waits for more of the same is behind one that waits for itself elsewhere, and is not told twice.
+#[test]
+fn a_crowd_of_which_one_waits_elsewhere() {
+    World::run(async |_| {
+        let (calls, orders) = (Arc::new(ConcurrencyLimiter::new(2).named("calls")), pool("orders", 1));
+        let outer = spawn({
+            let calls = calls.clone();
+            async move {
+                let _held = calls.acquire().await.unwrap();
+                sleep(secs(1)).await;
+                drop(calls.acquire().await);
+            }
+        });
+        let inner = spawn(async move {
+            let _call = calls.acquire().await.unwrap();
+            let _held = orders.get().await.unwrap();
+            sleep(secs(1)).await;
+            drop(orders.get().await);
+        });
+        sleep(secs(3)).await;
+        let id = inner.id();
+        only(
+            FindingKind::SelfWait,
+            &format!(
+                "deadlock: task {id} waits for pool 'orders', which it holds itself, for 2s; 1 more task waits behind"
+            ),
+        );
+        outer.abort();
+        inner.abort();
+    });
+}
