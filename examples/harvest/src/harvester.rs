@@ -124,14 +124,20 @@ impl Harvester {
         end.map(|(ended, _)| ended)
     }
 
-    /// Does the same, and leaves the counts of a run that was cut off as they are. The outer error comes before the run.
+    /// Does the same, and leaves the counts of a run that was cut off as they are. The outer error comes before the run. A stop
+    /// does not wait for a store that is in use.
     pub(crate) async fn run_alone(
         &self,
         shutdown: Shutdown,
         show: impl FnOnce(&Checkpoint) -> Shown,
     ) -> Result<End, Fatal> {
         let Self { api, store, stats, setup } = self;
-        let checkpoint = store.begin(&setup.source, &api.relative(&api.first_page())).await?;
+        let (stop, first) = (shutdown.handle().stop().clone(), api.relative(&api.first_page()));
+        let checkpoint = tokio::select! {
+            biased;
+            () = stop.draining() => return Ok(Ok((Ended::Drained, shutdown.run().await.reason))),
+            begun = store.begin(&setup.source, &first) => begun?,
+        };
         let shown = show(&checkpoint);
         stats.resume(&checkpoint);
         let harvest = Harvest {

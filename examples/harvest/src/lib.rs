@@ -53,6 +53,8 @@ mod timeline;
 mod transport;
 mod workers;
 
+pub use reqwest::Url;
+
 pub use crate::{
     error::Fatal,
     harvester::{Harvester, Setup, Usage},

@@ -51,10 +51,11 @@ use crate::{
     stats::{Failure, Stats},
 };
 
-/// The retry policy of an entry, for conflicts with other programs and lost connections.
+/// The retry policy of an entry, for conflicts with other programs, lost connections, and the seconds of a failover.
 static POLICY: Policy = Policy::exponential(Duration::from_millis(50), Duration::from_secs(1))
-    .max_attempts(6)
-    .attempt_timeout(Duration::from_secs(10));
+    .max_attempts(20)
+    .attempt_timeout(Duration::from_secs(10))
+    .total_timeout(Duration::from_secs(30));
 
 /// The rows of one transaction. Storing an entry again changes nothing, so a commit whose answer was lost can be repeated.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use evenkeel::pipeline::PgQueue;
 use evenkeel::{
     postgres::{
         Database, Error, Tx, TxOptions,
-        tokio_postgres::{Client, Config},
+        tokio_postgres::{Client, Config, error::SqlState},
     },
     task::Stop,
 };
@@ -434,8 +434,10 @@ async fn end(tx: &Tx, page: Option<&str>, failure: &Failure) -> Result<(), Error
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        // Every entry can be stored again, so a commit with an unknown outcome can be repeated.
+        // Every entry can be stored again, so a commit with an unknown outcome can be repeated. A server that allows no writes
+        // is about to become the primary, or another one is.
         let is_transient = error.is_connection_lost()
+            || error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
             || error.is_commit_unknown()
             || error.is_conflict()
             || matches!(error, Error::Get(_));
