@@ -3,7 +3,7 @@
 xflags::xflags! {
     /// Runs whole programs in virtual time under faults that a seed draws.
     cmd simulate {
-        /// pipeline or limits; all of them if none is named.
+        /// pipeline, limits or harvest; all of them if none is named.
         optional subject: String
         /// The number of seeds: 1000 by default.
         optional --seeds number: u64

@@ -14,8 +14,10 @@
 // checks.rs             | the first promise that was broken
 // pipeline.rs           | pipelines over the broker in memory
 // limits.rs             | limits, shared and local
+// harvest.rs            | harvest, with its API and its database
 
 mod checks;
+pub mod harvest;
 pub mod limits;
 pub mod pipeline;
 mod process;

@@ -9,7 +9,9 @@ use std::{
     process::ExitCode,
 };
 
-use evenkeel_simulate::{Range, Subject, limits::Limits, pipeline::Pipelines, run, shrink, sweep};
+use evenkeel_simulate::{
+    Range, Subject, harvest::Harvest, limits::Limits, pipeline::Pipelines, run, shrink, sweep,
+};
 
 use crate::flags::Simulate;
 
@@ -38,8 +40,13 @@ fn main() -> ExitCode {
         names.push(Limits.name());
         failed |= simulate(&Limits, &flags);
     }
+    if is_chosen(Harvest.name()) {
+        names.push(Harvest.name());
+        failed |= simulate(&Harvest, &flags);
+    }
     if names.is_empty() {
-        say(format_args!("there is no such subject; they are {} and {}", Pipelines.name(), Limits.name()));
+        let names = [Pipelines.name(), Limits.name(), Harvest.name()];
+        say(format_args!("there is no such subject; they are {}", names.join(", ")));
         return ExitCode::from(2);
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }

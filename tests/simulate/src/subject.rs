@@ -15,8 +15,8 @@ use crate::{Random, Reached, Script, Trace};
 /// The virtual time in which each run ends: a wait without a bound is a failure.
 const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// The real time of one run, as a loop that moves no clock is a failure, too.
-const LONGEST_REAL: Duration = Duration::from_secs(30);
+/// The real time of one run, as a loop that moves no clock is a failure, too. A run takes milliseconds; a machine may be busy.
+const LONGEST_REAL: Duration = Duration::from_secs(300);
 
 /// A program under simulation.
 pub trait Subject: Sync {

@@ -26,6 +26,9 @@ use crate::{
 /// The seeds within which each mutant has to be found.
 const SEEDS: &str = "2000";
 
+/// The packages of the copy.
+const MEMBERS: &str = r#""crates/*", "examples/harvest", "tests/simulate""#;
+
 /// A fault of ours that was planted.
 #[derive(Debug)]
 struct Mutant {
@@ -87,12 +90,12 @@ fn look_for(program: &Path, mutant: &Mutant) -> Result<Option<(String, String)>>
 /// Copies the sources, plants all mutants, and builds the program.
 fn build(project: &Project) -> Result<PathBuf> {
     let copy = project.target().join("mutants");
-    for folder in ["crates", "tests/simulate"] {
+    for folder in ["crates", "examples/harvest", "tests/simulate"] {
         copy_folder(&project.root.join(folder), &copy.join(folder))?;
     }
     fs::copy(project.root.join("Cargo.lock"), copy.join("Cargo.lock"))?;
     let manifest = fs::read_to_string(project.root.join("Cargo.toml"))?;
-    fs::write(copy.join("Cargo.toml"), with_members(&manifest, "\"crates/*\", \"tests/simulate\"")?)?;
+    fs::write(copy.join("Cargo.toml"), with_members(&manifest, MEMBERS)?)?;
     for mutant in MUTANTS {
         let path = copy.join(mutant.file);
         fs::write(&path, planted(mutant, &fs::read_to_string(&path)?)?)?;

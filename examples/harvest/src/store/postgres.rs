@@ -108,13 +108,10 @@ impl Postgres {
     ) -> Result<Self, StoreError> {
         let name = format!("harvest {}", process::id());
         let db = database(&*connect, config, &name, CONNECTIONS).await?;
-        let (encoding,): (String,) = db.fetch_one("SHOW server_encoding", ()).await?;
-        if encoding != "UTF8" {
-            let reason = format!("its encoding is {encoding}, which has not every character; it takes UTF8");
-            return Err(StoreError::permanent(reason));
-        }
         let make_schema = !sets_search_path(config);
-        db.transaction(TxOptions::new(), async |tx| prepare(&tx, make_schema).await).await?;
+        // The server may end the first connection, as any other.
+        let prepared = POLICY.run(|| prepare(&db, make_schema)).when(|error| error.is_transient).await;
+        prepared.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
         let config = Box::new(config.clone());
         Ok(Self {
             config,
@@ -332,8 +329,18 @@ impl Lock {
     }
 }
 
+/// Looks at the encoding, and creates the tables unless they exist.
+async fn prepare(db: &Database, make_schema: bool) -> Result<(), StoreError> {
+    let (encoding,): (String,) = db.fetch_one("SHOW server_encoding", ()).await?;
+    if encoding != "UTF8" {
+        let reason = format!("its encoding is {encoding}, which has not every character; it takes UTF8");
+        return Err(StoreError::permanent(reason));
+    }
+    Ok(db.transaction(TxOptions::new(), async |tx| create_tables(&tx, make_schema).await).await?)
+}
+
 /// Creates the tables unless they exist. Of two runs at the same moment, one creates them.
-async fn prepare(tx: &Tx, make_schema: bool) -> Result<(), Error> {
+async fn create_tables(tx: &Tx, make_schema: bool) -> Result<(), Error> {
     tx.execute(PREPARE_LOCK, ()).await?;
     let (schema,): (Option<String>,) = tx.fetch_one("SELECT current_schema()", ()).await?;
     if schema.is_none() && make_schema {

@@ -1,4 +1,5 @@
 //! The harness itself, and some seeds of each program.
 
 mod harness;
+mod harvest;
 mod programs;

@@ -1,10 +1,10 @@
 //! Some seeds of each program. `cargo xtask simulate` runs more of them.
 
-use evenkeel_simulate::{Range, Subject, limits::Limits, pipeline::Pipelines, run, sweep};
+use evenkeel_simulate::{Range, Subject, harvest::Harvest, limits::Limits, pipeline::Pipelines, run, sweep};
 
 /// Runs each seed twice, and compares the traces to the byte.
-fn a_hundred_seeds_twice(subject: &impl Subject) {
-    let summary = sweep(subject, Range { from: 1, seeds: 100, twice: true, stops: false });
+fn seeds_twice(subject: &impl Subject, seeds: u64) {
+    let summary = sweep(subject, Range { from: 1, seeds, twice: true, stops: false });
     assert!(summary.failures.is_empty(), "{:?}", summary.failures);
     let lines = |seed| run(subject, seed, &subject.script(seed), true).lines;
     assert_eq!(lines(1), lines(1));
@@ -13,12 +13,18 @@ fn a_hundred_seeds_twice(subject: &impl Subject) {
 
 #[test]
 fn a_hundred_seeds_of_pipelines_have_the_same_trace_twice() {
-    a_hundred_seeds_twice(&Pipelines);
+    seeds_twice(&Pipelines, 100);
 }
 
 #[test]
 fn a_hundred_seeds_of_limits_have_the_same_trace_twice() {
-    a_hundred_seeds_twice(&Limits);
+    seeds_twice(&Limits, 100);
+}
+
+/// It is slow without optimization; a soak has a hundred.
+#[test]
+fn some_seeds_of_harvest_have_the_same_trace_twice() {
+    seeds_twice(&Harvest, 12);
 }
 
 /// Each kind of fault comes often enough to mean something.

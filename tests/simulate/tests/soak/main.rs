@@ -1,6 +1,6 @@
 //! Ten thousand seeds of each program. It prints figures, and is run in release by `cargo xtask soak`.
 
-use evenkeel_simulate::{Range, Subject, limits::Limits, pipeline::Pipelines, sweep};
+use evenkeel_simulate::{Range, Subject, harvest::Harvest, limits::Limits, pipeline::Pipelines, sweep};
 
 const SEEDS: u64 = 10_000;
 
@@ -22,4 +22,17 @@ fn ten_thousand_seeds_of_pipelines() {
 #[ignore = "soak"]
 fn ten_thousand_seeds_of_limits() {
     ten_thousand_seeds(&Limits);
+}
+
+#[test]
+#[ignore = "soak"]
+fn ten_thousand_seeds_of_harvest() {
+    ten_thousand_seeds(&Harvest);
+}
+
+#[test]
+#[ignore = "soak"]
+fn a_hundred_seeds_of_harvest_have_the_same_trace_twice() {
+    let summary = sweep(&Harvest, Range { from: 1, seeds: 100, twice: true, stops: false });
+    assert!(summary.failures.is_empty(), "{:?}", summary.failures);
 }

@@ -10,6 +10,10 @@ const fn limits(name: &'static str, file: &'static str, from: &'static str, to: 
     Mutant { name, subject: "limits", file, from, to }
 }
 
+const fn harvest(name: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { name, subject: "harvest", file, from, to }
+}
+
 /// All of them, each a fault that real code of this kind has had.
 pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
@@ -183,6 +187,72 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
         }
         None
+",
+    ),
+    harvest(
+        "a slot that is free before its document is stored",
+        "examples/harvest/src/api.rs",
+        "Some(Answer { outcome, guard: InFlightGuard { _slot: slot, _trace: trace } })",
+        "let slot = slot.filter(|_| !MUTANT);
+        Some(Answer { outcome, guard: InFlightGuard { _slot: slot, _trace: trace } })",
+    ),
+    harvest(
+        "a permit of the rate that waits for a slot",
+        "examples/harvest/src/api.rs",
+        "            trace.wait_for(Wait::Slot);
+            let slot = self.slots.clone().acquire_owned().await.expect(\"the semaphore is never closed\");
+            let mut slot = Some(slot);
+            if !self.permit",
+        "            let is_early = MUTANT;
+            if is_early && !self.permit(&mut trace, stop).await {
+                return None;
+            }
+            trace.wait_for(Wait::Slot);
+            let slot = self.slots.clone().acquire_owned().await.expect(\"the semaphore is never closed\");
+            let mut slot = Some(slot);
+            if !is_early && !self.permit",
+    ),
+    harvest(
+        "a date that is not waited for",
+        "examples/harvest/src/api.rs",
+        "    Limit { pause: http::pause(texts(), now), exhausted }",
+        "    let now = if MUTANT { now + Duration::from_secs(3600) } else { now };
+    Limit { pause: http::pause(texts(), now), exhausted }",
+    ),
+    harvest(
+        "a commit whose answer was lost that counts as final",
+        "examples/harvest/src/store/postgres.rs",
+        "        Self { reason: chain(&error), is_transient }
+",
+        "        let is_transient = is_transient && !(MUTANT && error.is_commit_unknown());
+        Self { reason: chain(&error), is_transient }
+",
+    ),
+    harvest(
+        "a stop that drops what was answered",
+        "examples/harvest/src/run.rs",
+        "                    worker.api.fetch(call, &working).await
+",
+        "                    worker.api.fetch(call, &working).await.filter(|_| !(MUTANT && working.is_draining()))
+",
+    ),
+    harvest(
+        "a failure that is not stored",
+        "examples/harvest/src/store/postgres.rs",
+        "        failed(tx, batch.iter().flat_map(|fetched| &fetched.failures)).await?;
+",
+        "        if !MUTANT {
+            failed(tx, batch.iter().flat_map(|fetched| &fetched.failures)).await?;
+        }
+",
+    ),
+    harvest(
+        "a page without its last user",
+        "examples/harvest/src/store/postgres.rs",
+        "        let listed = tx.execute_many(sql::LIST_USER, &users).await? as i64;
+",
+        "        let users = if MUTANT { &users[..users.len().saturating_sub(1)] } else { &users[..] };
+        let listed = tx.execute_many(sql::LIST_USER, users).await? as i64;
 ",
     ),
 ];

@@ -1,0 +1,363 @@
+//! The database behind the server: SQLite in memory, which runs the same SQL, with the locks that a run takes in PostgreSQL.
+//!
+//! # How it works
+//!
+//! There is one connection, and one transaction at a time has it: from the first statement of the transaction to its end. So
+//! all transactions are one after the other, as those of a run are anyway, by their `FOR UPDATE`. Conflicts and deadlocks,
+//! which PostgreSQL has beside that, are faults of the script.
+//!
+//! The types of columns are those of the tables. SQLite has none for parameters and expressions: they are listed here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use evenkeel_testkit_pg::{AnswerFuture, Description, Reply, Tables, Type, Value};
+use rusqlite::{Connection, params_from_iter, types::Value as SqlValue};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep},
+};
+use tokio_postgres::types::{FromSql as _, ToSql};
+
+use super::{
+    plan::Plan,
+    site::{Document, OrderRow, UserRow},
+};
+use crate::{Random, Trace, checks::lock, note};
+
+/// The parameters of the statements that have some, by their first words.
+const PARAMETERS: &[(&str, &[Type])] = &[
+    ("INSERT INTO harvest_lease", &[Type::TEXT, Type::TEXT]),
+    ("INSERT INTO harvest_pass", &[Type::TEXT, Type::TEXT]),
+    ("INSERT INTO harvest_users", &[Type::INT8, Type::TEXT, Type::TEXT, Type::BOOL]),
+    ("INSERT INTO harvest_pages", &[Type::TEXT]),
+    ("INSERT INTO harvest_orders", &[Type::INT8, Type::INT8, Type::INT8, Type::TEXT]),
+    ("INSERT INTO harvest_failures", &[Type::TEXT, Type::TEXT]),
+    ("UPDATE harvest_pass SET next = $1", &[Type::TEXT, Type::INT8, Type::TEXT]),
+    ("UPDATE harvest_pass SET next = NULL", &[Type::TEXT]),
+    ("UPDATE harvest_pass SET users", &[Type::INT8, Type::INT8]),
+    ("UPDATE harvest_users SET orders_read", &[Type::INT8]),
+    ("UPDATE harvest_users SET theme", &[Type::TEXT, Type::TEXT, Type::BOOL, Type::INT8]),
+    ("SELECT next = $1", &[Type::TEXT]),
+    ("SELECT id, orders_read, prefs_read FROM harvest_users WHERE id = ANY", &[Type::INT8_ARRAY]),
+];
+
+const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)";
+
+/// The database. A handle: clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Database(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    seed: u64,
+    plan: Plan,
+    start: Instant,
+    sqlite: Mutex<Connection>,
+    turns: Arc<Semaphore>,
+    /// The session whose transaction has its turn.
+    turn: Mutex<Option<(i32, OwnedSemaphorePermit)>>,
+    /// The session that has the lock of a run.
+    run: Mutex<Option<i32>>,
+    has_schema: AtomicBool,
+    is_read_only: AtomicBool,
+    /// The seconds by which its clock is wrong.
+    clock: AtomicI64,
+    statements: AtomicU64,
+    trace: Trace,
+    /// The error of a statement that this database cannot run.
+    broken: Mutex<Option<String>>,
+}
+
+impl Database {
+    pub(super) fn new(seed: u64, plan: Plan, trace: &Trace) -> Result<Self, String> {
+        let sqlite = Connection::open_in_memory().map_err(|error| error.to_string())?;
+        sqlite.execute_batch("PRAGMA foreign_keys = ON").map_err(|error| error.to_string())?;
+        sqlite.set_prepared_statement_cache_capacity(64);
+        Ok(Self(Arc::new(State {
+            seed,
+            plan,
+            start: Instant::now(),
+            sqlite: Mutex::new(sqlite),
+            turns: Arc::new(Semaphore::new(1)),
+            turn: Mutex::default(),
+            run: Mutex::default(),
+            has_schema: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
+            clock: AtomicI64::new(0),
+            statements: AtomicU64::new(0),
+            trace: trace.clone(),
+            broken: Mutex::default(),
+        })))
+    }
+
+    pub(super) fn set_read_only(&self, is_read_only: bool) {
+        self.0.is_read_only.store(is_read_only, Relaxed);
+    }
+
+    pub(super) fn jump(&self, seconds: i64) {
+        self.0.clock.fetch_add(seconds, Relaxed);
+    }
+
+    /// Returns the error of a statement that this database cannot run.
+    pub(super) fn broken(&self) -> Option<String> {
+        lock(&self.0.broken).clone()
+    }
+
+    /// Reads rows.
+    pub(super) fn read<T>(
+        &self,
+        sql: &str,
+        row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let sqlite = lock(&self.0.sqlite);
+        let Ok(mut statement) = sqlite.prepare_cached(sql) else {
+            // Before the first run there are no tables.
+            return Vec::new();
+        };
+        statement.query_map([], row).and_then(Iterator::collect).unwrap_or_default()
+    }
+
+    /// Returns the documents that are stored.
+    pub(super) fn stored(&self) -> BTreeSet<Document> {
+        let mut stored = BTreeSet::new();
+        for id in self.read("SELECT id FROM harvest_done", |row| row.get::<_, i64>(0)) {
+            stored.extend([Document::Orders(id as u64), Document::Prefs(id as u64)]);
+        }
+        let open = self.read("SELECT id, orders_read, prefs_read FROM harvest_users", |row| {
+            Ok((row.get::<_, i64>(0)? as u64, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
+        });
+        for (id, orders, prefs) in open {
+            stored.extend(orders.then_some(Document::Orders(id)));
+            stored.extend(prefs.then_some(Document::Prefs(id)));
+        }
+        let pages = self.read("SELECT url FROM harvest_pages", |row| row.get::<_, String>(0));
+        for page in pages {
+            // The first page is stored as a link to itself.
+            let page = if page.is_empty() { "users.json" } else { &page };
+            stored.extend(Document::at(&format!("/{page}")));
+        }
+        stored
+    }
+
+    pub(super) fn users(&self) -> Vec<UserRow> {
+        self.read("SELECT id, name, email, active, theme, locale, newsletter FROM users ORDER BY id", |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+        })
+    }
+
+    pub(super) fn orders(&self) -> Vec<OrderRow> {
+        self.read("SELECT id, user_id, cents, currency FROM orders ORDER BY id", |row| row.try_into())
+    }
+
+    /// Returns the failures by their URLs.
+    pub(super) fn failures(&self) -> BTreeMap<String, String> {
+        let rows = self.read("SELECT url, reason FROM harvest_failures", |row| row.try_into());
+        rows.into_iter().collect()
+    }
+}
+
+impl Tables for Database {
+    fn describe(&self, sql: &str) -> Option<Description> {
+        let sql = one_line(sql);
+        if let Some(columns) = built_in(&sql) {
+            return Some(Description { parameters: Vec::new(), columns });
+        }
+        if !is_ours(&sql) {
+            return None;
+        }
+        let known = PARAMETERS.iter().find(|(words, _)| sql.starts_with(words));
+        let parameters = known.map_or_else(Vec::new, |(_, types)| types.to_vec());
+        let columns = self.0.columns(&self.0.in_sqlite(&sql));
+        Some(Description { parameters, columns })
+    }
+
+    fn run<'a>(&'a self, session: i32, sql: &'a str, parameters: &'a [Value]) -> Option<AnswerFuture<'a>> {
+        let sql = one_line(sql);
+        let is_built_in = built_in(&sql).is_some();
+        if !is_built_in && !is_ours(&sql) {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let state = &self.0;
+            let number = state.statements.fetch_add(1, Relaxed);
+            let latency = Random::of(state.seed, &[5, number]).below(state.plan.statement + 1);
+            if latency > 0 {
+                sleep(std::time::Duration::from_micros(latency)).await;
+            }
+            note!(state.trace, "session {session}: {:.60}", sql);
+            if is_built_in {
+                return state.run_built_in(session, &sql);
+            }
+            let has_turn = lock(&state.turn).as_ref().is_some_and(|(of, _)| *of == session);
+            if !has_turn {
+                let Ok(turn) = Arc::clone(&state.turns).acquire_owned().await else {
+                    return Reply::fatal("57P01");
+                };
+                *lock(&state.turn) = Some((session, turn));
+                state.control("BEGIN");
+            }
+            state.run(&sql, parameters)
+        }))
+    }
+
+    fn end(&self, session: i32, is_committed: bool) {
+        let state = &self.0;
+        lock(&state.run).take_if(|of| *of == session);
+        let turn = lock(&state.turn).take_if(|(of, _)| *of == session);
+        if turn.is_some() {
+            state.control(if is_committed { "COMMIT" } else { "ROLLBACK" });
+        }
+    }
+}
+
+impl State {
+    fn control(&self, sql: &str) {
+        if let Err(error) = lock(&self.sqlite).execute_batch(sql) {
+            lock(&self.broken).get_or_insert(format!("{sql}: {error}"));
+        }
+    }
+
+    fn in_sqlite(&self, sql: &str) -> String {
+        let now = 2_000_000_000 + self.start.elapsed().as_secs() as i64 + self.clock.load(Relaxed);
+        let sql = sql.replace(" FOR UPDATE", "").replace(CLOCK, &now.to_string());
+        sql.replace("= ANY($1)", "IN (SELECT value FROM json_each($1))")
+    }
+
+    /// Returns the names and types of the columns of a statement.
+    fn columns(&self, sql: &str) -> Option<Vec<(String, Type)>> {
+        let sqlite = lock(&self.sqlite);
+        let statement = sqlite.prepare_cached(sql).ok()?;
+        let columns = statement.columns().into_iter().map(|column| {
+            let ty = match column.decl_type() {
+                Some("BIGINT") => Type::INT8,
+                Some("INTEGER") => Type::INT4,
+                Some("BOOLEAN") => Type::BOOL,
+                Some("TEXT") => Type::TEXT,
+                // An expression: a condition, a count, or a difference of times.
+                _ if ["EXISTS", "IS NULL"].iter().any(|word| column.name().contains(word)) => Type::BOOL,
+                _ => Type::INT8,
+            };
+            (column.name().to_owned(), ty)
+        });
+        Some(columns.collect::<Vec<_>>()).filter(|columns| !columns.is_empty())
+    }
+
+    fn run(&self, sql: &str, parameters: &[Value]) -> Reply {
+        let is_write = !sql.starts_with("SELECT") || sql.ends_with("FOR UPDATE");
+        if is_write && self.is_read_only.load(Relaxed) {
+            return Reply::error("25006").message("cannot execute it in a read-only transaction");
+        }
+        let sql = self.in_sqlite(sql);
+        let columns = self.columns(&sql);
+        let ran = match &columns {
+            None => self.execute(&sql, parameters).map(|count| Reply::affected(count as u64)),
+            Some(columns) => self.query(&sql, parameters, columns),
+        };
+        ran.unwrap_or_else(|error| {
+            lock(&self.broken).get_or_insert(format!("{sql}: {error}"));
+            Reply::error("XX000").message(&error.to_string())
+        })
+    }
+
+    fn execute(&self, sql: &str, parameters: &[Value]) -> rusqlite::Result<usize> {
+        let sqlite = lock(&self.sqlite);
+        let mut statement = sqlite.prepare_cached(sql)?;
+        statement.execute(params_from_iter(parameters.iter().map(decoded)))
+    }
+
+    fn query(&self, sql: &str, parameters: &[Value], columns: &[(String, Type)]) -> rusqlite::Result<Reply> {
+        let named: Vec<(&str, Type)> = columns.iter().map(|(name, ty)| (&**name, ty.clone())).collect();
+        let mut reply = Reply::columns(&named);
+        let sqlite = lock(&self.sqlite);
+        let mut statement = sqlite.prepare_cached(sql)?;
+        let mut rows = statement.query(params_from_iter(parameters.iter().map(decoded)))?;
+        while let Some(row) = rows.next()? {
+            let cells = columns.iter().enumerate().map(|(index, (_, ty))| {
+                let cell: Box<dyn ToSql + Sync> = match *ty {
+                    Type::BOOL => Box::new(row.get::<_, Option<bool>>(index)?),
+                    Type::TEXT => Box::new(row.get::<_, Option<String>>(index)?),
+                    Type::INT4 => Box::new(row.get::<_, Option<i32>>(index)?),
+                    _ => Box::new(row.get::<_, Option<i64>>(index)?),
+                };
+                Ok(cell)
+            });
+            let cells = cells.collect::<rusqlite::Result<Vec<_>>>()?;
+            reply = reply.row(&cells.iter().map(|cell| &**cell).collect::<Vec<_>>());
+        }
+        Ok(reply)
+    }
+
+    fn run_built_in(&self, session: i32, sql: &str) -> Reply {
+        if sql.starts_with("CREATE SCHEMA") {
+            self.has_schema.store(true, Relaxed);
+            return Reply::affected(0);
+        }
+        let columns = built_in(sql).flatten().unwrap_or_default();
+        let named: Vec<(&str, Type)> = columns.iter().map(|(name, ty)| (&**name, ty.clone())).collect();
+        let reply = Reply::columns(&named);
+        match &*columns[0].0 {
+            "server_encoding" => reply.row(&[&"UTF8"]),
+            "current_schema" => reply.row(&[&self.has_schema.load(Relaxed).then_some("harvest")]),
+            "pg_try_advisory_xact_lock" => {
+                let mut run = lock(&self.run);
+                let is_free = run.is_none_or(|of| of == session);
+                if is_free {
+                    *run = Some(session);
+                }
+                reply.row(&[&is_free])
+            }
+            // The turn of a transaction serves as the other lock, and there is nothing to reset.
+            _ => reply,
+        }
+    }
+}
+
+/// Returns the columns of a statement that is not about tables.
+fn built_in(sql: &str) -> Option<Option<Vec<(String, Type)>>> {
+    let column = |name: &str, ty| Some(Some(vec![(name.to_owned(), ty)]));
+    match sql {
+        "SHOW server_encoding" => column("server_encoding", Type::TEXT),
+        "SELECT current_schema()" => column("current_schema", Type::TEXT),
+        _ if sql.starts_with("SELECT pg_try_advisory_xact_lock(") => {
+            column("pg_try_advisory_xact_lock", Type::BOOL)
+        }
+        _ if sql.starts_with("SELECT pg_advisory_xact_lock(") => column("pg_advisory_xact_lock", Type::VOID),
+        // A session is reset before it is used again.
+        _ if sql.starts_with("SELECT pg_catalog.quote_ident(name) AS deallocate ") => {
+            column("deallocate", Type::TEXT)
+        }
+        _ if sql.starts_with("SELECT pg_catalog.set_config(") => column("set_config", Type::TEXT),
+        "SELECT pg_catalog.pg_advisory_unlock_all()" => column("pg_advisory_unlock_all", Type::VOID),
+        _ if sql.starts_with("CREATE SCHEMA ") => Some(None),
+        _ => None,
+    }
+}
+
+/// Whether a statement is about the tables of a harvest.
+fn is_ours(sql: &str) -> bool {
+    let words = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE TABLE"];
+    words.iter().any(|word| sql.starts_with(word))
+        && ["harvest_", "users", "orders"].iter().any(|name| sql.contains(name))
+}
+
+fn one_line(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn decoded((ty, value): &Value) -> SqlValue {
+    let Some(value) = value else { return SqlValue::Null };
+    let decoded = match *ty {
+        Type::INT8 => i64::from_sql(ty, value).map(SqlValue::Integer),
+        Type::BOOL => bool::from_sql(ty, value).map(|value| SqlValue::Integer(value.into())),
+        Type::INT8_ARRAY => Vec::<i64>::from_sql(ty, value).map(|ids| SqlValue::Text(format!("{ids:?}"))),
+        _ => String::from_sql(ty, value).map(SqlValue::Text),
+    };
+    // The client encodes by these types.
+    decoded.unwrap_or(SqlValue::Null)
+}
