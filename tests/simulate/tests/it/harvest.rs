@@ -21,7 +21,7 @@ fn sizes(concurrency: u64, rate: u64, latency: u64) -> Script<Fault> {
 }
 
 fn holds(script: &Script<Fault>) {
-    for seed in 1..=3 {
+    for seed in 1..=2 {
         let ran = run(&Harvest, seed, script, false);
         assert_eq!(ran.result, Ok(()), "seed {seed}\n{script}");
     }
@@ -54,7 +54,7 @@ fn one_fault_of_the_store_at_any_statement_ends_no_run() {
         StatementFault::LostAnswer,
         StatementFault::HalfAnswer,
     ];
-    for (number, fault) in (1..=60).zip(faults.into_iter().cycle()) {
+    for (number, fault) in (1..=60).step_by(3).zip(faults.into_iter().cycle()) {
         let mut script = sizes(6, 0, 10);
         script.faults = vec![Fault::Statement { number, fault }];
         let ran = run(&Harvest, 1, &script, false);

@@ -24,7 +24,7 @@ fn a_hundred_seeds_of_limits_have_the_same_trace_twice() {
 /// It is slow without optimization; a soak has a hundred.
 #[test]
 fn some_seeds_of_harvest_have_the_same_trace_twice() {
-    seeds_twice(&Harvest, 12);
+    seeds_twice(&Harvest, 5);
 }
 
 /// Each kind of fault comes often enough to mean something.
