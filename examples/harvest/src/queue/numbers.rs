@@ -17,8 +17,11 @@ use crate::{
     process::{hostname, unique},
 };
 
-/// The time between two writes.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The time between two looks of a worker that has nothing to do: another one may have finished the harvest.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The looks between two writes.
+const LOOKS_PER_WRITE: u64 = 10;
 
 /// The time over which rates are taken.
 const RATE: Duration = Duration::from_secs(3);
@@ -47,16 +50,24 @@ impl Numbers {
     }
 }
 
-/// Writes the numbers every second until `end` drains, and looks how far the harvest has come.
+/// Writes the numbers every second until `end` drains, and looks how far the harvest has come; more often without a job.
 pub(super) async fn publish_numbers(shared: Arc<Shared>, end: Stop) {
-    let mut ticks = interval(PAUSE);
+    let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let publish = async {
-        loop {
+        for number in 0_u64.. {
             ticks.tick().await;
-            // Without the server there is no board either, and later numbers replace these.
-            let _ = shared.board.publish(&shared.numbers(false)).await;
-            match shared.store.look().await {
+            let is_turn = number.is_multiple_of(LOOKS_PER_WRITE);
+            if is_turn {
+                // Without the server there is no board either, and later numbers replace these.
+                let _ = shared.board.publish(&shared.numbers(false)).await;
+            }
+            let state = match is_turn {
+                true => shared.store.look().await,
+                false if *shared.begun.borrow() == 0 => shared.store.state().await,
+                false => continue,
+            };
+            match state {
                 Ok(state) if state.is_complete => shared.complete(),
                 Err(error) if !error.is_transient => shared.fail(Fatal::from(error)),
                 _ => {}

@@ -18,6 +18,8 @@ mod grants;
 mod interrupted;
 #[path = "../real/random.rs"]
 mod random;
+#[cfg(all(unix, feature = "queue"))]
+mod scaling;
 #[path = "../real/server.rs"]
 mod server;
 #[cfg(all(unix, feature = "queue"))]
