@@ -230,10 +230,12 @@ fn calls_that_are_dropped_at_any_time_and_made_again_settle_each_job_once() {
         let mut source = queue.source();
         let ack = source.ack();
         let (mut round, mut failures) = (0_u64, HashMap::<String, u32>::new());
-        let mut time = |tries: u64| {
+        let began = Instant::now();
+        let mut time = || {
             round += 1;
-            // Longer and longer, as a machine under load may need.
-            Duration::from_micros(round % 30 * (100 + tries * tries))
+            // Longer and longer, as a machine under load may need: a hundred times after 20 s.
+            let factor = 1.0 + (began.elapsed().as_secs_f64() / 2.0).powi(2);
+            Duration::from_micros(round % 30 * 100).mul_f64(factor)
         };
         while schema.jobs().await > 0 {
             // The next job of a key whose release was dropped is found after a while.
@@ -251,17 +253,17 @@ fn calls_that_are_dropped_at_any_time_and_made_again_settle_each_job_once() {
             }
             let batch: Vec<_> = jobs.iter().map(|job| (job.receipt, how(job))).collect();
             let receipts: Vec<_> = jobs.iter().map(|job| job.receipt).collect();
-            for tries in 0.. {
-                let _ = timeout(time(tries), ack.extend(&receipts)).await;
-                if let Ok(settled) = timeout(time(tries), ack.settle(&batch)).await {
+            loop {
+                let _ = timeout(time(), ack.extend(&receipts)).await;
+                if let Ok(settled) = timeout(time(), ack.settle(&batch)).await {
                     assert_eq!(settled.unwrap(), vec![Confirmed; batch.len()]);
                     break;
                 }
             }
         }
         none(&mut source).await;
-        for tries in 0.. {
-            if timeout(time(tries), source.stop()).await.is_ok() {
+        loop {
+            if timeout(time(), source.stop()).await.is_ok() {
                 break;
             }
         }
