@@ -125,8 +125,8 @@ impl World {
 
     /// The promises at the end: the rows are exact, and nothing is left.
     async fn is_over(&self) -> Result<(), String> {
-        // The servers notice the end of a connection when they are polled next.
-        sleep(ms(100)).await;
+        // A server notices the end of a connection behind the statement that it runs.
+        sleep(ms(15_000)).await;
         let (calls, sessions) = (self.api.in_flight(), self.server.connections());
         if sessions > 0 {
             return Err(format!("{sessions} sessions are left at the database"));
@@ -138,8 +138,7 @@ impl World {
             return Err(format!("a statement that the simulation does not run: {broken}"));
         }
         self.rows_are_exact()?;
-        let retries = self.trace.clone();
-        retries.reached_times("users", self.plan.users);
+        self.trace.reached_times("users", self.plan.users);
         Ok(())
     }
 }

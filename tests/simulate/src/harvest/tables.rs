@@ -69,6 +69,8 @@ struct State {
     /// The seconds by which its clock is wrong.
     clock: AtomicI64,
     statements: AtomicU64,
+    /// The passes that have begun: a run after a complete one reads everything again.
+    passes: AtomicU64,
     trace: Trace,
     /// The error of a statement that this database cannot run.
     broken: Mutex<Option<String>>,
@@ -91,6 +93,7 @@ impl Database {
             is_read_only: AtomicBool::new(false),
             clock: AtomicI64::new(0),
             statements: AtomicU64::new(0),
+            passes: AtomicU64::new(0),
             trace: trace.clone(),
             broken: Mutex::default(),
         })))
@@ -102,6 +105,11 @@ impl Database {
 
     pub(super) fn jump(&self, seconds: i64) {
         self.0.clock.fetch_add(seconds, Relaxed);
+    }
+
+    /// Returns the number of passes that have begun.
+    pub(super) fn passes(&self) -> u64 {
+        self.0.passes.load(Relaxed)
     }
 
     /// Returns the error of a statement that this database cannot run.
@@ -191,6 +199,7 @@ impl Tables for Database {
                 sleep(std::time::Duration::from_micros(latency)).await;
             }
             note!(state.trace, "session {session}: {:.60}", sql);
+            state.passes.fetch_add(sql.starts_with("INSERT INTO harvest_pass").into(), Relaxed);
             if is_built_in {
                 return state.run_built_in(session, &sql);
             }
