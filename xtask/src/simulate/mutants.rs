@@ -103,14 +103,18 @@ fn build(project: &Project) -> Result<PathBuf> {
     let base = copy.join("crates/evenkeel-base/src/lib.rs");
     fs::write(&base, fs::read_to_string(&base)? + SWITCH)?;
 
-    let command =
-        project.cargo("build").args(["--quiet", "--release", "-p", "evenkeel-simulate", "--bin", "simulate"]);
+    let command = project.cargo("build").args([
+        "--quiet",
+        "--profile=simulate",
+        "-p",
+        "evenkeel-simulate",
+        "--bin",
+        "simulate",
+    ]);
     let command = command.arg("--manifest-path").arg(copy.join("Cargo.toml"));
     let command = command.arg("--target-dir").arg(copy.join("target"));
-    // It runs for seconds, and is built with each change.
-    let command = command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     execute(command.env("RUSTFLAGS", "--cap-lints=allow"))?;
-    Ok(copy.join("target/release").join(format!("simulate{}", std::env::consts::EXE_SUFFIX)))
+    Ok(copy.join("target/simulate").join(format!("simulate{}", std::env::consts::EXE_SUFFIX)))
 }
 
 fn with_members(manifest: &str, members: &str) -> Result<String> {

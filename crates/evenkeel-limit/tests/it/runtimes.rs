@@ -113,8 +113,8 @@ fn a_runtime_that_goes_away_takes_nobody_with_it() {
         let limiter = RateLimiter::per_second(100).burst(1).start_empty();
         let (first, second) = (running(), running());
         let waiter = first.block_on(async { ByHand::queued(limiter.acquire()) });
-        // Joins the queue behind it, and leaves while its runtime has the timer.
-        second.block_on(async { assert!(timeout(ms(1), limiter.acquire()).await.is_err()) });
+        // Joins the queue behind it, and leaves while its runtime has the timer; a slow machine may get its permit first.
+        second.block_on(async { while timeout(ms(1), limiter.acquire()).await.is_ok() {} });
         if shut_down {
             drop(second);
         }

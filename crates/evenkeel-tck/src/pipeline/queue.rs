@@ -73,7 +73,7 @@ pub trait Queue: Send + Sync {
     }
 
     /// Returns a source beside this queue, by its number from 0 on, as many as the
-    /// [settings](super::Settings::merged) ask for. It takes messages, is closed, stopped and counted on its own; workers start
+    /// settings of a rule ask for. It takes messages, is closed, stopped and counted on its own; workers start
     /// on the queue, and take messages from all.
     ///
     /// # Panics
