@@ -63,9 +63,10 @@ mod tests {
             for n in 0..3_000_000_u64 {
                 sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(n));
             }
-            (sum, vec![0_u8; 100_000])
+            // Of which no page is touched; the other tests of the process free less than half as much meanwhile.
+            (sum, vec![0_u8; 1 << 30])
         });
         assert!(sample.cpu > Duration::from_micros(100) && sample.wall > Duration::from_micros(100));
-        assert!(sample.allocations >= 1 && sample.bytes >= 100_000);
+        assert!(sample.allocations >= 1 && sample.bytes >= 1 << 29);
     }
 }
