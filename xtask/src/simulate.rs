@@ -36,7 +36,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Simulate) -> Result<Outcome>
     Ok(Outcome::Done)
 }
 
-/// Runs some seeds of each program: others each day, which are printed.
+/// Runs some seeds of each program, which are printed: others each day for those that pass ten thousand.
 pub(crate) fn seeds_of_today(project: &Project) -> Result<Outcome> {
     let today = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / (24 * 60 * 60);
     let program = build(project)?;
