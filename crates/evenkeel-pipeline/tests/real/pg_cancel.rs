@@ -178,6 +178,53 @@ fn a_job_is_alive_or_dead_whenever_a_call_about_its_letter_is_dropped() {
 
 #[test]
 #[ignore = "real tier"]
+fn dead_jobs_that_are_discarded_by_a_call_that_is_dropped_are_all_there_or_all_gone() {
+    run_here(async |schema| {
+        let db = single(schema).await;
+        let dead = async || schema.number("select count(*) from {s}.dead").await;
+        at_each_await(async |times| {
+            let queue = fresh(schema, &db).await;
+            queue.enqueue_many(["a", "b"]).await.unwrap();
+            let mut source = queue.source();
+            let jobs = [one(&mut source).await, one(&mut source).await];
+            let written = jobs.iter().map(|job| letter(job.receipt.to_string())).collect();
+            queue.dead_letters().send(written).await.unwrap();
+            let ids: Vec<i64> = queue.dead(10).await.unwrap().iter().map(|job| job.id).collect();
+            let done = polled(times, queue.discard(&ids)).await;
+            settled(schema, &db).await;
+            let left = dead().await;
+            assert!(left == 0 || done.is_none() && left == 2, "{left}");
+            queue.discard(&ids).await.unwrap();
+            assert_eq!((schema.jobs().await, dead().await), (0, 0));
+            done.is_some()
+        })
+        .await;
+        at_each_await(async |times| {
+            let queue = fresh(schema, &db).await;
+            queue.enqueue_many(["a", "b"]).await.unwrap();
+            let mut source = queue.source();
+            let jobs = [one(&mut source).await, one(&mut source).await];
+            let written = jobs.iter().map(|job| letter(job.receipt.to_string())).collect();
+            queue.dead_letters().send(written).await.unwrap();
+            let ids: Vec<i64> = queue.dead(10).await.unwrap().iter().map(|job| job.id).collect();
+            // A look changes nothing.
+            polled(times, queue.dead(10)).await;
+            settled(schema, &db).await;
+            assert_eq!((ids.len(), schema.jobs().await, dead().await), (2, 0, 2));
+            let done = polled(times, queue.requeue(&ids)).await;
+            settled(schema, &db).await;
+            let (alive, dead_jobs) = (schema.jobs().await, dead().await);
+            assert!((alive, dead_jobs) == (2, 0) || done.is_none() && (alive, dead_jobs) == (0, 2));
+            queue.requeue(&ids).await.unwrap();
+            assert_eq!((schema.jobs().await, dead().await), (2, 0));
+            done.is_some()
+        })
+        .await;
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
 fn an_inbox_that_is_dropped_forgets_all_or_none_and_has_its_effect_once() {
     run_here(async |schema| {
         let db = single(schema).await;
