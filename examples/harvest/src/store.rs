@@ -34,7 +34,7 @@ use std::ops::RangeInclusive;
 use evenkeel::pipeline::PgQueue;
 use evenkeel::{
     pool,
-    retry::{GaveUp, Policy, RetryError},
+    retry::{GaveUp, Policy},
     task::Stop,
 };
 use postgres::Postgres;
@@ -265,14 +265,15 @@ impl Store {
 
     /// Locks the store for this run, and begins a pass over this source or continues the unfinished one.
     pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Checkpoint, Fatal> {
-        let begun = POLICY.run(async || match &self.backend {
+        let begun = repeat(&self.stats, async || match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.begin(source.to_owned(), first.to_owned()).await,
             Backend::Postgres(postgres) => postgres.begin(source, first).await,
         });
-        let begun = begun.when(|error| error.is_transient).await;
-        begun.map_err(|gave_up| {
-            Fatal::Input(format!("cannot use the store {}: {}", self.location, reason(&gave_up)))
-        })
+        begun.await.map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &StoreError) -> Fatal {
+        Fatal::Input(format!("cannot use the store {}: {error}", self.location))
     }
 
     #[cfg(feature = "queue")]
@@ -314,11 +315,8 @@ impl Store {
     #[cfg(feature = "queue")]
     pub(crate) async fn join(&self, source: &str, first: &str, queue: &str) -> Result<Joined, Fatal> {
         let postgres = self.postgres()?;
-        let joined =
-            POLICY.run(|| postgres.join(source, first, queue)).when(|error| error.is_transient).await;
-        joined.map_err(|gave_up| {
-            Fatal::Input(format!("cannot use the store {}: {}", self.location, reason(&gave_up)))
-        })
+        let joined = repeat(&self.stats, || postgres.join(source, first, queue)).await;
+        joined.map_err(|error| self.unusable(&error))
     }
 
     /// Notes that the first jobs of a shared harvest are published.
@@ -362,20 +360,16 @@ impl Store {
         let storing = self.stats.storing(documents);
         let number = self.entries.fetch_add(1, Relaxed);
         let attempts = AtomicU32::new(0);
-        let written = POLICY
-            .run(|| self.attempt(entry.clone(), number, attempts.fetch_add(1, Relaxed) + 1))
-            .when(|error| error.is_transient)
-            .observe(|_| self.stats.with(|counts| counts.store_retries += 1));
+        let written =
+            repeat(&self.stats, || self.attempt(entry.clone(), number, attempts.fetch_add(1, Relaxed) + 1));
         match written.await {
             Ok(written) => {
                 self.stats.stored(written.state.totals);
                 storing.done();
                 Ok(written)
             }
-            Err(gave_up) => {
-                let reason = format!("cannot store {what}: {}", reason(&gave_up));
-                let is_transient = gave_up.reason != GaveUp::Permanent;
-                Err(StoreError { reason, is_transient })
+            Err(StoreError { reason, is_transient }) => {
+                Err(StoreError { reason: format!("cannot store {what}: {reason}"), is_transient })
             }
         }
     }
@@ -460,10 +454,55 @@ impl Store {
     }
 }
 
-fn reason(gave_up: &RetryError<StoreError>) -> String {
-    let last = gave_up.last.as_ref().map_or("it took too long".into(), StoreError::to_string);
-    match gave_up.reason {
-        GaveUp::Permanent => last,
-        _ => format!("{last}, at attempt {}", gave_up.attempts),
+/// Repeats an operation by the policy, and says why it gave up.
+async fn repeat<T, F: Future<Output = Result<T, StoreError>>>(
+    stats: &Stats,
+    operation: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    // If time runs out during an attempt, the failure before it is the reason.
+    let mut earlier = None;
+    let done = POLICY.run(operation).when(|error| error.is_transient).observe(|retry| {
+        earlier = retry.error.map(StoreError::to_string).or(earlier.take());
+        stats.with(|counts| counts.store_retries += 1);
+    });
+    done.await.map_err(|gave_up| {
+        let last = match (gave_up.last, earlier) {
+            (Some(last), _) => last.reason,
+            (None, Some(earlier)) => format!("{earlier}, and then it took too long"),
+            (None, None) => "it took too long".into(),
+        };
+        match gave_up.reason {
+            GaveUp::Permanent => StoreError::permanent(last),
+            _ => {
+                StoreError { reason: format!("{last}, at attempt {}", gave_up.attempts), is_transient: true }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    async fn reason_after(failures: u32) -> String {
+        let stats = Stats::default();
+        let attempts = AtomicU32::new(0);
+        let gave_up = repeat(&stats, async || {
+            if attempts.fetch_add(1, Relaxed) == failures {
+                return pending().await;
+            }
+            Err::<(), _>(StoreError { reason: "busy".into(), is_transient: true })
+        });
+        let error = gave_up.await.unwrap_err();
+        assert!(error.is_transient);
+        error.to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reason_outlives_an_attempt_that_takes_too_long() {
+        assert_eq!(reason_after(20).await, "busy, at attempt 20");
+        assert_eq!(reason_after(19).await, "busy, and then it took too long, at attempt 20");
     }
 }

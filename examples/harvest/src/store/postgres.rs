@@ -32,10 +32,10 @@ use tokio::{
 };
 
 use super::{
-    Checkpoint, Connect, Disturbances, Entry, POLICY, Page, State, StoreError, Totals, Written,
+    Checkpoint, Connect, Disturbances, Entry, Page, State, StoreError, Totals, Written,
     lease::{self, Run},
     location::{SCHEMA, chain, sets_search_path},
-    reason, sql,
+    repeat, sql,
 };
 use crate::{
     api::Fetched,
@@ -110,8 +110,8 @@ impl Postgres {
         let db = database(&*connect, config, &name, CONNECTIONS).await?;
         let make_schema = !sets_search_path(config);
         // The server may end the first connection, as any other.
-        let prepared = POLICY.run(|| prepare(&db, make_schema)).when(|error| error.is_transient).await;
-        prepared.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
+        let prepared = repeat(&stats, || prepare(&db, make_schema)).await;
+        prepared.map_err(|error| StoreError::permanent(error.reason))?;
         let config = Box::new(config.clone());
         Ok(Self {
             config,
@@ -146,9 +146,8 @@ impl Postgres {
             return Ok(());
         }
         let config = configured(&self.config, &format!("{} lease", self.name));
-        let connected =
-            POLICY.run(|| Lock::connect(&*self.connect, &config)).when(|error| error.is_transient).await;
-        let lock = connected.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
+        let connected = repeat(&self.stats, || Lock::connect(&*self.connect, &config)).await;
+        let lock = connected.map_err(|error| StoreError::permanent(error.reason))?;
         let deadline = Instant::now() + lease::LOCK_TIMEOUT;
         loop {
             if lock.client.query_one(statement, &[]).await.map_err(Error::Statement)?.get(0) {

@@ -18,9 +18,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Checkpoint, Disturbances, Entry, POLICY, State, StoreError, Written,
+    Checkpoint, Disturbances, Entry, State, StoreError, Written,
     lease::{self, Run},
-    reason, sql,
+    repeat, sql,
 };
 use crate::{
     model::Call,
@@ -60,8 +60,8 @@ impl Sqlite {
             lock: Arc::default(),
         };
         // Another run may be creating it at this moment, or another program may lock it for a second.
-        let prepared = POLICY.run(|| store.with(statements::prepare)).when(|error| error.is_transient).await;
-        prepared.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
+        let prepared = repeat(&store.stats, || store.with(statements::prepare)).await;
+        prepared.map_err(|error| StoreError::permanent(error.reason))?;
         Ok(store)
     }
 

@@ -13,7 +13,7 @@ async fn a_store_that_breaks_ends_the_run_with_a_report() {
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     api.released.send_replace(10);
 
-    // The program waits a second for the other writer, six times.
+    // The program waits a second for the other writer at each attempt, until they or its time are used up.
     let output = child.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
