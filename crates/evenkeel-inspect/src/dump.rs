@@ -29,6 +29,8 @@ mod text;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dump {
+    /// The time at which the objects were asked, by tokio's clock.
+    pub at: Instant,
     /// The findings, the longest standing first.
     pub findings: Vec<Finding>,
     /// The resources, those with the longest queues first.
@@ -104,7 +106,7 @@ fn dump_where(runtime: Option<runtime::Id>, now: Instant) -> Dump {
     let findings = finding::find(&first, &stuck);
     let Look { mut resources, groups, .. } = first;
     resources.sort_by_key(|resource| Reverse(resource.waiters.len()));
-    Dump { findings, resources, groups, panics }
+    Dump { at: now, findings, resources, groups, panics }
 }
 
 impl Dump {

@@ -3,7 +3,7 @@
 
 // file           | holds, in reading order
 // task_id.rs     | `TaskId`, the task that waits or holds
-// resource.rs    | a pool or a limit: its holders and waiters
+// resource.rs    | a pool, a limit, a stage: its holders and waiters, its backlog, its outage
 // group.rs       | a group: its tasks, and the waits among them
 // registry.rs    | the objects of this process, by weak references
 // stuck.rs       | which tasks can never go on
@@ -26,6 +26,6 @@ pub use self::{
     finding::{Finding, FindingKind, FindingStep},
     group::{ChildWait, InspectedGroup, InspectedTask, TaskPhase},
     registry::{Inspect, Inspected, Registration, register},
-    resource::{HolderEdge, InspectedResource, WaiterEdge},
+    resource::{Backlog, HolderEdge, InspectedResource, Outage, WaiterEdge},
     task_id::TaskId,
 };

@@ -1,8 +1,10 @@
-//! Something that is held and waited for: a pool, a limit.
+//! Something that is held and waited for: a pool, a limit, a stage, a drain.
 
 use std::{borrow::Cow, fmt, panic::Location, time::Duration};
 
-use crate::TaskId;
+use tokio::time::Instant;
+
+use crate::{TaskId, finding::rounded};
 
 /// A resource, with the tasks that hold parts of it and those that wait for it.
 ///
@@ -36,8 +38,52 @@ pub struct InspectedResource {
     pub holders: Vec<HolderEdge>,
     /// The tasks that wait for it, the first in the queue first.
     pub waiters: Vec<WaiterEdge>,
+    /// The median time for which it was held of late, if that is known.
+    pub usual_hold: Option<Duration>,
+    /// The work that passes through it, as of a stage.
+    pub backlog: Option<Backlog>,
+    /// The outage of the server or store behind it, while it lasts.
+    pub outage: Option<Outage>,
     /// Further remarks, such as the last failure of a creation.
     pub notes: Vec<String>,
+}
+
+/// The work that passes through a stage, a queue or a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// The number of items that have come in and not gone out.
+    pub pending: u64,
+    /// The time since the last item went out; with none so far, since the first came in.
+    pub idle: Duration,
+    /// The time that an item usually takes, if that is known.
+    pub usual: Option<Duration>,
+}
+
+impl Backlog {
+    /// Creates the description of work of which it is not known how long it usually takes.
+    #[must_use]
+    pub const fn new(pending: u64, idle: Duration) -> Self {
+        Self { pending, idle, usual: None }
+    }
+}
+
+/// The outage of a server or store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outage {
+    /// The time since the first failure after which none has succeeded.
+    pub lasted: Duration,
+    /// The last failure, in words.
+    pub reason: String,
+}
+
+impl Outage {
+    /// Creates the description of an outage.
+    #[must_use]
+    pub fn new(lasted: Duration, reason: impl Into<String>) -> Self {
+        Self { lasted, reason: reason.into() }
+    }
 }
 
 impl InspectedResource {
@@ -53,8 +99,26 @@ impl InspectedResource {
             in_use: 0,
             holders: Vec::new(),
             waiters: Vec::new(),
+            usual_hold: None,
+            backlog: None,
+            outage: None,
             notes: Vec::new(),
         }
+    }
+
+    /// Returns lines on its outage, its backlog and its holds, and the notes.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
+        let outage = self
+            .outage
+            .as_ref()
+            .map(|Outage { lasted, reason }| format!("out of reach for {:?}: {reason}", rounded(*lasted)));
+        let backlog = self.backlog.map(|Backlog { pending, idle, usual }| {
+            let usual =
+                usual.map_or_else(String::new, |usual| format!("; usually {:?} each", rounded(usual)));
+            format!("{pending} pending, none has left for {:?}{usual}", rounded(idle))
+        });
+        let hold = self.usual_hold.map(|hold| format!("usually held for {:?}", rounded(hold)));
+        outage.into_iter().chain(backlog).chain(hold).chain(self.notes.iter().cloned())
     }
 
     /// Returns whether nothing can come to the first waiter but from a holder, and all holders are known.
@@ -141,12 +205,16 @@ pub struct WaiterEdge {
     pub place: &'static Location<'static>,
     /// The time for which it has waited, by tokio's clock.
     pub waited: Duration,
+    /// The time at which the wait ends by itself: a deadline, the end of a delay.
+    pub until: Option<Instant>,
+    /// The thing that it waits for, in words, if that is not the resource itself.
+    pub label: Option<String>,
 }
 
 impl WaiterEdge {
     /// Creates the description of a wait for the amount 1.
     #[must_use]
     pub fn new(number: u64, task: TaskId, place: &'static Location<'static>, waited: Duration) -> Self {
-        Self { number, task, amount: 1, place, waited }
+        Self { number, task, amount: 1, place, waited, until: None, label: None }
     }
 }

@@ -61,10 +61,10 @@ fn title(task: TaskId, names: &Names<'_>) -> String {
 }
 
 fn write_resource(resource: &InspectedResource, names: &Names<'_>, page: &mut String) -> fmt::Result {
-    let InspectedResource { capacity, in_use, holders, waiters, notes, .. } = resource;
+    let InspectedResource { capacity, in_use, holders, waiters, .. } = resource;
     write!(page, "<h2>{}: {in_use} of {capacity} in use</h2>", Escaped(resource))?;
-    for note in notes {
-        write!(page, "<p>{}</p>", Escaped(note))?;
+    for remark in resource.remarks() {
+        write!(page, "<p>{}</p>", Escaped(remark))?;
     }
     let holding = holders.iter().take(SHOWN).map(|holder| {
         let task = holder.task.map_or_else(|| "unknown".to_owned(), |task| title(task, names));

@@ -2,15 +2,20 @@
 
 use std::{fmt::Write, panic::Location, time::Duration};
 
+use tokio::time::Instant;
+
 use super::Dump;
-use crate::{ChildWait, Finding, HolderEdge, InspectedGroup, InspectedResource, InspectedTask, WaiterEdge};
+use crate::{
+    Backlog, ChildWait, Finding, HolderEdge, InspectedGroup, InspectedResource, InspectedTask, Outage,
+    WaiterEdge,
+};
 
 pub(super) fn write(dump: &Dump) -> String {
-    let Dump { findings, resources, groups, panics } = dump;
+    let Dump { at, findings, resources, groups, panics } = dump;
     object(|o| {
         o.list("findings", findings, finding);
-        o.list("resources", resources, resource);
-        o.list("groups", groups, group);
+        o.list("resources", resources, |one| resource(one, *at));
+        o.list("groups", groups, |one| group(one, *at));
         o.value("panics", panics);
     })
 }
@@ -28,9 +33,7 @@ fn finding(finding: &Finding) -> String {
                 o.place("spawned_at", step.spawned_at);
                 o.text("has", &step.has);
                 o.place("taken_at", step.taken_at);
-                if let Some(held_for) = step.held_for {
-                    o.time("held_for_ns", held_for);
-                }
+                o.optional_time("held_for_ns", step.held_for);
                 o.text("waits_for", &step.waits_for);
                 o.place("waits_at", step.waits_at);
                 o.time("waited_ns", step.waited);
@@ -39,8 +42,9 @@ fn finding(finding: &Finding) -> String {
     })
 }
 
-fn resource(resource: &InspectedResource) -> String {
-    let InspectedResource { id, kind, name, place, capacity, in_use, holders, waiters, notes } = resource;
+fn resource(resource: &InspectedResource, at: Instant) -> String {
+    let InspectedResource { id, kind, name, place, capacity, in_use, holders, waiters, .. } = resource;
+    let InspectedResource { usual_hold, backlog, outage, notes, .. } = resource;
     object(|o| {
         o.value("id", id);
         o.text("kind", kind);
@@ -58,22 +62,44 @@ fn resource(resource: &InspectedResource) -> String {
                 o.time("held_for_ns", *held_for);
             })
         });
-        o.list("waiters", waiters, waiter);
+        o.list("waiters", waiters, |one| waiter(one, at));
+        o.optional_time("usual_hold_ns", *usual_hold);
+        if let Some(Backlog { pending, idle, usual }) = backlog {
+            let backlog = object(|o| {
+                o.value("pending", pending);
+                o.time("idle_ns", *idle);
+                o.optional_time("usual_ns", *usual);
+            });
+            o.raw("backlog", &backlog);
+        }
+        if let Some(Outage { lasted, reason }) = outage {
+            let outage = object(|o| {
+                o.time("lasted_ns", *lasted);
+                o.text("reason", reason);
+            });
+            o.raw("outage", &outage);
+        }
         o.list("notes", notes, |note| text(note));
     })
 }
 
-fn waiter(WaiterEdge { number, task, amount, place, waited }: &WaiterEdge) -> String {
+fn waiter(waiter: &WaiterEdge, at: Instant) -> String {
+    let WaiterEdge { number, task, amount, place, waited, until, label } = waiter;
     object(|o| {
         o.value("number", number);
         o.text("task", &task.to_string());
         o.value("amount", amount);
         o.place("place", Some(place));
+        o.optional("label", label.as_deref());
         o.time("waited_ns", *waited);
+        if let Some(until) = until {
+            o.time("ends_in_ns", until.saturating_duration_since(at));
+            o.time("late_ns", at.saturating_duration_since(*until));
+        }
     })
 }
 
-fn group(group: &InspectedGroup) -> String {
+fn group(group: &InspectedGroup, at: Instant) -> String {
     let InspectedGroup { id, place, owner, age, limit, in_use, tasks, join, child_waits } = group;
     object(|o| {
         o.value("id", id);
@@ -95,7 +121,7 @@ fn group(group: &InspectedGroup) -> String {
             })
         });
         if let Some(join) = join {
-            o.raw("join", &waiter(join));
+            o.raw("join", &waiter(join, at));
         }
         o.list("child_waits", child_waits, |ChildWait { number, task, child, waited }| {
             object(|o| {
@@ -147,6 +173,12 @@ impl Object {
 
     fn time(&mut self, key: &str, time: Duration) {
         self.value(key, time.as_nanos());
+    }
+
+    fn optional_time(&mut self, key: &str, time: Option<Duration>) {
+        if let Some(time) = time {
+            self.time(key, time);
+        }
     }
 
     fn list<T>(&mut self, key: &str, values: &[T], write: impl Fn(&T) -> String) {

@@ -3,7 +3,9 @@
 //! The findings are first, then the resources with waiters, then the groups. Long lists are cut: of each list the first
 //! entries are shown, which are those that wait or hold longest.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{collections::HashMap, fmt::Write, time::Duration};
+
+use tokio::time::Instant;
 
 use super::Dump;
 use crate::{InspectedGroup, InspectedResource, InspectedTask, TaskId, TaskPhase, finding::rounded};
@@ -37,7 +39,7 @@ pub(super) fn write(dump: &Dump) -> String {
     let all = dump.groups.iter().flat_map(|group| &group.tasks);
     let tasks: Tasks<'_> = all.filter_map(|task| Some((task.id?, task))).collect();
     for resource in &dump.resources {
-        resource_lines(resource, &tasks, &mut lines);
+        resource_lines(resource, dump.at, &tasks, &mut lines);
     }
     for group in &dump.groups {
         group_lines(group, &tasks, &mut lines);
@@ -58,10 +60,10 @@ fn title(task: TaskId, tasks: &Tasks<'_>) -> String {
     }
 }
 
-fn resource_lines(resource: &InspectedResource, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
-    let InspectedResource { capacity, in_use, holders, waiters, notes, .. } = resource;
+fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
+    let InspectedResource { capacity, in_use, holders, waiters, .. } = resource;
     lines.push(format!("{resource}: {in_use} of {capacity} in use, {} waiting", waiters.len()));
-    lines.extend(notes.iter().map(|note| format!("  {note}")));
+    lines.extend(resource.remarks().map(|remark| format!("  {remark}")));
     for holder in holders.iter().take(SHOWN) {
         let mut line = match holder.task {
             Some(task) => format!("  {} has", title(task, tasks)),
@@ -80,9 +82,19 @@ fn resource_lines(resource: &InspectedResource, tasks: &Tasks<'_>, lines: &mut V
     for waiter in waiters.iter().take(SHOWN) {
         let amount = if waiter.amount == 1 { String::new() } else { format!(" for {}", waiter.amount) };
         let (task, waited) = (title(waiter.task, tasks), rounded(waiter.waited));
-        lines.push(format!("  {task} waits{amount} since {waited:?}, at {}", waiter.place));
+        let label = waiter.label.as_ref().map_or_else(String::new, |label| format!(" for {label}"));
+        let end = waiter.until.map_or_else(String::new, |until| format!(", {}", end(until, at)));
+        lines.push(format!("  {task} waits{amount}{label} since {waited:?}{end}, at {}", waiter.place));
     }
     more(waiters.len(), "wait", lines);
+}
+
+/// Says when a wait ends, or that it should have ended.
+fn end(until: Instant, at: Instant) -> String {
+    match at.saturating_duration_since(until) {
+        Duration::ZERO => format!("{:?} left", rounded(until - at)),
+        late => format!("late by {:?}", rounded(late)),
+    }
 }
 
 fn group_lines(group: &InspectedGroup, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
