@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod blocking_api;
+mod broken_store;
 #[cfg(unix)]
 mod browser;
 mod chaos;
@@ -37,7 +38,6 @@ mod server;
 mod shared_quota;
 #[cfg(unix)]
 mod signals;
-mod store;
 #[cfg(all(unix, feature = "queue"))]
 mod supervisor;
 #[cfg(all(unix, feature = "queue"))]

@@ -1,4 +1,4 @@
-//! A database that stops accepting writes.
+//! A database that stops accepting writes. It takes half a minute, so its name comes early: tests begin in this order.
 
 use rusqlite::Connection;
 
