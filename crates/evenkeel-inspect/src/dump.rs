@@ -5,14 +5,17 @@ use std::{cmp::Reverse, fmt};
 use tokio::{runtime, time::Instant};
 
 use crate::{
-    Finding, InspectedGroup, InspectedResource, finding,
-    registry::{Look, look},
-    stuck,
+    Finding, InspectedGroup, InspectedResource, deadlock,
+    registry::{Look, look, tasks},
+    stalls, stuck,
 };
 
 mod html;
 mod json;
 mod text;
+
+/// The number of findings, resources and groups that a text and a page show, of each.
+const SECTIONS: usize = 100;
 
 /// The state of all objects of a process that can be inspected, and what is wrong with it.
 ///
@@ -31,7 +34,7 @@ mod text;
 pub struct Dump {
     /// The time at which the objects were asked, by tokio's clock.
     pub at: Instant,
-    /// The findings, the longest standing first.
+    /// The findings, the most serious kind first, and of a kind the longest standing first.
     pub findings: Vec<Finding>,
     /// The resources, those with the longest queues first.
     pub resources: Vec<InspectedResource>,
@@ -41,7 +44,7 @@ pub struct Dump {
     pub panics: usize,
 }
 
-/// Describes all objects of this process, and looks for tasks that wait for each other.
+/// Describes all objects of this process, and looks for what is wrong: see [`FindingKind`](crate::FindingKind).
 ///
 /// Any thread may call it, inside of a runtime or not; where time is paused, one inside. It waits for short locks alone, one
 /// at a time, and holds none while it looks for findings. If the first look finds a circle, it takes a second one, so that
@@ -94,6 +97,14 @@ pub fn dump_at_last_wait(runtime: runtime::Id) -> Dump {
     dump_where(Some(runtime), now.checked_sub(since.unwrap_or_default()).unwrap_or(now))
 }
 
+/// As [`dump_of`], or as [`dump`] without a runtime, as if it were asked at another time: for a test of what has stood for
+/// long that does not wait so long.
+#[doc(hidden)]
+#[must_use]
+pub fn dump_at(runtime: Option<runtime::Id>, now: Instant) -> Dump {
+    dump_where(runtime, now)
+}
+
 fn dump_where(runtime: Option<runtime::Id>, now: Instant) -> Dump {
     let first = look(runtime, now);
     let mut stuck = stuck::find(&first, None);
@@ -103,7 +114,13 @@ fn dump_where(runtime: Option<runtime::Id>, now: Instant) -> Dump {
         panics = panics.max(second.panics);
         stuck = stuck::find(&first, Some(&stuck::edges(&second)));
     }
-    let findings = finding::find(&first, &stuck);
+    let mut findings = {
+        let tasks = tasks(&first.groups);
+        let mut findings = deadlock::find(&stuck, &tasks);
+        findings.extend(stalls::find(&first, &stuck, &tasks, now));
+        findings
+    };
+    findings.sort_by_key(|finding| (finding.kind.severity(), Reverse(finding.lasted)));
     let Look { mut resources, groups, .. } = first;
     resources.sort_by_key(|resource| Reverse(resource.waiters.len()));
     Dump { at: now, findings, resources, groups, panics }

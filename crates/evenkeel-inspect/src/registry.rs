@@ -11,6 +11,7 @@
 
 use std::{
     cell::Cell,
+    collections::HashMap,
     fmt,
     sync::{
         Mutex, Weak,
@@ -24,7 +25,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{InspectedGroup, InspectedResource};
+use crate::{InspectedGroup, InspectedResource, InspectedTask, TaskId};
 
 const SHARDS: usize = 8;
 
@@ -147,6 +148,15 @@ pub(crate) struct Look {
     pub(crate) groups: Vec<InspectedGroup>,
     /// The number of objects whose description or destructor panicked.
     pub(crate) panics: usize,
+}
+
+/// The tasks of all groups.
+pub(crate) type Tasks<'a> = HashMap<TaskId, &'a InspectedTask>;
+
+/// Returns the tasks of these groups whose numbers are known.
+pub(crate) fn tasks(groups: &[InspectedGroup]) -> Tasks<'_> {
+    let tasks = groups.iter().flat_map(|group| &group.tasks);
+    tasks.filter_map(|task| Some((task.id?, task))).collect()
 }
 
 /// Asks each object for its description; with a runtime, those that were made in it, or in none.

@@ -4,7 +4,10 @@ use std::{borrow::Cow, fmt, panic::Location, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{TaskId, finding::rounded};
+use crate::{
+    TaskId,
+    finding::{one_line, rounded},
+};
 
 /// A resource, with the tasks that hold parts of it and those that wait for it.
 ///
@@ -24,7 +27,7 @@ use crate::{TaskId, finding::rounded};
 pub struct InspectedResource {
     /// The number of the object, from its [`Registration`](crate::Registration); the registry sets it.
     pub id: usize,
-    /// The kind of resource, in words.
+    /// The kind of resource, in words. A `drain` waits until its holders are gone.
     pub kind: &'static str,
     /// The name that the program gave it.
     pub name: Option<Cow<'static, str>>,
@@ -108,21 +111,33 @@ impl InspectedResource {
 
     /// Returns lines on its outage, its backlog and its holds, and the notes.
     pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
-        let outage = self
-            .outage
-            .as_ref()
-            .map(|Outage { lasted, reason }| format!("out of reach for {:?}: {reason}", rounded(*lasted)));
+        let outage = self.outage.as_ref().map(|Outage { lasted, reason }| {
+            format!("out of reach for {:?}: {}", rounded(*lasted), one_line(reason))
+        });
         let backlog = self.backlog.map(|Backlog { pending, idle, usual }| {
             let usual =
                 usual.map_or_else(String::new, |usual| format!("; usually {:?} each", rounded(usual)));
             format!("{pending} pending, none has left for {:?}{usual}", rounded(idle))
         });
         let hold = self.usual_hold.map(|hold| format!("usually held for {:?}", rounded(hold)));
-        outage.into_iter().chain(backlog).chain(hold).chain(self.notes.iter().cloned())
+        outage
+            .into_iter()
+            .chain(backlog)
+            .chain(hold)
+            .chain(self.notes.iter().map(|note| one_line(note).into_owned()))
     }
 
-    /// Returns whether nothing can come to the first waiter but from a holder, and all holders are known.
+    /// Returns whether it waits until its holders are gone.
+    pub(crate) fn is_drain(&self) -> bool {
+        self.kind == "drain"
+    }
+
+    /// Returns whether nothing can come to the first waiter but from a holder, and all holders are known. Those of a drain
+    /// are not: a guard is taken to be given to another task.
     pub(crate) fn is_exhausted(&self) -> bool {
+        if self.is_drain() {
+            return false;
+        }
         let Some(first) = self.waiters.first() else { return false };
         let held: u64 = self.holders.iter().map(|holder| holder.amount).sum();
         self.capacity.saturating_sub(self.in_use) < first.amount && held >= self.in_use && held > 0

@@ -1,28 +1,38 @@
 //! A dump as a page of HTML.
 
-use std::{
-    collections::HashMap,
-    fmt::{self, Write},
-};
+use std::fmt::{self, Write};
 
-use super::Dump;
-use crate::{InspectedGroup, InspectedResource, TaskId, finding::rounded};
+use tokio::time::Instant;
+
+use super::{
+    Dump, SECTIONS,
+    text::{end, title},
+};
+use crate::{
+    HolderEdge, InspectedGroup, InspectedResource, TaskPhase, WaiterEdge,
+    finding::{one_line, rounded},
+    registry::{Tasks, tasks},
+};
 
 /// The number of rows of a table.
 const SHOWN: usize = 100;
 
+// The policy is a second lock on the door: the page has no script, and a browser would run none.
 const HEAD: &str = concat!(
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
     "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">",
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';style-src 'unsafe-inline'\">",
     "<meta http-equiv=\"refresh\" content=\"2\"><title>Evenkeel: why does it stand still?</title><style>",
     ":root{color-scheme:light dark;--line:#8884;--bad:#b3261e;--badbg:#b3261e18}",
     "@media(prefers-color-scheme:dark){:root{--bad:#ff8a80;--badbg:#ff8a8020}}",
-    "body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:75rem;padding:1rem}",
-    "h1{font-size:1.3rem}h2{font-size:1.05rem;margin:1.6rem 0 .3rem}h2,td,pre{overflow-wrap:anywhere}",
+    "body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:75rem;padding:1rem;overflow-wrap:anywhere}",
+    "h1{font-size:1.3rem}h2{font-size:1.05rem;margin:1.6rem 0 .3rem}p{margin:.3rem 0}",
     "pre{background:var(--badbg);border-left:4px solid var(--bad);padding:.7rem;white-space:pre-wrap}",
-    ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}",
-    "th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}",
-    "td:first-child{white-space:nowrap}.quiet{opacity:.7}",
+    "pre b{color:var(--bad)}table{border-collapse:collapse;width:100%}",
+    "td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}",
+    "td:nth-child(3){white-space:nowrap}.quiet{opacity:.75}",
+    "@media(max-width:40rem){tr{display:grid;grid-template-columns:1fr auto auto;",
+    "border-bottom:1px solid var(--line)}td{border:0}td:last-child{grid-column:1/-1;opacity:.75}}",
     "</style></head><body><h1>Why does it stand still?</h1>\n"
 );
 
@@ -36,72 +46,103 @@ pub(super) fn write(dump: &Dump) -> String {
 
 fn fill(dump: &Dump, page: &mut String) -> fmt::Result {
     if dump.findings.is_empty() {
-        write!(page, "<p>Nothing is known to stand still.</p>")?;
+        writeln!(page, "<p>Nothing is known to stand still.</p>")?;
     }
-    for finding in &dump.findings {
-        write!(page, "<pre class=\"finding\">{}</pre>", Escaped(finding))?;
+    for finding in dump.findings.iter().take(SECTIONS) {
+        let text = finding.to_string();
+        let steps = text.strip_prefix(&*finding.summary).unwrap_or_default();
+        writeln!(
+            page,
+            "<pre class=\"finding\"><b>{}</b>{}</pre>",
+            Escaped(&finding.summary),
+            Escaped(steps)
+        )?;
     }
+    write_more(dump.findings.len(), SECTIONS, page)?;
     writeln!(page, "<p class=\"quiet\">{}</p>", Escaped(dump.summary()))?;
-    let tasks = dump.groups.iter().flat_map(|group| &group.tasks);
-    let names: Names<'_> = tasks.filter_map(|task| Some((task.id?, task.name.as_deref()?))).collect();
-    for resource in &dump.resources {
-        write_resource(resource, &names, page)?;
+    if dump.panics > 0 {
+        writeln!(page, "<p>{} could not be described: a panic</p>", super::count(dump.panics, "object"))?;
     }
-    for group in &dump.groups {
-        write_group(group, &names, page)?;
+    let tasks = tasks(&dump.groups);
+    for resource in dump.resources.iter().take(SECTIONS) {
+        write_resource(resource, dump.at, &tasks, page)?;
     }
-    Ok(())
+    write_more(dump.resources.len(), SECTIONS, page)?;
+    for group in dump.groups.iter().take(SECTIONS) {
+        write_group(group, &tasks, page)?;
+    }
+    write_more(dump.groups.len(), SECTIONS, page)
 }
 
-/// The names of tasks.
-type Names<'a> = HashMap<TaskId, &'a str>;
-
-fn title(task: TaskId, names: &Names<'_>) -> String {
-    names.get(&task).map_or_else(|| task.to_string(), |name| format!("'{name}'"))
-}
-
-fn write_resource(resource: &InspectedResource, names: &Names<'_>, page: &mut String) -> fmt::Result {
+fn write_resource(
+    resource: &InspectedResource,
+    at: Instant,
+    tasks: &Tasks<'_>,
+    page: &mut String,
+) -> fmt::Result {
     let InspectedResource { capacity, in_use, holders, waiters, .. } = resource;
-    write!(page, "<h2>{}: {in_use} of {capacity} in use</h2>", Escaped(resource))?;
+    let waiting = waiters.len();
+    writeln!(page, "<h2>{}: {in_use} of {capacity} in use, {waiting} waiting</h2>", Escaped(resource))?;
     for remark in resource.remarks() {
-        write!(page, "<p>{}</p>", Escaped(remark))?;
+        writeln!(page, "<p>{}</p>", Escaped(remark))?;
     }
-    let holding = holders.iter().take(SHOWN).map(|holder| {
-        let task = holder.task.map_or_else(|| "unknown".to_owned(), |task| title(task, names));
-        [task, "has".to_owned(), format!("{:?}", rounded(holder.held_for)), holder.place.to_string()]
-    });
-    let waiting = waiters.iter().take(SHOWN).map(|waiter| {
-        let waited = format!("{:?}", rounded(waiter.waited));
-        [title(waiter.task, names), "waits".to_owned(), waited, waiter.place.to_string()]
-    });
+    let holding =
+        holders.iter().take(SHOWN).map(|HolderEdge { task, amount, place, label, held_for, .. }| {
+            let task = task.map_or_else(|| "an unknown task".to_owned(), |task| title(task, tasks));
+            let label = label.map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
+            [task, format!("has {amount}{label}"), format!("{:?}", rounded(*held_for)), place.to_string()]
+        });
+    let waiting =
+        waiters.iter().take(SHOWN).map(|WaiterEdge { task, amount, place, waited, until, label, .. }| {
+            let label =
+                label.as_ref().map_or_else(|| amount.to_string(), |label| one_line(label).into_owned());
+            let end = until.map_or_else(String::new, |until| format!(", {}", end(until, at)));
+            let waited = format!("{:?}", rounded(*waited));
+            [title(*task, tasks), format!("waits for {label}{end}"), waited, place.to_string()]
+        });
     write_table(holding.chain(waiting), page)?;
-    write_more(holders.len().saturating_sub(SHOWN) + waiters.len().saturating_sub(SHOWN), page)
+    write_more(holders.len(), SHOWN, page)?;
+    write_more(waiters.len(), SHOWN, page)
 }
 
-fn write_group(group: &InspectedGroup, names: &Names<'_>, page: &mut String) -> fmt::Result {
+fn write_group(group: &InspectedGroup, tasks: &Tasks<'_>, page: &mut String) -> fmt::Result {
     write!(page, "<h2>{}: {}", Escaped(group), super::count(group.tasks.len(), "task"))?;
     if let Some(limit) = group.limit {
         write!(page, ", {} of {limit} slots in use, {} waiting", group.in_use, group.waiting())?;
     }
-    write!(page, "</h2><p class=\"quiet\">of {}", Escaped(title(group.owner, names)))?;
+    let (owner, age) = (Escaped(title(group.owner, tasks)), rounded(group.age));
+    write!(page, "</h2><p class=\"quiet\">of {owner}, for {age:?}")?;
     if let Some(join) = &group.join {
-        write!(page, ", which waits for all of its tasks since {:?}", rounded(join.waited))?;
+        write!(page, "; it waits for all of its tasks since {:?}", rounded(join.waited))?;
     }
-    write!(page, "</p>")?;
+    writeln!(page, "</p>")?;
     let waits = group.child_waits.iter().take(SHOWN).map(|wait| {
-        let child = format!("for {}", title(wait.child, names));
-        [title(wait.task, names), "waits".to_owned(), format!("{:?}", rounded(wait.waited)), child]
+        let (task, child) = (title(wait.task, tasks), title(wait.child, tasks));
+        [task, "waits for".to_owned(), format!("{:?}", rounded(wait.waited)), child]
     });
-    let tasks = group.tasks.iter().take(SHOWN).map(|task| {
+    let members = group.tasks.iter().take(SHOWN).map(|task| {
         let title = match (&task.name, task.id) {
-            (Some(name), _) => format!("'{name}'"),
+            (Some(name), _) => format!("task '{}'", name.escape_debug()),
             (None, Some(id)) => id.to_string(),
             (None, None) => "task".to_owned(),
         };
-        [title, task.phase.name().to_owned(), format!("{:?}", rounded(task.age)), task.place.to_string()]
+        let restarts =
+            if task.restarts > 0 { format!(", restarts: {}", task.restarts) } else { String::new() };
+        let state = format!("{}{restarts}", phase(task.phase));
+        [title, state, format!("{:?}", rounded(task.age)), task.place.to_string()]
     });
-    write_table(waits.chain(tasks), page)?;
-    write_more(group.child_waits.len().saturating_sub(SHOWN) + group.tasks.len().saturating_sub(SHOWN), page)
+    write_table(waits.chain(members), page)?;
+    write_more(group.child_waits.len(), SHOWN, page)?;
+    write_more(group.tasks.len(), SHOWN, page)
+}
+
+fn phase(phase: TaskPhase) -> &'static str {
+    match phase {
+        TaskPhase::Waiting => "waits for a slot",
+        TaskPhase::Running => "runs",
+        TaskPhase::Aborting => "was told to abort",
+        TaskPhase::Detached => "was left by its caller",
+    }
 }
 
 fn write_table(rows: impl Iterator<Item = [String; 4]>, page: &mut String) -> fmt::Result {
@@ -109,16 +150,19 @@ fn write_table(rows: impl Iterator<Item = [String; 4]>, page: &mut String) -> fm
     if rows.peek().is_none() {
         return Ok(());
     }
-    write!(page, "<div class=\"scroll\"><table>")?;
+    write!(page, "<table>")?;
     for row in rows {
         let [a, b, c, d] = row.each_ref().map(Escaped);
-        write!(page, "<tr><td>{a}</td><td>{b}</td><td>{c}</td><td>{d}</td></tr>")?;
+        writeln!(page, "<tr><td>{a}</td><td>{b}</td><td>{c}</td><td>{d}</td></tr>")?;
     }
-    writeln!(page, "</table></div>")
+    writeln!(page, "</table>")
 }
 
-fn write_more(left: usize, page: &mut String) -> fmt::Result {
-    if left > 0 { write!(page, "<p class=\"quiet\">… and {left} more</p>") } else { Ok(()) }
+fn write_more(all: usize, shown: usize, page: &mut String) -> fmt::Result {
+    match all.saturating_sub(shown) {
+        0 => Ok(()),
+        left => writeln!(page, "<p class=\"quiet\">… and {left} more</p>"),
+    }
 }
 
 /// A text of others, harmless in a page.

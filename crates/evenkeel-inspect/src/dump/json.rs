@@ -23,20 +23,23 @@ pub(super) fn write(dump: &Dump) -> String {
 fn finding(finding: &Finding) -> String {
     object(|o| {
         o.text("kind", finding.kind.name());
+        o.text("subject", &finding.subject);
+        o.place("place", finding.place);
+        o.text("summary", &finding.summary);
         o.text("text", &finding.to_string());
         o.time("lasted_ns", finding.lasted);
         o.value("behind", finding.behind);
         o.list("steps", &finding.steps, |step| {
             object(|o| {
-                o.text("task", &step.task.to_string());
+                o.optional("task", step.task.map(|task| task.to_string()).as_deref());
                 o.optional("name", step.name.as_deref());
                 o.place("spawned_at", step.spawned_at);
-                o.text("has", &step.has);
+                o.optional("has", some(&step.has));
                 o.place("taken_at", step.taken_at);
                 o.optional_time("held_for_ns", step.held_for);
-                o.text("waits_for", &step.waits_for);
+                o.optional("waits_for", some(&step.waits_for));
                 o.place("waits_at", step.waits_at);
-                o.time("waited_ns", step.waited);
+                o.optional_time("waited_ns", some(&step.waits_for).map(|_| step.waited));
             })
         });
     })
@@ -132,6 +135,11 @@ fn group(group: &InspectedGroup, at: Instant) -> String {
             })
         });
     })
+}
+
+/// Returns a text that is not empty.
+fn some(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// An object that is being written.

@@ -1,14 +1,18 @@
 //! A dump as text.
 //!
 //! The findings are first, then the resources with waiters, then the groups. Long lists are cut: of each list the first
-//! entries are shown, which are those that wait or hold longest.
+//! entries are shown, which are those that wait or hold longest, and of findings, resources and groups the first hundred.
 
-use std::{collections::HashMap, fmt::Write, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use tokio::time::Instant;
 
-use super::Dump;
-use crate::{InspectedGroup, InspectedResource, InspectedTask, TaskId, TaskPhase, finding::rounded};
+use super::{Dump, SECTIONS};
+use crate::{
+    InspectedGroup, InspectedResource, TaskId, TaskPhase,
+    finding::{one_line, rounded},
+    registry::{Tasks, tasks},
+};
 
 /// The number of columns of a line.
 const COLUMNS: usize = 80;
@@ -16,34 +20,31 @@ const COLUMNS: usize = 80;
 /// The number of entries that a list shows.
 const SHOWN: usize = 10;
 
-/// The tasks of all groups, by their numbers.
-type Tasks<'a> = HashMap<TaskId, &'a InspectedTask>;
-
 pub(super) fn write(dump: &Dump) -> String {
     let mut lines = Vec::new();
     let summary = dump.summary();
     match dump.findings.is_empty() {
         true => lines.push(format!("nothing is known to stand still: {summary}")),
         false => {
-            lines.extend(
-                dump.findings
-                    .iter()
-                    .flat_map(|finding| finding.to_string().lines().map(str::to_owned).collect::<Vec<_>>()),
-            );
+            for finding in dump.findings.iter().take(SECTIONS) {
+                lines.extend(finding.to_string().lines().map(str::to_owned));
+            }
+            more_sections(dump.findings.len(), "finding", &mut lines);
             lines.push(format!("all: {summary}"));
         }
     }
     if dump.panics > 0 {
         lines.push(format!("{} could not be described: a panic", super::count(dump.panics, "object")));
     }
-    let all = dump.groups.iter().flat_map(|group| &group.tasks);
-    let tasks: Tasks<'_> = all.filter_map(|task| Some((task.id?, task))).collect();
-    for resource in &dump.resources {
+    let tasks = tasks(&dump.groups);
+    for resource in dump.resources.iter().take(SECTIONS) {
         resource_lines(resource, dump.at, &tasks, &mut lines);
     }
-    for group in &dump.groups {
+    more_sections(dump.resources.len(), "resource", &mut lines);
+    for group in dump.groups.iter().take(SECTIONS) {
         group_lines(group, &tasks, &mut lines);
     }
+    more_sections(dump.groups.len(), "group", &mut lines);
     let mut text = String::new();
     for line in lines {
         wrap(&line, &mut text);
@@ -53,7 +54,7 @@ pub(super) fn write(dump: &Dump) -> String {
     text
 }
 
-fn title(task: TaskId, tasks: &Tasks<'_>) -> String {
+pub(super) fn title(task: TaskId, tasks: &Tasks<'_>) -> String {
     match tasks.get(&task).and_then(|task| task.name.as_ref()) {
         Some(name) => format!("task '{}'", name.escape_debug()),
         None => task.to_string(),
@@ -82,7 +83,8 @@ fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, 
     for waiter in waiters.iter().take(SHOWN) {
         let amount = if waiter.amount == 1 { String::new() } else { format!(" for {}", waiter.amount) };
         let (task, waited) = (title(waiter.task, tasks), rounded(waiter.waited));
-        let label = waiter.label.as_ref().map_or_else(String::new, |label| format!(" for {label}"));
+        let label =
+            waiter.label.as_ref().map_or_else(String::new, |label| format!(" for {}", one_line(label)));
         let end = waiter.until.map_or_else(String::new, |until| format!(", {}", end(until, at)));
         lines.push(format!("  {task} waits{amount}{label} since {waited:?}{end}, at {}", waiter.place));
     }
@@ -90,7 +92,7 @@ fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, 
 }
 
 /// Says when a wait ends, or that it should have ended.
-fn end(until: Instant, at: Instant) -> String {
+pub(super) fn end(until: Instant, at: Instant) -> String {
     match at.saturating_duration_since(until) {
         Duration::ZERO => format!("{:?} left", rounded(until - at)),
         late => format!("late by {:?}", rounded(late)),
@@ -129,6 +131,13 @@ fn group_lines(group: &InspectedGroup, tasks: &Tasks<'_>, lines: &mut Vec<String
 fn more(all: usize, verb: &str, lines: &mut Vec<String>) {
     if let Some(left) = all.checked_sub(SHOWN).filter(|left| *left > 0) {
         lines.push(format!("  … and {left} more {verb}"));
+    }
+}
+
+/// Tells of the findings, resources or groups that are not shown.
+fn more_sections(all: usize, word: &str, lines: &mut Vec<String>) {
+    if let Some(left) = all.checked_sub(SECTIONS).filter(|left| *left > 0) {
+        lines.push(format!("… and {} more", super::count(left, word)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The promises of evenkeel-inspect.
 
 mod churn;
+mod findings;
 mod forms;
 mod own_objects;
 mod running;

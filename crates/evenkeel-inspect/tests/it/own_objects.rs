@@ -6,28 +6,12 @@ use std::{
 };
 
 use evenkeel_inspect::{
-    FindingKind, HolderEdge, Inspect, Inspected, InspectedGroup, InspectedResource, InspectedTask,
-    Registration, TaskId, TaskPhase, WaiterEdge, register,
+    FindingKind, HolderEdge, Inspected, InspectedGroup, InspectedResource, InspectedTask, TaskId, TaskPhase,
+    WaiterEdge,
 };
 use evenkeel_testkit::World;
-use tokio::time::Instant;
 
-use crate::units::{look, secs};
-
-struct Object<F> {
-    describe: F,
-    _registration: Registration,
-}
-
-impl<F: Fn() -> Option<Inspected> + Send + Sync + 'static> Inspect for Object<F> {
-    fn inspect(&self, _: Instant) -> Option<Inspected> {
-        (self.describe)()
-    }
-}
-
-fn object<F: Fn() -> Option<Inspected> + Send + Sync + 'static>(describe: F) -> Arc<Object<F>> {
-    Arc::new_cyclic(|object| Object { describe, _registration: register(object.clone()) })
-}
+use crate::units::{look, object, secs};
 
 #[test]
 fn they_are_in_the_dump_until_they_end() {

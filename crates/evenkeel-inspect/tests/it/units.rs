@@ -1,10 +1,10 @@
-//! Pools of objects that cost nothing, and a look at the runtime of the test.
+//! Pools of objects that cost nothing, objects of a test's own, and a look at the runtime of the test.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use evenkeel_inspect::{Dump, dump_of};
+use evenkeel_inspect::{Dump, Inspect, Inspected, Registration, dump_of, register};
 use evenkeel_pool::{Manager, Pool};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 pub(crate) struct Units;
 
@@ -20,6 +20,22 @@ impl Manager for Units {
 /// A pool of that many objects, whose callers wait for as long as a test lasts.
 pub(crate) fn pool(name: &'static str, max: usize) -> Pool<Units> {
     Pool::builder(Units).max(max).named(name).acquire_timeout(secs(1_000_000)).build().expect("room")
+}
+
+/// An object that describes itself by a function.
+pub(crate) struct Object<F> {
+    describe: F,
+    _registration: Registration,
+}
+
+impl<F: Fn() -> Option<Inspected> + Send + Sync + 'static> Inspect for Object<F> {
+    fn inspect(&self, _: Instant) -> Option<Inspected> {
+        (self.describe)()
+    }
+}
+
+pub(crate) fn object<F: Fn() -> Option<Inspected> + Send + Sync + 'static>(describe: F) -> Arc<Object<F>> {
+    Arc::new_cyclic(|object| Object { describe, _registration: register(object.clone()) })
 }
 
 pub(crate) fn secs(n: u64) -> Duration {

@@ -19,7 +19,9 @@ use std::{
 };
 
 use evenkeel_base::{Slab, lock};
-use evenkeel_inspect::{HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, register};
+use evenkeel_inspect::{
+    HolderEdge, Inspect, Inspected, InspectedResource, RecentMedian, Registration, TaskId, register,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -37,6 +39,9 @@ use crate::{
 
 /// The most places of which it is known that permits are given away.
 const GIVEN: usize = 16;
+
+/// The room for waiters that come while a look begins.
+const SPARE: usize = 64;
 
 /// The core of a limiter, which is made at the first use.
 pub(super) struct CoreCell {
@@ -146,10 +151,11 @@ impl CoreCell {
         }
     }
 
-    /// Puts back the permits of a grant that has a record.
+    /// Puts back the permits of a grant that was measured or has a record.
     pub(super) fn put_back_recorded(&self, grant: &Grant, sample: Option<Sample>) {
-        let (shared, task) = (self.shared(), TaskId::current());
-        if let Some(holders) = &shared.holders {
+        let shared = self.shared();
+        if let Some(holders) = shared.holders.as_ref().filter(|_| grant.hold.is_some()) {
+            let task = TaskId::current();
             lock(holders).end(grant.hold.0 as usize, task);
         }
         match grant.measured {
@@ -193,6 +199,8 @@ impl SharedCore {
 struct Holders {
     holds: Slab<Hold>,
     numbers: u64,
+    // The times of permits that were returned.
+    times: RecentMedian,
     // Places whose permits were given to other tasks.
     given: Vec<&'static Location<'static>>,
 }
@@ -213,7 +221,7 @@ impl Holders {
     }
 
     fn end(&mut self, key: usize, task: TaskId) {
-        let hold = self.holds.remove(key);
+        let hold = self.end_hold(key);
         if let Some(hold) = hold.filter(|hold| hold.task != task)
             && self.given.len() < GIVEN
             && !self.given.contains(&hold.place)
@@ -222,10 +230,18 @@ impl Holders {
         }
     }
 
+    fn end_hold(&mut self, key: usize) -> Option<Hold> {
+        let hold = self.holds.remove(key)?;
+        if self.times.wants(hold.number) {
+            self.times.record(hold.since.elapsed());
+        }
+        Some(hold)
+    }
+
     fn end_forgotten(&mut self, weight: u32) {
         let alike = self.holds.iter_keyed().filter(|(_, hold)| hold.weight == weight);
         if let Some((key, _)) = alike.min_by_key(|(_, hold)| hold.number) {
-            self.holds.discard(key);
+            self.end_hold(key);
         }
     }
 
@@ -245,6 +261,8 @@ impl Inspect for SharedCore {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
         let mut limiter = InspectedResource::new("concurrency limit", 0);
         (limiter.name, limiter.place) = (self.name.map(Into::into), Some(self.call.place));
+        // The memory is got without the lock; some more may come in between.
+        limiter.waiters.reserve(self.core.with(|state, _| state.queue.len()) + SPARE);
         let closed = self.core.with(|state, _| {
             let waiters = state.queue.iter().map(|waiter| waiter.meta.edge(waiter.permits, now));
             limiter.waiters.extend(waiters);
@@ -259,7 +277,10 @@ impl Inspect for SharedCore {
             limiter.notes.push("closed".to_owned());
         }
         match &self.holders {
-            Some(holders) => limiter.holders = lock(holders).edges(now),
+            Some(holders) => {
+                let holders = lock(holders);
+                (limiter.holders, limiter.usual_hold) = (holders.edges(now), holders.times.median());
+            }
             None if limiter.in_use > 0 => {
                 limiter.notes.push("the holders are known of limiters with a name".to_owned());
             }

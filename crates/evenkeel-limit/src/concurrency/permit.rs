@@ -56,11 +56,21 @@ impl Deref for LimiterRef<'_> {
 pub struct Permit<'a> {
     limiter: LimiterRef<'a>,
     weight: u32,
-    /// When it was granted and the weight in use then, if the limit adapts.
-    measured: Option<(Instant, u64)>,
+    /// Further data, which most permits do not have: their drop looks at one value.
+    extra: Option<Extra>,
     result: Option<WorkResult>,
-    /// Its record, if the limiter has a name.
-    #[cfg(feature = "inspect")]
+}
+
+/// The time of the grant and the weight in use then, if the limit adapts.
+#[cfg(not(feature = "inspect"))]
+type Extra = (Instant, u64);
+
+#[cfg(feature = "inspect")]
+#[derive(Clone, Copy)]
+struct Extra {
+    /// The time of the grant and the weight in use then, if the limit adapts.
+    measured: Option<(Instant, u64)>,
+    /// The record, if the limiter has a name.
     hold: HoldKey,
 }
 
@@ -68,14 +78,12 @@ impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn new(limiter: LimiterRef<'a>, grant: Grant) -> Self {
         let measured = grant.measured.map(|in_use| (Instant::now(), in_use));
-        Self {
-            limiter,
-            weight: grant.weight,
-            measured,
-            result: None,
-            #[cfg(feature = "inspect")]
-            hold: grant.hold,
-        }
+        #[cfg(not(feature = "inspect"))]
+        let extra = measured;
+        #[cfg(feature = "inspect")]
+        let extra =
+            (measured.is_some() || grant.hold.is_some()).then_some(Extra { measured, hold: grant.hold });
+        Self { limiter, weight: grant.weight, extra, result: None }
     }
 
     /// The weight that it uses.
@@ -94,27 +102,18 @@ impl<'a> Permit<'a> {
         self.result = Some(WorkResult::Overload);
     }
 
-    #[inline]
-    fn put_back(&self) {
-        if let Some((started, in_use)) = self.measured {
-            self.put_back_measured(started, in_use);
-        } else {
-            self.limiter.core.put_back(self.weight);
-        }
+    #[cfg(not(feature = "inspect"))]
+    #[inline(never)]
+    fn put_back_with(&self, (started, in_use): Extra) {
+        self.limiter.core.put_back_measured(self.weight, self.sample(started, in_use));
     }
 
     #[cfg(feature = "inspect")]
     #[inline(never)]
-    fn put_back_recorded(&self) {
-        let Self { weight, measured, hold, .. } = *self;
+    fn put_back_with(&self, Extra { measured, hold }: Extra) {
         let sample = measured.and_then(|(started, in_use)| self.sample(started, in_use));
-        let grant = Grant { weight, measured: measured.map(|(_, in_use)| in_use), hold };
+        let grant = Grant { weight: self.weight, measured: measured.map(|(_, in_use)| in_use), hold };
         self.limiter.core.put_back_recorded(&grant, sample);
-    }
-
-    #[inline(never)]
-    fn put_back_measured(&self, started: Instant, in_use: u64) {
-        self.limiter.core.put_back_measured(self.weight, self.sample(started, in_use));
     }
 
     fn sample(&self, started: Instant, in_use: u64) -> Option<Sample> {
@@ -128,11 +127,10 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(feature = "inspect")]
-        if self.hold.is_some() {
-            return self.put_back_recorded();
+        match self.extra {
+            None => self.limiter.core.put_back(self.weight),
+            Some(extra) => self.put_back_with(extra),
         }
-        self.put_back();
     }
 }
 

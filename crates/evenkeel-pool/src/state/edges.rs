@@ -1,16 +1,25 @@
 //! A pool in the dumps of evenkeel-inspect: its leases and waiters, as the state has them.
 
+use std::time::Duration;
+
 use evenkeel_inspect::{HolderEdge, Inspect, Inspected, InspectedResource, WaiterEdge};
 use tokio::time::Instant;
 
 use super::{State, shared::Shared, slots::Slots};
 use crate::{Manager, inspect::Title};
 
+/// The room for leases and waiters that come while a look begins.
+const SPARE: usize = 64;
+
 impl<M: Manager> Inspect for Shared<M> {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
         let Title { name, place } = &self.inspection.title;
         let mut pool = InspectedResource::new("pool", 0);
         (pool.name, pool.place) = (name.clone(), Some(*place));
+        // The memory is got without the lock; some more may come in between.
+        let (leases, waiters) = self.look(|state| (state.slots.len(), state.waiters.len()));
+        pool.holders.reserve(leases + SPARE);
+        pool.waiters.reserve(waiters + SPARE);
         let last_failure = self.look(|state| state.inspect(now, &mut pool));
         pool.holders.sort_unstable_by_key(|holder| holder.number);
         if self.closing.is_draining() {
@@ -32,9 +41,12 @@ impl<M: Manager> State<M> {
         self.slots.inspect(now, &mut pool.holders);
         let waiters = self.waiters.iter().filter_map(|(_, waiter)| {
             let waited = now.saturating_duration_since(waiter.since);
-            Some(WaiterEdge::new(waiter.number, waiter.task?, waiter.place, waited))
+            let mut edge = WaiterEdge::new(waiter.number, waiter.task?, waiter.place, waited);
+            edge.until = Some(waiter.deadline(self.limits.acquire_timeout));
+            Some(edge)
         });
         pool.waiters.extend(waiters);
+        pool.usual_hold = self.slots.usual_hold();
         let at_work = self.slots.creating + self.slots.checking;
         if at_work > 0 {
             pool.notes.push(format!("{at_work} being created or checked"));
@@ -44,6 +56,25 @@ impl<M: Manager> State<M> {
 }
 
 impl Slots {
+    /// Records the time of a lease that ends, if the clock was read at its beginning.
+    #[inline]
+    pub(super) fn record_hold(&mut self, since: Option<Instant>, number: u64) {
+        if let Some(since) = since
+            && self.holds.wants(number)
+        {
+            self.read_hold(since);
+        }
+    }
+
+    #[cold]
+    fn read_hold(&mut self, since: Instant) {
+        self.holds.record(Instant::now().saturating_duration_since(since));
+    }
+
+    fn usual_hold(&self) -> Option<Duration> {
+        self.holds.median()
+    }
+
     fn inspect(&self, now: Instant, holders: &mut Vec<HolderEdge>) {
         holders.extend(self.leases().map(|slot| {
             let (number, task, holder) = (slot.number, slot.task, slot.holder(now));

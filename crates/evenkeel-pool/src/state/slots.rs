@@ -44,6 +44,9 @@ pub(super) struct Slots {
     pub(super) tasks: TaskCounts,
     /// The number of the last lease that was looked at for its length.
     warned: u64,
+    /// The times of leases that have ended.
+    #[cfg(feature = "inspect")]
+    pub(super) holds: evenkeel_inspect::RecentMedian,
 }
 
 /// A slot that is taken.
@@ -106,6 +109,8 @@ impl Slots {
             times_leases: limits.hold_warning.is_some(),
             tasks: TaskCounts::new(limits.detects_deadlocks),
             warned: 0,
+            #[cfg(feature = "inspect")]
+            holds: evenkeel_inspect::RecentMedian::new(),
         }
     }
 
@@ -216,6 +221,8 @@ impl Slots {
     pub(super) fn set_idle(&mut self, key: usize) {
         let slot = self.slots.get_mut(key).expect(TAKEN);
         let used_for = mem::replace(&mut slot.used_for, SlotUse::Idle);
+        #[cfg(feature = "inspect")]
+        let (since, number) = (slot.since, slot.number);
         if self.tasks.are_counted()
             && let Some(task) = slot.task.take()
         {
@@ -224,7 +231,10 @@ impl Slots {
         // Leases are not counted: this is the way of most returns.
         if !matches!(used_for, SlotUse::Lease) {
             self.count(used_for, |number| *number -= 1);
+            return;
         }
+        #[cfg(feature = "inspect")]
+        self.record_hold(since, number);
     }
 
     pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {
@@ -235,7 +245,12 @@ impl Slots {
 
     /// Frees a slot, and returns its last use.
     pub(super) fn free(&mut self, key: usize) -> SlotUse {
-        let Slot { used_for, task, .. } = self.slots.remove(key).expect(TAKEN);
+        let slot = self.slots.remove(key).expect(TAKEN);
+        let Slot { used_for, task, .. } = slot;
+        #[cfg(feature = "inspect")]
+        if matches!(used_for, SlotUse::Lease) {
+            self.record_hold(slot.since, slot.number);
+        }
         if let Some(task) = task {
             self.tasks.lease_ends(task);
         }
