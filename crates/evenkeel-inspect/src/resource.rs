@@ -178,7 +178,7 @@ pub struct HolderEdge {
     /// The place at which it was taken.
     pub place: &'static Location<'static>,
     /// The text that says what it is for.
-    pub label: Option<&'static str>,
+    pub label: Option<Cow<'static, str>>,
     /// The time since it was taken, by tokio's clock.
     pub held_for: Duration,
 }

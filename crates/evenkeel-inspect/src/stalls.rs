@@ -98,9 +98,13 @@ fn drain(resource: &InspectedResource, tasks: &Tasks<'_>, now: Instant) -> Optio
     if resource.in_use == 0 || (waiter.waited < LONG && !is_over) {
         return None;
     }
-    let (guards, waited) = (resource.in_use, rounded(waiter.waited));
-    let guards = if guards == 1 { "a guard".to_owned() } else { format!("{guards} guards") };
-    let what = format!("hang: {resource} has waited for {guards} for {waited:?}");
+    let (held, waited) = (resource.in_use, rounded(waiter.waited));
+    let only = resource.holders.first().and_then(|holder| holder.label.as_ref()).filter(|_| held == 1);
+    let parts = match only {
+        Some(label) => format!("'{}'", label.escape_debug()),
+        None => format!("{held} guards and tasks"),
+    };
+    let what = format!("hang: {resource} has waited for {parts} for {waited:?}");
     let mut steps: Vec<_> =
         resource.holders.iter().map(|holder| holding_step(resource, holder, tasks)).collect();
     steps.push(waiting_step(resource, waiter, tasks));
@@ -147,7 +151,8 @@ fn finding(
 
 /// Describes a holder of a resource.
 fn holding_step(resource: &InspectedResource, holder: &HolderEdge, tasks: &Tasks<'_>) -> FindingStep {
-    let label = holder.label.map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
+    let label =
+        holder.label.as_ref().map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
     let amount = if holder.amount == 1 { String::new() } else { format!("{} of ", holder.amount) };
     FindingStep {
         has: format!("{amount}{resource}{label}"),

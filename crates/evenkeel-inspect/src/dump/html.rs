@@ -89,7 +89,8 @@ fn write_resource(
     let holding =
         holders.iter().take(SHOWN).map(|HolderEdge { task, amount, place, label, held_for, .. }| {
             let task = task.map_or_else(|| "an unknown task".to_owned(), |task| title(task, tasks));
-            let label = label.map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
+            let label =
+                label.as_ref().map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
             [task, format!("has {amount}{label}"), format!("{:?}", rounded(*held_for)), place.to_string()]
         });
     let waiting =

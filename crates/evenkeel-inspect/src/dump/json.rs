@@ -61,7 +61,7 @@ fn resource(resource: &InspectedResource, at: Instant) -> String {
                 o.optional("task", task.map(|task| task.to_string()).as_deref());
                 o.value("amount", amount);
                 o.place("place", Some(place));
-                o.optional("label", *label);
+                o.optional("label", label.as_deref());
                 o.time("held_for_ns", *held_for);
             })
         });

@@ -71,7 +71,8 @@ fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, 
             None => "  an unknown task has".to_owned(),
         };
         let amount = if holder.amount == 1 { String::new() } else { format!(" {}", holder.amount) };
-        let label = holder.label.map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
+        let label =
+            holder.label.as_ref().map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
         let _ = write!(line, "{amount}{label} for {:?}, from {}", rounded(holder.held_for), holder.place);
         lines.push(line);
     }

@@ -344,7 +344,7 @@ fn a_drain_that_waits_for_guards() {
                 for number in 0..guards {
                     let mut guard = HolderEdge::new(number, None, here(), secs(60)); // keeps a guard
                     guard.task = Some(task);
-                    guard.label = Some("request");
+                    guard.label = Some("request".into());
                     drain.holders.push(guard);
                 }
             })
@@ -362,7 +362,7 @@ fn a_drain_that_waits_for_guards() {
         }
         assert_eq!(
             only(&drain(1, secs(10), None)).summary,
-            "hang: drain 'west' has waited for a guard for 10s; 1 task waits"
+            "hang: drain 'west' has waited for 'request' for 10s; 1 task waits"
         );
         // Guards are given to others, so that one who took all of them may wait.
         assert_nothing(&drain(3, secs(9), None));

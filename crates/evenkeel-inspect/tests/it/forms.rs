@@ -29,7 +29,7 @@ impl Inspect for Named {
         resource.in_use = 1;
         let (place, task) = (std::panic::Location::caller(), TaskId::current());
         let mut holder = HolderEdge::new(1, Some(task), place, secs(3));
-        holder.label = Some("<b>held</b>");
+        holder.label = Some("<b>held</b>".into());
         resource.holders.push(holder);
         let mut waiter = WaiterEdge::new(2, task, place, secs(2));
         (waiter.label, waiter.until) = (Some(self.name.clone()), Some(now - secs(1)));

@@ -79,7 +79,7 @@ impl Slots {
         holders.extend(self.leases().map(|slot| {
             let (number, task, holder) = (slot.number, slot.task, slot.holder(now));
             let mut edge = HolderEdge::new(number, task, holder.place, holder.held_for);
-            edge.label = holder.label;
+            edge.label = holder.label.map(Into::into);
             edge
         }));
     }
