@@ -13,7 +13,11 @@ use tokio::{
     task::{JoinError, JoinHandle},
     time::timeout,
 };
+#[cfg(feature = "inspect")]
+use {std::sync::Arc, tokio::time::Instant};
 
+#[cfg(feature = "inspect")]
+use crate::awaited::Awaited;
 use crate::{Panic, Stop, catch_panic, group::child::spawn_detached, telemetry::in_current_span};
 
 /// Spawns a task that belongs to a handle and gets a [`Stop`].
@@ -66,7 +70,14 @@ where
 {
     let stop = Stop::new();
     let task = tokio::spawn(in_current_span(catch_panic(work(stop.clone()))));
-    Background { task: Some(task), stop, place: Location::caller() }
+    let place = Location::caller();
+    Background {
+        #[cfg(feature = "inspect")]
+        awaited: Awaited::new("background task", place, Some(task.abort_handle())),
+        task: Some(task),
+        stop,
+        place,
+    }
 }
 
 /// A task that belongs to this handle, see [`background`]; as a future it returns the task's output.
@@ -95,6 +106,8 @@ pub struct Background<T: Send + 'static> {
     task: Option<JoinHandle<Result<T, Panic>>>,
     stop: Stop,
     place: &'static Location<'static>,
+    #[cfg(feature = "inspect")]
+    awaited: Arc<Awaited>,
 }
 
 impl<T: Send + 'static> Background<T> {
@@ -126,10 +139,14 @@ impl<T: Send + 'static> Background<T> {
     pub async fn stop(mut self, grace: Duration) -> Option<Result<T, Panic>> {
         self.stop.drain("the handle of the task was told to stop");
         let task = self.task.as_mut()?;
+        #[cfg(feature = "inspect")]
+        self.awaited.begin_until(Instant::now().checked_add(grace), Some("its end, asked to drain"));
         let output = match timeout(grace, &mut *task).await {
             Ok(output) => Some(flatten(output)),
             Err(_) => {
                 self.stop.abort("the grace is over");
+                #[cfg(feature = "inspect")]
+                self.awaited.begin();
                 let ended = task.is_finished();
                 task.abort();
                 match task.await {
@@ -155,7 +172,12 @@ impl<T: Send + 'static> Future for Background<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task.as_mut().expect("polled after it gave its result");
-        let output = ready!(Pin::new(task).poll(cx));
+        let poll = Pin::new(task).poll(cx);
+        #[cfg(feature = "inspect")]
+        if poll.is_pending() {
+            self.awaited.begin();
+        }
+        let output = ready!(poll);
         self.task = None;
         Poll::Ready(flatten(output))
     }

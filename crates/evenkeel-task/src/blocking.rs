@@ -18,6 +18,8 @@ use crate::{
     group::{child::spawn_detached, current},
     telemetry::Span,
 };
+#[cfg(feature = "inspect")]
+use crate::{awaited::Awaited, blocking_slots::BlockingSlots};
 
 /// Runs a blocking call on a thread of the runtime's blocking pool, with a [`Stop`] that tells it when to end.
 ///
@@ -108,6 +110,8 @@ where
 pub struct Blocking {
     slots: Arc<Semaphore>,
     limit: usize,
+    #[cfg(feature = "inspect")]
+    list: Arc<BlockingSlots>,
 }
 
 impl Blocking {
@@ -121,7 +125,13 @@ impl Blocking {
     pub fn new(limit: usize) -> Self {
         assert!(limit > 0, "the limit of blocking calls must not be 0");
         let limit = limit.min(Semaphore::MAX_PERMITS);
-        Self { slots: Arc::new(Semaphore::new(limit)), limit }
+        let slots = Arc::new(Semaphore::new(limit));
+        Self {
+            #[cfg(feature = "inspect")]
+            list: BlockingSlots::new(Location::caller(), limit, Arc::clone(&slots)),
+            slots,
+            limit,
+        }
     }
 
     /// Runs a call like [`blocking`], once a slot is free.
@@ -151,9 +161,21 @@ impl Blocking {
         T: Send + 'static,
     {
         let (place, slots) = (Location::caller(), Arc::clone(&self.slots));
+        #[cfg(feature = "inspect")]
+        let list = Arc::clone(&self.list);
         async move {
+            #[cfg(feature = "inspect")]
+            let wait = list.enter(place, false);
             // The semaphore is never closed.
             let slot = slots.acquire_owned().await.ok();
+            #[cfg(feature = "inspect")]
+            let call = {
+                drop(wait);
+                move |stop: &Stop| {
+                    let _runs = list.enter(place, true);
+                    call(stop)
+                }
+            };
             Call::start(call, slot, place).await
         }
     }
@@ -170,6 +192,8 @@ struct Call<T: Send + 'static> {
     call: Option<JoinHandle<Result<T, Panic>>>,
     stop: Stop,
     place: &'static Location<'static>,
+    #[cfg(feature = "inspect")]
+    _awaited: Arc<Awaited>,
 }
 
 impl<T: Send + 'static> Call<T> {
@@ -186,7 +210,17 @@ impl<T: Send + 'static> Call<T> {
             drop(slot);
             output
         });
-        Self { call: Some(call), stop, place }
+        #[cfg(feature = "inspect")]
+        let awaited = Awaited::new("blocking call", place, Some(call.abort_handle()));
+        #[cfg(feature = "inspect")]
+        awaited.begin();
+        Self {
+            call: Some(call),
+            stop,
+            place,
+            #[cfg(feature = "inspect")]
+            _awaited: awaited,
+        }
     }
 }
 

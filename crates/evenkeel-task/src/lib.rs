@@ -10,13 +10,18 @@
 // | `stop`, `stop/core`, `stop/signal` | the stop signal; its two signals; the waiters of one of them |
 // | `panic` | panics as values |
 // | `shield`, `using`, `blocking`, `background` | work that can outlive its caller |
+// | `awaited`, `blocking_slots` | such work in dumps, behind the feature `inspect` |
 // | `first_ok` | the first success of several futures |
 // | `paged_slab` | values under small keys, on pages |
 // | `telemetry` | spans, events and counters |
 // | `guide` | the guide |
 
+#[cfg(feature = "inspect")]
+mod awaited;
 mod background;
 mod blocking;
+#[cfg(feature = "inspect")]
+mod blocking_slots;
 mod error;
 mod first_ok;
 mod group;

@@ -14,8 +14,12 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "inspect")]
+use tokio::time::Instant;
 use tokio::{runtime::Handle, sync::oneshot};
 
+#[cfg(feature = "inspect")]
+use crate::awaited::Awaited;
 use crate::{
     BoxError, Cause, IntoResult, catch_panic,
     panic::discard,
@@ -106,6 +110,12 @@ where
         let release = Shield::new("release", place, Some(runtime), RELEASE_TIMEOUT, release);
 
         let output = catch_panic(async move { body(resource).await }).await;
+        #[cfg(feature = "inspect")]
+        let _wait = {
+            let wait = Awaited::new("borrowed resource", place, None);
+            wait.begin_until(Instant::now().checked_add(RELEASE_TIMEOUT), Some("its return and release"));
+            wait
+        };
         let released = release.await.map_err(Cause::of);
         match (output, released) {
             (Err(panic), released) => {

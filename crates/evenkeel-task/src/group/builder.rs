@@ -407,7 +407,7 @@ impl GroupBuilder {
 
         guard.end_body();
         #[cfg(feature = "inspect")]
-        shared.inspection.begin_join();
+        shared.inspection.begin_join(self.deadline);
         let all_ended = waits_for_tasks
             && condition
                 .as_mut()
@@ -422,8 +422,12 @@ impl GroupBuilder {
             if !self.grace.is_zero() && !shared.stop.is_aborting() {
                 abort_tasks(&shared, |state| state == State::Waiting, &mut panics).await;
                 shared.stop.drain_by_page(shared.stop_reason(), &mut panics).await;
+                #[cfg(feature = "inspect")]
+                shared.inspection.stop_at(Instant::now().checked_add(self.grace));
                 drain_for(&shared, self.grace).await;
             }
+            #[cfg(feature = "inspect")]
+            shared.inspection.stop_at(None);
             shared.forbid_progress();
             abort_tasks(&shared, |_| true, &mut panics).await;
             shared.stop.abort_by_page(shared.stop_reason(), &mut panics).await;

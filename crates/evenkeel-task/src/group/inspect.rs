@@ -29,9 +29,12 @@ impl Inspect for Shared {
             group.limit = Some(limit as u64);
             group.in_use = limit.saturating_sub(slots.available_permits()) as u64;
         }
-        group.join = waits
-            .join
-            .map(|since| WaiterEdge::new(0, waits.owner, self.place, now.saturating_duration_since(since)));
+        group.join = waits.join.map(|(since, until)| {
+            let waited = now.saturating_duration_since(since);
+            let mut waiter = WaiterEdge::new(0, waits.owner, self.place, waited);
+            waiter.until = until;
+            waiter
+        });
         let child_waits = waits.children.iter().map(|wait| {
             let waited = now.saturating_duration_since(wait.since);
             ChildWait::new(wait.number, wait.task, TaskId::Task(wait.child), waited)

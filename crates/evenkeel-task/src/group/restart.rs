@@ -1,10 +1,14 @@
 //! Tasks that are started again when they fail.
 
+#[cfg(feature = "inspect")]
+use std::panic::Location;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
 use super::{registry::TaskKey, shared::Shared};
+#[cfg(feature = "inspect")]
+use crate::awaited::Awaited;
 use crate::{BoxError, IntoResult, catch_panic};
 
 /// A rule for tasks that fail: when they are started again, and when they are given up.
@@ -73,6 +77,7 @@ impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
         work: F,
         group: Arc<Shared>,
         key: TaskKey,
+        #[cfg(feature = "inspect")] place: &'static Location<'static>,
     ) -> Result<(), BoxError>
     where
         F: FnOnce() -> Fut + Clone,
@@ -100,6 +105,12 @@ impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
             if recent.len() == self.max_restarts {
                 return Err(error);
             }
+            #[cfg(feature = "inspect")]
+            let _wait = {
+                let wait = Awaited::new("restart", place, None);
+                wait.begin_until(Instant::now().checked_add(delay), Some("its next start"));
+                wait
+            };
             // A group that stops starts nothing again.
             if timeout(delay, group.stop.draining()).await.is_ok() {
                 return Err(error);

@@ -160,7 +160,11 @@ impl Task<'_> {
         let (place, shared) = (Location::caller(), Arc::clone(&handle.shared));
         let state = if group.slots.is_some() { State::Waiting } else { State::Running };
         let key = group.registry.insert(Some(name), place, state);
-        drop(child::spawn(group, place, Some(key), Unnamed, restart.supervise(work, shared, key)));
+        #[cfg(feature = "inspect")]
+        let work = restart.supervise(work, shared, key, place);
+        #[cfg(not(feature = "inspect"))]
+        let work = restart.supervise(work, shared, key);
+        drop(child::spawn(group, place, Some(key), Unnamed, work));
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) struct Inspection {
 #[derive(Debug)]
 pub(super) struct Waits {
     pub(super) owner: TaskId,
-    // The beginning of the owner's wait for the tasks.
-    pub(super) join: Option<Instant>,
+    // The beginning of the owner's wait for the tasks, and the time at which it stops them.
+    pub(super) join: Option<(Instant, Option<Instant>)>,
     pub(super) has_ended: bool,
     pub(super) children: Slab<ChildRecord>,
     // The number of waits for single tasks so far.
@@ -47,11 +47,18 @@ impl Inspection {
         Self { _registration: register(group), limit, waits: Arc::new(Mutex::new(waits)) }
     }
 
-    /// Records that the body has ended, and its task waits for the tasks.
-    pub(super) fn begin_join(&self) {
+    /// Records that the body has ended, and its task waits for the tasks, which it stops at that time.
+    pub(super) fn begin_join(&self, until: Option<Instant>) {
         let (now, owner) = (Instant::now(), TaskId::current());
         let mut waits = lock(&self.waits);
-        (waits.join, waits.owner) = (Some(now), owner);
+        (waits.join, waits.owner) = (Some((now, until)), owner);
+    }
+
+    /// Records that the tasks were asked to stop, and will be aborted at that time; `None` if they were aborted.
+    pub(super) fn stop_at(&self, until: Option<Instant>) {
+        if let Some((_, end)) = &mut lock(&self.waits).join {
+            *end = until;
+        }
     }
 
     /// Records that nothing waits for the tasks any more.
