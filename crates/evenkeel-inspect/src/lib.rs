@@ -13,7 +13,15 @@
 // stalls.rs        | late timers, outages, drains, old holders, work that nothing leaves
 // dump.rs          | `dump`, `Dump`
 // dump/text.rs, dump/json.rs, dump/html.rs | its forms
+// watchdog.rs      | `watchdog`, `watch`: findings that last
+// accept.rs, answer.rs | the form that a request wants; its answer
+// server.rs        | `serve`, `InspectServer`, behind the feature `http`
+// service.rs       | `InspectService`, behind the feature `tower`
 
+#[cfg(any(feature = "http", feature = "tower"))]
+mod accept;
+#[cfg(any(feature = "http", feature = "tower"))]
+mod answer;
 mod deadlock;
 mod dump;
 mod finding;
@@ -21,12 +29,21 @@ mod group;
 mod recent_median;
 mod registry;
 mod resource;
+#[cfg(feature = "http")]
+mod server;
+#[cfg(feature = "tower")]
+mod service;
 mod stalls;
 mod stuck;
 mod task_id;
+mod watchdog;
 
 #[doc(hidden)]
 pub use self::dump::{dump_at, dump_at_last_wait};
+#[cfg(feature = "http")]
+pub use self::server::{InspectServer, serve, serve_public};
+#[cfg(feature = "tower")]
+pub use self::service::InspectService;
 pub use self::{
     dump::{Dump, dump, dump_of},
     finding::{Finding, FindingKind, FindingStep},
@@ -35,4 +52,5 @@ pub use self::{
     registry::{Inspect, Inspected, Registration, register},
     resource::{Backlog, HolderEdge, InspectedResource, Outage, WaiterEdge},
     task_id::TaskId,
+    watchdog::{Watchdog, watch, watchdog},
 };

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::TaskId;
 use tokio::time::Instant;
 
 use crate::{
@@ -57,7 +59,14 @@ pub struct Guard {
 
 impl Guard {
     pub(crate) fn new(run: &Arc<Run>, registration: Registration) -> Self {
-        let key = run.add_guard(HeldGuard { registration, since: Instant::now() });
+        let key = run.add_guard(HeldGuard {
+            registration,
+            since: Instant::now(),
+            #[cfg(feature = "inspect")]
+            number: 0,
+            #[cfg(feature = "inspect")]
+            task: TaskId::current(),
+        });
         Self { run: Arc::clone(run), key }
     }
 }

@@ -82,7 +82,8 @@ impl Handle {
     /// It is for requests that do not arrive as signals, such as those of the service manager of Windows, and for
     /// tests. A [manual](crate::Shutdown::manual) run has no process to end, so a third signal has no effect
     /// there. The [window](crate::Shutdown::signal_window) applies as well. The numbers need not be among the
-    /// [signals](crate::Shutdown::signals) of the run. After the run it has no effect.
+    /// [signals](crate::Shutdown::signals) of the run. After the run it has no effect. With `dump_on_sigusr1`, SIGUSR1 makes a
+    /// dump here, too.
     ///
     /// # Examples
     ///

@@ -14,16 +14,21 @@
 // | `escalation`, `signals` | the effect of a signal; taking signals over, on a thread of their own |
 // | `registry` | the runs of this process, which get its signals, and their watchdogs |
 // | `watchdog`, `watchdog_thread`, `exit` | ends the process if it does not end by itself |
+// | `inspect`, `dump_signal` | the drain in dumps; a dump at SIGUSR1; behind the feature `inspect` |
 // | `systemd` | notifications to a service manager |
 // | `guide` | how to build a service, a step at a time |
 
 mod change_notify;
 mod deadlines;
+#[cfg(all(unix, feature = "inspect"))]
+mod dump_signal;
 mod escalation;
 mod exit;
 mod guard;
 pub mod guide;
 mod handle;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod phase;
 mod registry;
 mod report;

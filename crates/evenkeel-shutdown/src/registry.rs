@@ -28,6 +28,8 @@ use tokio::{
     time::Instant,
 };
 
+#[cfg(all(unix, feature = "inspect"))]
+use crate::dump_signal::{self, DumpFn};
 use crate::{
     Reason,
     escalation::{self, Effect},
@@ -83,6 +85,8 @@ pub(crate) struct ProcessLink {
     runtime: Option<Sender<()>>,
     // The error of a signal that cannot be taken over; `begin` panics with it.
     refused: Option<String>,
+    #[cfg(all(unix, feature = "inspect"))]
+    dump: Option<Arc<DumpFn>>,
 }
 
 impl ProcessLink {
@@ -109,7 +113,22 @@ impl ProcessLink {
         let armed = ArmedWatchdog { watchdog, sentinel: None };
         // A signal that comes from here on finds the run.
         let refused = take_over(numbers).err();
-        Self { run: Arc::clone(run), armed, runtime: Some(runtime), refused }
+        Self {
+            run: Arc::clone(run),
+            armed,
+            runtime: Some(runtime),
+            refused,
+            #[cfg(all(unix, feature = "inspect"))]
+            dump: None,
+        }
+    }
+
+    /// Makes a dump at SIGUSR1 from now on, and gives it to the function until the run is over.
+    #[cfg(all(unix, feature = "inspect"))]
+    pub(crate) fn dump_at_signal(&mut self, to: Arc<DumpFn>) {
+        dump_signal::give_to(&to);
+        self.dump = Some(to);
+        self.refused = self.refused.take().or_else(|| take_over(&[dump_signal::SIGNAL]).err());
     }
 
     /// Listens to these signals and no others.
@@ -125,6 +144,10 @@ impl ProcessLink {
         registry.released.extend(unwanted);
         drop(registry);
         self.refused = take_over(&numbers).err();
+        #[cfg(all(unix, feature = "inspect"))]
+        if self.dump.is_some() {
+            self.refused = self.refused.take().or_else(|| take_over(&[dump_signal::SIGNAL]).err());
+        }
     }
 
     /// Ties the watchdog to the current runtime, and disarms the watchdogs of earlier runs.
@@ -218,6 +241,10 @@ pub(crate) fn disarm() {
 ///
 /// Handlers are never removed, so a signal that no run listens to ends the process.
 fn on_signal(number: i32) {
+    #[cfg(all(unix, feature = "inspect"))]
+    let is_dumped = dump_signal::on_signal(number);
+    #[cfg(not(all(unix, feature = "inspect")))]
+    let is_dumped = false;
     let (effects, is_wanted, is_released) = {
         let mut registry = registry();
         let now = Instant::now();
@@ -230,7 +257,7 @@ fn on_signal(number: i32) {
             .map(|registered| RunRef::new(Arc::clone(&registered.run)))
             .collect();
         let effects = registry.record_signal(listening, number, now);
-        let is_wanted = is_copy || !effects.is_empty();
+        let is_wanted = is_copy || is_dumped || !effects.is_empty();
         (effects, is_wanted, registry.released.contains(&number))
     };
     match (is_wanted, is_released) {
@@ -249,6 +276,10 @@ fn on_signal(number: i32) {
 
 /// Handles a signal that the program itself sends to one run, on the thread of the caller.
 pub(crate) fn on_program_signal(run: &Arc<Run>, number: i32) {
+    #[cfg(all(unix, feature = "inspect"))]
+    if dump_signal::on_signal(number) {
+        return;
+    }
     let effects = {
         let runs = vec![RunRef::new(Arc::clone(run))];
         registry().record_signal(runs, number, Instant::now())

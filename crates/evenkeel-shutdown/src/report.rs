@@ -1,5 +1,7 @@
 //! The report of a run: its reason, the outcome of each task, and the exit code.
 
+#[cfg(feature = "inspect")]
+use std::sync::Arc;
 use std::{
     borrow::Cow,
     error::Error,
@@ -10,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::Dump;
 use evenkeel_task::{BoxError, Panic};
 
 use crate::escalation::{Name, SignalReport};
@@ -42,9 +46,37 @@ pub struct Report {
     ///
     /// Signals that came after the run are not included.
     pub signals: Vec<SignalReport>,
+    #[cfg(feature = "inspect")]
+    pub(crate) dump: Option<Arc<Dump>>,
 }
 
 impl Report {
+    /// Returns what stood still when the first step of the stop ran out of time, as it was just before its tasks were aborted;
+    /// `None` if all of them ended in time.
+    ///
+    /// `main` prints it to stderr below the report, if it returns that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// let (shutdown, stop) = Shutdown::manual();
+    /// let guard = shutdown.handle().guard("upload");
+    /// stop.drain("deploy");
+    /// let report = shutdown.run().await;
+    /// let dump = report.dump().expect("the guard was not dropped in time");
+    /// assert!(dump.to_string().contains("'guard upload'"));
+    /// # drop(guard);
+    /// # }
+    /// ```
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn dump(&self) -> Option<&Dump> {
+        self.dump.as_deref()
+    }
+
     /// Returns the tasks, clean-ups and guards that did not end in time once their phase was stopped; `after` is
     /// their age.
     ///
@@ -65,6 +97,8 @@ impl Termination for Report {
         let code = self.exit_code();
         if code != 0 {
             print(&self);
+            #[cfg(feature = "inspect")]
+            self.dump().iter().for_each(|dump| print_dump(dump));
         }
         code.into()
     }
@@ -74,6 +108,12 @@ impl Termination for Report {
 pub(crate) fn print(text: impl fmt::Display) {
     // In one write: stderr has no buffer, and other output could come in between.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Writes a dump to stderr, below a report.
+#[cfg(feature = "inspect")]
+pub(crate) fn print_dump(dump: &Dump) {
+    print(format_args!("dump of all waits:\n{dump}"));
 }
 
 /// Escapes control characters: a name or an error may have line breaks, or commands for the terminal.

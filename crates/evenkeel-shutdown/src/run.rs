@@ -20,6 +20,8 @@
 //! - **The run hears its own `Stop` first**: its waiters are the first in the list of that `Stop`, ahead of any waker
 //!   that may block.
 
+#[cfg(feature = "inspect")]
+use std::panic::Location;
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -34,6 +36,8 @@ use evenkeel_base::{lock, poll_timer};
 use evenkeel_task::{Group, Panic, Rejected, Stop, Stopping};
 use tokio::time::{Instant, sleep};
 
+#[cfg(feature = "inspect")]
+use crate::inspect::Inspection;
 use crate::{
     Kind, Outcome, Reason, Report,
     change_notify::ChangeNotify,
@@ -54,6 +58,8 @@ pub(crate) struct Run {
     state: Mutex<State>,
     // The first waiters of the stop signal: no waker of another waiter can keep the run from hearing it.
     _first_waiters: [Mutex<Pin<Box<Stopping>>>; 2],
+    #[cfg(feature = "inspect")]
+    pub(crate) inspection: Inspection,
 }
 
 /// How a wait ended.
@@ -66,7 +72,11 @@ pub(crate) enum WaitEnd {
 }
 
 impl Run {
+    /// Creates a run. A dump has the place of its `Shutdown`.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub(crate) fn new() -> Self {
+        #[cfg(feature = "inspect")]
+        let place = Location::caller();
         let (stop, changes) = (Stop::new(), Arc::new(ChangeNotify::default()));
         let waker = Waker::from(changes.clone());
         let first_waiters = [stop.draining(), stop.aborting()].map(|signal| {
@@ -77,7 +87,16 @@ impl Run {
         });
         let (reason, stop_requested_at) = (OnceLock::new(), OnceLock::new());
         let state = Mutex::new(State::new());
-        Self { stop, changes, reason, stop_requested_at, state, _first_waiters: first_waiters }
+        Self {
+            stop,
+            changes,
+            reason,
+            stop_requested_at,
+            state,
+            _first_waiters: first_waiters,
+            #[cfg(feature = "inspect")]
+            inspection: Inspection::new(place),
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -95,6 +114,12 @@ impl Run {
     /// Returns the instant of the request to stop; it is now if nobody has noticed the request before.
     pub(crate) fn stop_requested_at(&self) -> Instant {
         *self.stop_requested_at.get_or_init(Instant::now)
+    }
+
+    /// Returns the instant of the request to stop, if somebody has noticed it.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn noticed_stop_at(&self) -> Option<Instant> {
+        self.stop_requested_at.get().copied()
     }
 
     pub(crate) fn has_ended_by_itself(&self) -> bool {
@@ -373,10 +398,18 @@ impl Run {
             task.registration.report(phase, outcome, after)
         });
         let tasks: Vec<_> = tasks.chain(left_guards).collect();
+        #[cfg(feature = "inspect")]
+        let hung = tasks.iter().any(|task| matches!(task.outcome, Outcome::Aborted | Outcome::Held));
         let aborted = tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted));
         let aborted = aborted.map(ToString::to_string).collect();
         self.state().aborted = aborted;
-        Report { reason, tasks, signals }
+        Report {
+            reason,
+            tasks,
+            signals,
+            #[cfg(feature = "inspect")]
+            dump: self.inspection.dump().filter(|_| hung),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Duration};
 use evenkeel_task::{IntoResult, Stop, group};
 use tokio::time::sleep;
 
+#[cfg(feature = "inspect")]
+use crate::report;
 use crate::{
     Kind, Report,
     handle::Handle,
@@ -120,6 +122,7 @@ impl Shutdown {
     /// # drop(report.run().await);
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new() -> Self {
         Self::with_signals(signals::DEFAULT)
     }
@@ -141,6 +144,7 @@ impl Shutdown {
     /// let shutdown = Shutdown::with_signals([1, 2, 15]);
     /// # drop(shutdown);
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn with_signals(numbers: impl IntoIterator<Item = i32>) -> Self {
         let numbers: Vec<_> = numbers.into_iter().collect();
         let run = CloseOnDrop(Arc::new(Run::new()));
@@ -169,6 +173,7 @@ impl Shutdown {
     /// assert_eq!(report.exit_code(), 0);
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn manual() -> (Self, Stop) {
         let shutdown = Self { run: CloseOnDrop(Arc::new(Run::new())), link: None };
         let stop = shutdown.run.0.stop.clone();
@@ -245,6 +250,75 @@ impl Shutdown {
     /// ```
     pub fn signal_window(self, window: Duration) -> Self {
         self.with(|state| state.escalation.window = window);
+        self
+    }
+
+    /// Prints a dump of evenkeel-inspect to stderr each time SIGUSR1 comes: which task waits for what, who holds it, and what
+    /// the stop waits for. Off unless it is called.
+    ///
+    /// It neither stops the program nor counts as a signal. From the first call on SIGUSR1 does not end the process any more,
+    /// also after the run, when a dump tells why `main` goes on. The dump is made on a thread of its own, so that it delays
+    /// nothing, and works while all workers are blocked. Signals that come while one is made are followed by one more.
+    ///
+    /// On Windows, which has no such signal, and for a [`manual`](Self::manual) program, it has no effect.
+    ///
+    /// # Panics
+    ///
+    /// [`run`](Self::run) does if the system refuses the handler.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// // `kill -USR1 PID` tells why it stands still.
+    /// let report = Shutdown::new()
+    ///     .dump_on_sigusr1()
+    ///     .task("server", async |stop| stop.draining().await)
+    ///     .run()
+    ///     .await;
+    /// # drop(report);
+    /// # }
+    /// ```
+    #[cfg(feature = "inspect")]
+    pub fn dump_on_sigusr1(self) -> Self {
+        self.dump_on_sigusr1_with(|dump| report::print(dump))
+    }
+
+    /// As [`dump_on_sigusr1`](Self::dump_on_sigusr1), and gives the dump to a function instead.
+    ///
+    /// It is called on a thread of its own, which it may block: further signals wait until it returns. It is kept until the run
+    /// is over; from then on dumps go to stderr. A panic of it ends nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// let report = Shutdown::new()
+    ///     .dump_on_sigusr1_with(|dump| {
+    ///         let _ = std::fs::write("/tmp/stand-still.html", dump.to_html());
+    ///     })
+    ///     .task("server", async |stop| stop.draining().await)
+    ///     .run()
+    ///     .await;
+    /// # drop(report);
+    /// # }
+    /// ```
+    #[cfg(feature = "inspect")]
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no such signal"))]
+    pub fn dump_on_sigusr1_with(
+        mut self,
+        to: impl Fn(&evenkeel_inspect::Dump) + Send + Sync + 'static,
+    ) -> Self {
+        #[cfg(unix)]
+        if let Some(link) = &mut self.link {
+            link.dump_at_signal(Arc::new(to));
+        }
+        #[cfg(not(unix))]
+        drop(to);
         self
     }
 
@@ -565,7 +639,11 @@ impl Shutdown {
         }
         let Self { run: close, mut link } = self;
         let run = Arc::clone(&close.0);
+        #[cfg(feature = "inspect")]
+        let place = Location::caller();
         async move {
+            #[cfg(feature = "inspect")]
+            run.begin_inspection(place);
             // Panics here, and not at the first signal, if the runtime has no timer to end a stop with.
             drop(sleep(Duration::ZERO));
             let notifies_systemd = link.as_mut().map(ProcessLink::begin).is_some();
@@ -608,6 +686,7 @@ impl Shutdown {
 }
 
 impl Default for Shutdown {
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn default() -> Self {
         Self::new()
     }

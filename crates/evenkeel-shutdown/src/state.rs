@@ -3,6 +3,8 @@
 use std::{borrow::Cow, iter::once, panic::Location, time::Duration};
 
 use evenkeel_base::Slab;
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::TaskId;
 use evenkeel_task::{Group, Stop};
 use tokio::{sync::watch, time::Instant};
 
@@ -40,6 +42,9 @@ pub(crate) struct State {
     pub(crate) is_over: bool,
     /// Whether the run is over and nobody had asked the program to stop.
     pub(crate) ended_by_itself: bool,
+    // The number of guards so far.
+    #[cfg(feature = "inspect")]
+    guard_numbers: u64,
     is_ready: bool,
     /// One channel for each receiver: within one channel a waker that panics keeps the others from being woken.
     readiness: Vec<watch::Sender<bool>>,
@@ -65,6 +70,12 @@ pub(crate) struct Task {
 pub(crate) struct HeldGuard {
     pub(crate) registration: Registration,
     pub(crate) since: Instant,
+    /// The number of the guard, which the state gives it.
+    #[cfg(feature = "inspect")]
+    pub(crate) number: u64,
+    /// The task that took it.
+    #[cfg(feature = "inspect")]
+    pub(crate) task: TaskId,
 }
 
 /// The name of a task, clean-up or guard, its place in the source, and its phase.
@@ -196,6 +207,11 @@ impl State {
 
     /// Adds a guard; returns its key, and whether it is the first one of its phase.
     pub(crate) fn add_guard(&mut self, guard: HeldGuard) -> (usize, bool) {
+        #[cfg(feature = "inspect")]
+        let guard = {
+            self.guard_numbers += 1;
+            HeldGuard { number: self.guard_numbers, ..guard }
+        };
         let guards = &mut self.phases[guard.registration.phase].guards;
         *guards += 1;
         let first = *guards == 1;

@@ -32,6 +32,10 @@ use crate::{
     systemd,
 };
 
+/// The time for a look at what stands still, before it is aborted.
+#[cfg(feature = "inspect")]
+const LOOK_AHEAD: Duration = Duration::from_millis(200);
+
 /// Waits until the run is asked to stop or its tasks have ended, and stops everything in it.
 pub(crate) async fn run_to_stop(run: &Arc<Run>, notifies_systemd: bool) {
     let ended = |state: &mut State| state.unfinished_tasks() == 0;
@@ -72,6 +76,21 @@ impl StopPhases<'_> {
         if self.run.stop.is_aborting() { WaitEnd::Aborted } else { end }
     }
 
+    /// Waits as `wait` does for a step; shortly before its time is over, it looks at what stands still.
+    #[cfg(feature = "inspect")]
+    async fn wait_and_look(
+        &self,
+        allowance: impl Fn(&State) -> Duration,
+        done: impl Fn(&mut State) -> bool,
+    ) -> WaitEnd {
+        let ahead = |state: &State| (state.deadlines.grace / 10).min(LOOK_AHEAD);
+        match self.wait(|state| allowance(state).saturating_sub(ahead(state)), &done).await {
+            WaitEnd::TimedOut => self.run.look(),
+            end => return end,
+        }
+        self.wait(allowance, done).await
+    }
+
     /// Stops the phases in order, and returns whether none was left out because of an abort.
     async fn stop_all(&self) -> bool {
         let phases = self.run.state().phases.len();
@@ -103,7 +122,12 @@ impl StopPhases<'_> {
         let allowance = |state: &State| {
             deadlines.grace.saturating_sub(deadlines.reserved_after(&state.phases, phase, step))
         };
-        match self.wait(allowance, |state| state.phases[phase].advance_if_empty(step)).await {
+        let done = |state: &mut State| state.phases[phase].advance_if_empty(step);
+        #[cfg(feature = "inspect")]
+        let end = self.wait_and_look(allowance, done).await;
+        #[cfg(not(feature = "inspect"))]
+        let end = self.wait(allowance, done).await;
+        match end {
             WaitEnd::Done => return true,
             WaitEnd::Aborted => return false,
             WaitEnd::TimedOut => {}

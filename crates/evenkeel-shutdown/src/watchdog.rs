@@ -56,9 +56,17 @@ pub(crate) fn start(
     let watchdog = async move {
         exit_due(&run, gone, is_another_running).await;
         let text = run.run().state().final_report();
+        #[cfg(feature = "inspect")]
+        let dump = run.run().inspection.dump();
+        let print = move || {
+            report::print(text);
+            // Behind the report: a look calls foreign code, which may block.
+            #[cfg(feature = "inspect")]
+            report::print_dump(&dump.unwrap_or_else(|| Arc::new(evenkeel_inspect::dump())));
+        };
         // On a thread of its own, and for a limited time: a hanging task may hold the lock of stderr, or its reader
         // may have stopped reading.
-        let printed = tokio::spawn(async { spawn_blocking(move || report::print(text)).await });
+        let printed = tokio::spawn(async { spawn_blocking(print).await });
         drop(timeout(REPORT_TIMEOUT, printed).await);
         exit(match run.run().reason() {
             Some(Reason::Signal(number)) => 128 + number,

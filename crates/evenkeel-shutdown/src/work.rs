@@ -1,5 +1,7 @@
 //! The code of a task or a clean-up before it is spawned.
 
+#[cfg(feature = "inspect")]
+use std::sync::OnceLock;
 use std::{
     pin::Pin,
     sync::{
@@ -8,6 +10,8 @@ use std::{
     },
 };
 
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::TaskId;
 use evenkeel_task::{BoxError, IntoResult, Stop};
 
 /// The boxed future of a task or a clean-up.
@@ -38,14 +42,29 @@ where
 /// Relaxed ordering suffices, because the flag protects no data: its reader looks for work that has been on its
 /// thread for seconds.
 #[derive(Clone, Default)]
-pub(crate) struct PollFlag(Arc<AtomicBool>);
+pub(crate) struct PollFlag(Arc<Flag>);
+
+#[derive(Default)]
+struct Flag {
+    is_polled: AtomicBool,
+    #[cfg(feature = "inspect")]
+    task: OnceLock<TaskId>,
+}
 
 impl PollFlag {
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_polled.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set(&self, is_polled: bool) {
-        self.0.store(is_polled, Ordering::Relaxed);
+        #[cfg(feature = "inspect")]
+        self.0.task.get_or_init(TaskId::current);
+        self.0.is_polled.store(is_polled, Ordering::Relaxed);
+    }
+
+    /// Returns the task, once it was polled.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        self.0.task.get().copied()
     }
 }

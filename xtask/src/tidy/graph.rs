@@ -12,7 +12,7 @@ const GRAPH: [(&str, &[&str]); 15] = [
     ("evenkeel-retry-after", &[]),
     ("evenkeel-retry", &["evenkeel-base", "evenkeel-retry-after"]),
     ("evenkeel-limit", &["evenkeel-base", "evenkeel-inspect", "evenkeel-retry-after"]),
-    ("evenkeel-shutdown", &["evenkeel-base", "evenkeel-task"]),
+    ("evenkeel-shutdown", &["evenkeel-base", "evenkeel-inspect", "evenkeel-task"]),
     ("evenkeel-stream", &["evenkeel-base", "evenkeel-task"]),
     ("evenkeel-pool", &["evenkeel-base", "evenkeel-inspect", "evenkeel-task"]),
     ("evenkeel-postgres", &["evenkeel-base", "evenkeel-pool", "evenkeel-retry"]),
@@ -61,7 +61,8 @@ const OWN: [(&str, &[&str]); 6] = [
 ];
 
 /// External crates that a crate may need beyond that, behind a feature.
-const OPTIONAL: [(&str, &[&str]); 9] = [
+const OPTIONAL: [(&str, &[&str]); 10] = [
+    ("evenkeel-inspect", &["http", "hyper", "hyper-util", "tower-service"]),
     (
         "evenkeel-limit",
         &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],

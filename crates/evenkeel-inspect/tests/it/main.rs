@@ -1,11 +1,14 @@
 //! The promises of evenkeel-inspect.
 
 mod churn;
+mod drains;
 mod findings;
 mod forms;
 mod own_objects;
 mod running;
 mod stand_stills;
+mod task_waits;
 mod threads;
 mod units;
+mod watchdog;
 mod world;

@@ -7,8 +7,12 @@
 
 mod churn;
 mod client;
+#[cfg(feature = "inspect")]
+mod dumps;
 mod ends;
 mod escalation;
+#[cfg(feature = "inspect")]
+mod inspect_server;
 mod load;
 mod process;
 mod programs;

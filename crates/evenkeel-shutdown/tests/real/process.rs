@@ -8,7 +8,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -19,6 +19,8 @@ pub(crate) const STARTED: &str = "EVENKEEL_SHUTDOWN_PROGRAM";
 pub(crate) struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    // The lines of its stderr, once somebody has read one before its end.
+    errors: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 /// No test takes that long; one that hangs fails.
@@ -44,7 +46,7 @@ impl Program {
             .spawn()
             .expect("this binary can be run");
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, lines }
+        Self { child, lines, errors: None }
     }
 
     /// Closes the pipe of its stderr.
@@ -80,12 +82,31 @@ impl Program {
         self
     }
 
+    /// Waits until the program prints a line with this part to stderr.
+    pub(crate) async fn complains(&mut self, part: &str) -> &mut Self {
+        let errors = match &mut self.errors {
+            Some(errors) => errors,
+            none => none.insert(BufReader::new(self.child.stderr.take().expect("it is piped")).lines()),
+        };
+        let found = async {
+            while let Some(line) = errors.next_line().await.expect("it writes text") {
+                if line.contains(part) {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(soon(part, found).await, "the program ended and has not complained of {part:?}");
+        self
+    }
+
     /// Sends a signal, without the end of its name.
     pub(crate) fn signal(&mut self, name: &str) -> &mut Self {
         let signal = match name {
             "HUP" => Signal::HUP,
             "INT" => Signal::INT,
             "TERM" => Signal::TERM,
+            "USR1" => Signal::USR1,
             _ => panic!("{name} is not sent by any test"),
         };
         let id = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
@@ -117,13 +138,20 @@ impl Program {
         self.ends().await
     }
 
-    /// Waits for its end, and returns its exit code and its stderr.
-    pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
+    /// Waits for its end, and returns its exit code and its stderr but for the dump.
+    pub(crate) async fn ends(self) -> (Option<i32>, String) {
+        let (code, errors, _) = self.ends_with_dump().await;
+        (code, errors)
+    }
+
+    /// Waits for its end, and returns its exit code, its stderr, and the dump at the end of that.
+    pub(crate) async fn ends_with_dump(mut self) -> (Option<i32>, String, String) {
         let status: ExitStatus = soon("the end", self.child.wait()).await.expect("it can be waited for");
         let mut errors = String::new();
         if let Some(stderr) = &mut self.child.stderr {
             stderr.read_to_string(&mut errors).await.expect("it writes text");
         }
-        (status.code(), errors)
+        let (report, dump) = errors.split_once("dump of all waits:\n").unwrap_or((&errors, ""));
+        (status.code(), report.to_owned(), dump.to_owned())
     }
 }
