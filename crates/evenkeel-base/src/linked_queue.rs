@@ -156,6 +156,11 @@ impl<T> LinkedQueue<T> {
         iter::successors(self.front(), |key| self.next(*key)).map(|key| (key, self.get(key)))
     }
 
+    /// Returns all values, also the unlinked ones, in no particular order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().map(|node| &node.value)
+    }
+
     /// Returns all values, also the unlinked ones, to be changed, in no particular order.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.nodes.iter_mut().map(|node| &mut node.value)

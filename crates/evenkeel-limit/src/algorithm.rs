@@ -15,7 +15,7 @@ pub(crate) mod bucket;
 pub(crate) mod clock;
 pub(crate) mod window;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Algorithm {
     kind: Kind,
     /// During a pause, the state that it would have without it: `resume` goes back to that.
@@ -117,6 +117,23 @@ impl Algorithm {
         match &self.kind {
             Kind::Bucket(bucket) => bucket.due(ahead.permits, permits),
             Kind::Window(window) => window.due(ahead, permits),
+        }
+    }
+
+    /// Returns the times until each of these requests is due, one behind the other, and no pause is in force.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn turns(&self, requests: impl Iterator<Item = u32>) -> Vec<Duration> {
+        match &self.kind {
+            Kind::Bucket(bucket) => {
+                let mut ahead = 0;
+                let due = |permits| {
+                    let due = bucket.due(ahead, permits);
+                    ahead += u64::from(permits);
+                    bucket.until(due)
+                };
+                requests.map(due).collect()
+            }
+            Kind::Window(window) => window.dues(requests).map(|due| window.until(due)).collect(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! A request waits in one queue after the other, always in the same order, so that no two requests wait for each other.
 //! Permits that it has already are in [`Taken`], and go back when that is dropped.
 
-use std::{cmp::Reverse, fmt, ptr};
+use std::{cmp::Reverse, fmt, future::Future, ptr};
 
 use crate::{
     concurrency::{ConcurrencyLimiter, Permit},
@@ -12,6 +12,7 @@ use crate::{
         RateLimiter,
         reservation::{Reservation, Spent},
     },
+    sync::edges::CallPlace,
 };
 
 /// Permits asked of one limiter, for [`all_of`].
@@ -94,15 +95,23 @@ impl ConcurrencyLimiter {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result<AllPermits<'a>, Denied> {
-    let mut taken = Taken::default();
-    for Demand(limit, permits) in sorted(demands) {
-        match limit {
-            Limit::Concurrency(limiter) => taken.permits.push(limiter.acquire_many(permits).await?),
-            Limit::Rate(limiter) => taken.reservations.push(limiter.reserve(permits).await?),
+#[cfg_attr(feature = "inspect", track_caller)]
+pub fn all_of<'a>(
+    demands: impl IntoIterator<Item = Demand<'a>>,
+) -> impl Future<Output = Result<AllPermits<'a>, Denied>> {
+    let call = CallPlace::here();
+    async move {
+        let mut taken = Taken::default();
+        for Demand(limit, permits) in sorted(demands) {
+            match limit {
+                Limit::Concurrency(limiter) => {
+                    taken.permits.push(limiter.acquire_many_from(permits, call).await?);
+                }
+                Limit::Rate(limiter) => taken.reservations.push(limiter.reserve_from(permits, call).await?),
+            }
         }
+        Ok(taken.into_all())
     }
-    Ok(taken.into_all())
 }
 
 /// Takes permits of all the limits now, or none at all.
@@ -121,11 +130,12 @@ pub async fn all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result
 /// assert!(try_all_of([large.demand(1), small.demand(1)]).is_err());
 /// assert_eq!(large.snapshot().available, 99);
 /// ```
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn try_all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result<AllPermits<'a>, Denied> {
-    let mut taken = Taken::default();
+    let (mut taken, call) = (Taken::default(), CallPlace::here());
     for Demand(limit, permits) in sorted(demands) {
         match limit {
-            Limit::Concurrency(limiter) => taken.permits.push(limiter.try_acquire_many(permits)?),
+            Limit::Concurrency(limiter) => taken.permits.push(limiter.try_acquire_many_from(permits, call)?),
             Limit::Rate(limiter) => {
                 limiter.try_acquire_many(permits)?;
                 taken.reservations.push(Reservation::new(limiter, permits));

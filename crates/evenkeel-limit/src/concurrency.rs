@@ -5,7 +5,7 @@
 // core.rs      | the part that requests, permits and changes share: fast path and state
 // fast_path.rs | granting without the lock
 // state.rs     | the weight in use and the queue: the data under the lock
-// edges.rs     | where requests come from; inspect.rs: a limiter in the dumps of evenkeel-inspect
+// inspect.rs   | a limiter in the dumps of evenkeel-inspect
 // permit.rs    | `Permit`, which returns its weight
 // acquire.rs   | requests and their future
 // drained.rs   | the future that waits until nothing runs
@@ -16,7 +16,6 @@ mod acquire;
 mod adaptive;
 mod core;
 mod drained;
-mod edges;
 mod fast_path;
 #[cfg(feature = "inspect")]
 mod inspect;

@@ -57,7 +57,8 @@
 // store.rs              | `Store`: a call of it, and its answer
 // memory.rs, redis.rs   | the stores
 // client.rs             | how callers enter, and wait
-// state.rs              | the local lease and the queue; `state/worker_steps.rs`: what the worker does next
+// state.rs              | the local lease and the queue; `state/worker_steps.rs`: what the worker does next;
+//                       | `state/inspect.rs`: the limit in the dumps of evenkeel-inspect
 // worker.rs             | the task that calls the store
 // outage.rs             | the time in which the store fails, and the local share
 // snapshot.rs           | `Snapshot`
@@ -74,8 +75,11 @@ mod state;
 pub mod store;
 mod worker;
 
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::{Registration, register};
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -89,7 +93,13 @@ use self::{
     store::{AnyStore, Store},
 };
 pub use self::{error::Error, memory::MemoryStore, snapshot::Snapshot};
-use crate::{rate::Rate, sync::entry::Mode};
+use crate::{
+    rate::Rate,
+    sync::{
+        edges::{CallPlace, Title},
+        entry::Mode,
+    },
+};
 
 /// A rate that several processes share.
 ///
@@ -151,8 +161,12 @@ pub struct Distributed {
     rate: Rate,
     burst: u32,
     config: Config,
+    title: Title,
     /// Created at the first use.
     client: OnceLock<Arc<Client>>,
+    /// Made together with the client.
+    #[cfg(feature = "inspect")]
+    registration: OnceLock<Registration>,
 }
 
 /// The policy for requests while the store does not answer.
@@ -210,10 +224,31 @@ impl Distributed {
     ///
     /// At the first use, if the bucket would take more than 70 years to fill.
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new(store: impl Store, key: impl Into<String>, rate: Rate) -> Self {
         let config = Config { lease: 1, timeout: Duration::from_millis(100), on_failure: OnFailure::Closed };
         let burst = rate.permits();
-        Self { store: Arc::new(store), key: key.into(), rate, burst, config, client: OnceLock::new() }
+        Self {
+            store: Arc::new(store),
+            key: key.into(),
+            rate,
+            burst,
+            config,
+            title: Title::new(CallPlace::here()),
+            client: OnceLock::new(),
+            #[cfg(feature = "inspect")]
+            registration: OnceLock::new(),
+        }
+    }
+
+    /// Names the limit for the dumps of evenkeel-inspect. Without the feature `inspect` the name is dropped.
+    ///
+    /// A dump has the requests that wait in this process, and the outage of the store with its last error; the key is not in
+    /// it.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.title = self.title.named(name);
+        self
     }
 
     /// Sets the burst: the most permits at once, and so the largest request. Must be called before the first use.
@@ -306,8 +341,9 @@ impl Distributed {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn acquire(&self) -> Result<(), Error> {
-        self.acquire_many(1).await
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn acquire(&self) -> impl Future<Output = Result<(), Error>> {
+        self.acquire_many(1)
     }
 
     /// Waits for `permits` at once.
@@ -344,8 +380,10 @@ impl Distributed {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn acquire_many(&self, permits: u32) -> Result<(), Error> {
-        self.client().acquire(permits, Mode::Wait).await
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn acquire_many(&self, permits: u32) -> impl Future<Output = Result<(), Error>> {
+        let call = CallPlace::here();
+        async move { self.client().acquire(permits, Mode::Wait, call).await }
     }
 
     /// Takes one permit that is available, or none.
@@ -380,8 +418,9 @@ impl Distributed {
     /// assert_eq!(error.retry_after(), Some(Duration::from_millis(250)));
     /// # }
     /// ```
-    pub async fn try_acquire(&self) -> Result<(), Error> {
-        self.try_acquire_many(1).await
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn try_acquire(&self) -> impl Future<Output = Result<(), Error>> {
+        self.try_acquire_many(1)
     }
 
     /// Takes `permits` that are available, or none at all; see [`try_acquire`](Self::try_acquire).
@@ -412,8 +451,10 @@ impl Distributed {
     /// assert!(quota.try_acquire_many(3).await.is_ok());
     /// # }
     /// ```
-    pub async fn try_acquire_many(&self, permits: u32) -> Result<(), Error> {
-        self.client().acquire(permits, Mode::Try).await
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn try_acquire_many(&self, permits: u32) -> impl Future<Output = Result<(), Error>> {
+        let call = CallPlace::here();
+        async move { self.client().acquire(permits, Mode::Try, call).await }
     }
 
     /// Returns unused permits, up to the burst.
@@ -478,7 +519,17 @@ impl Distributed {
     fn client(&self) -> &Arc<Client> {
         self.client.get_or_init(|| {
             let quota = Quota::new(self.rate, self.burst);
-            Client::new(Arc::clone(&self.store), self.key.clone(), self.rate, quota, self.config)
+            let client = Client::new(
+                Arc::clone(&self.store),
+                self.key.clone(),
+                self.rate,
+                quota,
+                self.config,
+                self.title,
+            );
+            #[cfg(feature = "inspect")]
+            let _ = self.registration.set(register(Arc::downgrade(&client)));
+            client
         })
     }
 }

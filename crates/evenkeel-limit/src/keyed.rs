@@ -14,7 +14,7 @@
 use std::{
     borrow::Borrow,
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     hash::Hash,
     sync::{Arc, OnceLock},
     task::{Poll, ready},
@@ -31,12 +31,17 @@ use self::{
 };
 #[cfg(feature = "quanta")]
 use crate::clock::Clock;
+#[cfg(feature = "inspect")]
+use crate::rate_limiter::inspect::Family;
 use crate::{
     clock::Counter,
     error::Denied,
     rate::Rate,
     rate_limiter::RateLimiter,
-    sync::entry::Mode,
+    sync::{
+        edges::{CallPlace, Title},
+        entry::Mode,
+    },
     telemetry::{self, Kind},
 };
 
@@ -101,6 +106,10 @@ pub struct Keyed<K> {
     cpu: bool,
     max_keys: usize,
     max_pause: Duration,
+    title: Title,
+    /// Writes a key as text, if dumps may show it.
+    #[cfg(feature = "inspect")]
+    show_key: Option<fn(&K) -> String>,
     hash: KeyHash,
     inner: OnceLock<Inner<K>>,
 }
@@ -108,6 +117,7 @@ pub struct Keyed<K> {
 impl<K: Hash + Eq> Keyed<K> {
     /// Creates a limiter with this rate for each key, a burst of the number in the rate, and at most 100,000 keys.
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new(rate: Rate) -> Self {
         Self {
             rate,
@@ -116,9 +126,50 @@ impl<K: Hash + Eq> Keyed<K> {
             cpu: false,
             max_keys: 100_000,
             max_pause: Duration::from_secs(24 * 60 * 60),
+            title: Title::new(CallPlace::here()),
+            #[cfg(feature = "inspect")]
+            show_key: None,
             hash: KeyHash::new(),
             inner: OnceLock::new(),
         }
+    }
+
+    /// Names the limiter for the dumps of evenkeel-inspect. Without the feature `inspect` the name is dropped.
+    ///
+    /// A dump has it as one resource, with the waiters of all keys. A key is a number there, as in `key #3`, unless the limiter
+    /// may [show its keys](Self::show_keys).
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.title = self.title.named(name);
+        self
+    }
+
+    /// Shows keys with waiters in the dumps of evenkeel-inspect, by `Debug` and up to 64 characters.
+    ///
+    /// Leave it off for keys that are secrets, as tokens are. `Debug` runs once for a key that has to wait, in the task of
+    /// the first waiter and without a lock. Without the feature `inspect` nothing changes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::net::IpAddr;
+    ///
+    /// let clients: Keyed<IpAddr> = Keyed::per_second(10).named("clients").show_keys();
+    /// # drop(clients);
+    /// ```
+    #[must_use]
+    pub fn show_keys(mut self) -> Self
+    where
+        K: fmt::Debug,
+    {
+        #[cfg(feature = "inspect")]
+        {
+            self.show_key = Some(|key| format!("key {key:?}"));
+        }
+        #[cfg(not(feature = "inspect"))]
+        let _ = &mut self;
+        self
     }
 
     /// The same as `Keyed::new(Rate::per_second(permits))`.
@@ -308,15 +359,19 @@ impl<K: Hash + Eq> Keyed<K> {
     /// assert_eq!(start.elapsed(), Duration::from_millis(100));
     /// # }
     /// ```
-    pub async fn acquire<Q>(&self, key: &Q)
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn acquire<Q>(&self, key: &Q) -> impl Future<Output = ()>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.enter(key, 1).await {
-            Decision::Granted => {}
-            Decision::Denied(_) => unreachable!("one permit is never more than the burst"),
-            Decision::Limiter(limiter) => limiter.acquire().await,
+        let call = CallPlace::here();
+        async move {
+            match self.enter(key, 1).await {
+                Decision::Granted => {}
+                Decision::Denied(_) => unreachable!("one permit is never more than the burst"),
+                Decision::Limiter(limiter) => limiter.acquire_from(call).await,
+            }
         }
     }
 
@@ -347,15 +402,19 @@ impl<K: Hash + Eq> Keyed<K> {
     /// assert!(limiter.acquire_many(&7, 11).await.is_err());
     /// # }
     /// ```
-    pub async fn acquire_many<Q>(&self, key: &Q, permits: u32) -> Result<(), Denied>
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn acquire_many<Q>(&self, key: &Q, permits: u32) -> impl Future<Output = Result<(), Denied>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.enter(key, permits).await {
-            Decision::Granted => Ok(()),
-            Decision::Denied(denied) => Err(denied),
-            Decision::Limiter(limiter) => limiter.acquire_many(permits).await,
+        let call = CallPlace::here();
+        async move {
+            match self.enter(key, permits).await {
+                Decision::Granted => Ok(()),
+                Decision::Denied(denied) => Err(denied),
+                Decision::Limiter(limiter) => limiter.acquire_many_from(permits, call).await,
+            }
         }
     }
 
@@ -387,15 +446,19 @@ impl<K: Hash + Eq> Keyed<K> {
     /// assert_eq!(limiter.acquire_by(&7, Instant::now()).await.unwrap_err().reason, Reason::Deadline);
     /// # }
     /// ```
-    pub async fn acquire_by<Q>(&self, key: &Q, deadline: Instant) -> Result<(), Denied>
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn acquire_by<Q>(&self, key: &Q, deadline: Instant) -> impl Future<Output = Result<(), Denied>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.enter(key, 1).await {
-            Decision::Granted => Ok(()),
-            Decision::Denied(denied) => Err(denied),
-            Decision::Limiter(limiter) => limiter.acquire().by(deadline).await,
+        let call = CallPlace::here();
+        async move {
+            match self.enter(key, 1).await {
+                Decision::Granted => Ok(()),
+                Decision::Denied(denied) => Err(denied),
+                Decision::Limiter(limiter) => limiter.acquire_from(call).by(deadline).await,
+            }
         }
     }
 
@@ -638,7 +701,23 @@ impl<K: Hash + Eq> Keyed<K> {
         if let Decision::Denied(denied) = &decision {
             telemetry::refused(Kind::Key, denied);
         }
+        #[cfg(feature = "inspect")]
+        if let Decision::Limiter(limiter) = &decision {
+            self.set_label(limiter, key);
+        }
         decision
+    }
+
+    #[cfg(feature = "inspect")]
+    fn set_label<Q>(&self, limiter: &Arc<RateLimiter>, key: &Q)
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        if Arc::ptr_eq(limiter, &self.inner().overflow) {
+            limiter.set_label(|| "keys beyond the maximum".to_owned());
+        } else if let Some(show_key) = self.show_key {
+            limiter.set_label(|| show_key(&key.to_owned()));
+        }
     }
 
     fn inner(&self) -> &Inner<K> {
@@ -647,8 +726,15 @@ impl<K: Hash + Eq> Keyed<K> {
 
     fn inner_with(&self, counter: Option<Counter>) -> Inner<K> {
         let burst = self.burst.unwrap_or(self.rate.permits());
-        let config =
-            Config { rate: self.rate, burst, fast: self.fast, cpu: self.cpu, max_pause: self.max_pause };
+        let config = Config {
+            rate: self.rate,
+            burst,
+            fast: self.fast,
+            cpu: self.cpu,
+            max_pause: self.max_pause,
+            #[cfg(feature = "inspect")]
+            family: Family::new(self.title, burst),
+        };
         Inner::new(config, self.max_keys, counter)
     }
 

@@ -11,7 +11,7 @@
 //   reservation.rs  | permits that can be put back; adjust.rs: set_rate, pauses, close
 // clock.rs          | `Clock`, and the processor's counter
 // algorithm.rs      | token bucket (bucket.rs) or sliding window (window.rs), on clock.rs
-// sync.rs           | sync/: wait queue, stage of a request, timer of a runtime, loom's primitives
+// sync.rs           | sync/: wait queue, stage and place of a request, timer of a runtime, loom's primitives
 // concurrency.rs    | `ConcurrencyLimiter`
 // keyed.rs          | `Keyed`, a limit for each key
 // distributed.rs    | `Distributed`, a quota in a store

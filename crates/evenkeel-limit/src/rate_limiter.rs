@@ -1,7 +1,7 @@
 //! The rate limiter: the type and its builder.
 //!
 //! Files in reading order: [`acquire`] has the requests and their futures, [`core`] the part that all handles share with
-//! its fast path, state and timers, [`reservation`] and `adjust` the other calls.
+//! its fast path, state and timers, [`reservation`] and `adjust` the other calls; `inspect` tells of it in dumps.
 
 use std::{
     fmt,
@@ -10,6 +10,8 @@ use std::{
 };
 
 use self::core::{Config, Core};
+#[cfg(feature = "inspect")]
+use self::inspect::{Family, Listing};
 #[cfg(feature = "quanta")]
 use crate::clock::Clock;
 #[cfg(all(test, feature = "quanta"))]
@@ -17,7 +19,10 @@ use crate::clock::Counter;
 use crate::{
     algorithm::clock::Tokens,
     rate::Rate,
-    sync::{loom, timer},
+    sync::{
+        edges::{CallPlace, Title},
+        loom, timer,
+    },
 };
 
 // The modules below name `loom` and `timer` by `super::`, so that `loom_tests` can put others in their place.
@@ -25,6 +30,8 @@ pub(crate) mod acquire;
 mod adjust;
 pub(crate) mod core;
 mod fast_path;
+#[cfg(feature = "inspect")]
+pub(crate) mod inspect;
 #[cfg(test)]
 mod loom_tests;
 pub(crate) mod reservation;
@@ -71,6 +78,11 @@ pub struct RateLimiter {
     config: Config,
     /// Made at the first use, since a `static` can have neither an `Arc` nor the time.
     core: OnceLock<Arc<Core>>,
+    /// Made together with the core.
+    #[cfg(feature = "inspect")]
+    listing: OnceLock<Listing>,
+    #[cfg(feature = "inspect")]
+    family: Option<Arc<Family>>,
 }
 
 impl RateLimiter {
@@ -97,8 +109,9 @@ impl RateLimiter {
     /// # }
     /// ```
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn new(rate: Rate) -> Self {
-        Self::with_rate(Some(rate))
+        Self::with_rate(Some(rate), CallPlace::here())
     }
 
     /// Returns `RateLimiter::new(Rate::per_second(permits))`.
@@ -150,6 +163,7 @@ impl RateLimiter {
     /// # }
     /// ```
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn sliding(rate: Rate) -> Self {
         let mut limiter = Self::new(rate);
         limiter.config.sliding = true;
@@ -168,11 +182,12 @@ impl RateLimiter {
     /// assert!(limiter.try_acquire_many(u32::MAX).is_ok());
     /// ```
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn unlimited() -> Self {
-        Self::with_rate(None)
+        Self::with_rate(None, CallPlace::here())
     }
 
-    const fn with_rate(rate: Option<Rate>) -> Self {
+    const fn with_rate(rate: Option<Rate>, call: CallPlace) -> Self {
         let config = Config {
             burst: None,
             start_empty: false,
@@ -182,8 +197,33 @@ impl RateLimiter {
             debt: false,
             max_waiters: usize::MAX,
             max_pause: Duration::from_secs(24 * 60 * 60),
+            title: Title::new(call),
         };
-        Self { rate, config, core: OnceLock::new() }
+        Self {
+            rate,
+            config,
+            core: OnceLock::new(),
+            #[cfg(feature = "inspect")]
+            listing: OnceLock::new(),
+            #[cfg(feature = "inspect")]
+            family: None,
+        }
+    }
+
+    /// Names the limiter for the dumps of evenkeel-inspect. Without the feature `inspect` the name is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    ///
+    /// static CALLS: RateLimiter = RateLimiter::per_second(10).named("calls");
+    /// assert!(CALLS.try_acquire().is_ok());
+    /// ```
+    #[must_use]
+    pub const fn named(mut self, name: &'static str) -> Self {
+        self.config.title = self.config.title.named(name);
+        self
     }
 
     /// Sets the most permits there can be at once, and so the largest request.
@@ -359,10 +399,30 @@ impl RateLimiter {
         self
     }
 
+    /// Puts the limiter on the list of a family, and not into the registry by itself.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn in_family(self, family: &Arc<Family>) -> Self {
+        Self { family: Some(Arc::clone(family)), ..self }
+    }
+
+    /// Sets the text that stands for the key of a limiter of a family, if it has none.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn set_label(&self, label: impl FnOnce() -> String) {
+        let _first_use = self.core();
+        if let Some(listing) = self.listing.get() {
+            listing.set_label(label);
+        }
+    }
+
     // Each request passes here: without this, it depends on the units of code whether it is a call.
     #[inline]
     pub(crate) fn core(&self) -> &Arc<Core> {
-        self.core.get_or_init(|| Core::new(self.rate, self.config))
+        self.core.get_or_init(|| {
+            let core = Core::new(self.rate, self.config);
+            #[cfg(feature = "inspect")]
+            let _ = self.listing.set(Listing::new(&core, self.family.clone()));
+            core
+        })
     }
 }
 

@@ -26,12 +26,16 @@ use std::{
 use futures_core::{FusedStream, Stream};
 use pin_project_lite::pin_project;
 
-use crate::rate_limiter::{RateLimiter, acquire::AcquireInner};
+use crate::{
+    rate_limiter::{RateLimiter, acquire::AcquireInner},
+    sync::edges::CallPlace,
+};
 
 /// Lets the items of a stream pass one permit each.
 ///
 /// The limiter is a reference or an [`Arc`](std::sync::Arc), and may be shared with others. See the [module](self) for
 /// an example.
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn throttle<S, L>(stream: S, limiter: L) -> Throttled<S, L>
 where
     S: Stream,
@@ -58,12 +62,13 @@ where
 /// assert_eq!(start.elapsed(), Duration::from_secs(2));
 /// # }
 /// ```
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn throttle_by<S, L>(stream: S, limiter: L, cost: fn(&S::Item) -> u32) -> Throttled<S, L>
 where
     S: Stream,
     L: Deref<Target = RateLimiter> + Clone,
 {
-    Throttled { stream, limiter, cost, item: None, acquire: None }
+    Throttled { stream, limiter, cost, call: CallPlace::here(), item: None, acquire: None }
 }
 
 pin_project! {
@@ -87,6 +92,7 @@ pin_project! {
         stream: S,
         limiter: L,
         cost: fn(&S::Item) -> u32,
+        call: CallPlace,
         item: Option<S::Item>,
         acquire: Option<AcquireInner<L>>,
     }
@@ -100,7 +106,7 @@ impl<S: Stream, L: Deref<Target = RateLimiter> + Clone> Stream for Throttled<S, 
         if this.acquire.is_none() {
             let Some(item) = ready!(this.stream.poll_next(cx)) else { return Poll::Ready(None) };
             let permits = (this.cost)(&item);
-            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), permits, false));
+            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), permits, false, *this.call));
             *this.item = Some(item);
         }
         if let Some(acquire) = this.acquire {

@@ -87,9 +87,14 @@ impl Window {
         if ahead.singles {
             return self.due_behind_singles(ahead.permits, permits);
         }
+        self.dues(ahead.each.chain([permits])).last().expect("the last request")
+    }
+
+    /// Returns the readings from which on each of these requests fits, one behind the other.
+    pub(crate) fn dues(&self, requests: impl Iterator<Item = u32>) -> impl Iterator<Item = Tokens> {
         let (mut last, mut at) = (self.granted(), self.paused_until);
         let mut future: Vec<(u64, Tokens)> = vec![];
-        for permits in ahead.each.chain([permits]) {
+        requests.map(move |permits| {
             last += u64::from(permits);
             let makes_room = last.saturating_sub(self.burst.into());
             let place = future.partition_point(|(number, _)| *number < makes_room);
@@ -100,8 +105,8 @@ impl Window {
             };
             at = at.max(free.map_or(self.now, |free| free + self.time()));
             future.push((last, at));
-        }
-        at
+            at
+        })
     }
 
     /// Returns the same behind waiters for single permits.

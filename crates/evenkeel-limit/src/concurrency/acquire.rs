@@ -11,13 +11,12 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    edges::CallPlace,
     limiter::ConcurrencyLimiter,
     permit::{LimiterRef, Permit},
 };
 use crate::{
     error::{Denied, Reason},
-    sync::entry::Stage,
+    sync::{edges::CallPlace, entry::Stage},
 };
 
 impl ConcurrencyLimiter {
@@ -89,7 +88,13 @@ impl ConcurrencyLimiter {
     #[inline]
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire_many(&self, weight: u32) -> AcquirePermit<'_> {
-        AcquirePermit::new(LimiterRef::Borrowed(self), weight, CallPlace::here())
+        self.acquire_many_from(weight, CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    #[inline]
+    pub(crate) fn acquire_many_from(&self, weight: u32, call: CallPlace) -> AcquirePermit<'_> {
+        AcquirePermit::new(LimiterRef::Borrowed(self), weight, call)
     }
 
     /// Waits for a permit of this weight that can move to another task.
@@ -118,7 +123,16 @@ impl ConcurrencyLimiter {
     /// ```
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire_owned(self: &Arc<Self>, weight: u32) -> AcquirePermit<'static> {
-        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight, CallPlace::here())
+        self.acquire_owned_from(weight, CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    pub(crate) fn acquire_owned_from(
+        self: &Arc<Self>,
+        weight: u32,
+        call: CallPlace,
+    ) -> AcquirePermit<'static> {
+        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight, call)
     }
 
     /// Takes a permit of weight 1 now or not at all.
@@ -163,7 +177,13 @@ impl ConcurrencyLimiter {
     #[inline]
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn try_acquire_many(&self, weight: u32) -> Result<Permit<'_>, Denied> {
-        let grant = self.core.try_take(weight, CallPlace::here())?;
+        self.try_acquire_many_from(weight, CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    #[inline]
+    pub(crate) fn try_acquire_many_from(&self, weight: u32, call: CallPlace) -> Result<Permit<'_>, Denied> {
+        let grant = self.core.try_take(weight, call)?;
         Ok(Permit::new(LimiterRef::Borrowed(self), grant))
     }
 
@@ -187,7 +207,16 @@ impl ConcurrencyLimiter {
     /// ```
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn try_acquire_owned(self: &Arc<Self>, weight: u32) -> Result<Permit<'static>, Denied> {
-        let grant = self.core.try_take(weight, CallPlace::here())?;
+        self.try_acquire_owned_from(weight, CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    pub(crate) fn try_acquire_owned_from(
+        self: &Arc<Self>,
+        weight: u32,
+        call: CallPlace,
+    ) -> Result<Permit<'static>, Denied> {
+        let grant = self.core.try_take(weight, call)?;
         Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
     }
 }

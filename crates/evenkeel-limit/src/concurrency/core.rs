@@ -21,14 +21,17 @@ use evenkeel_base::WakeList;
 
 use super::{
     adaptive::Sample,
-    edges::{CallPlace, WaitRecord},
     fast_path::FastPath,
     loom::{Mutex, lock},
     state::{Grant, State},
 };
 use crate::{
     error::{Denied, Reason},
-    sync::{entry::Stage, wait_queue::Key},
+    sync::{
+        edges::{CallPlace, WaitRecord},
+        entry::Stage,
+        wait_queue::Key,
+    },
     telemetry::{self, Kind},
 };
 
@@ -98,7 +101,9 @@ impl Core {
                 let mut waker = waker.clone();
                 let mut state = lock(&self.state);
                 let Some(decided) = state.decided(key, stage) else {
-                    mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
+                    let waiter = state.queue.waiter_mut(key);
+                    mem::swap(&mut waiter.waker, &mut waker);
+                    waiter.meta.polled_here();
                     return Poll::Pending;
                 };
                 decided

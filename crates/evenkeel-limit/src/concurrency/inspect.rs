@@ -27,14 +27,17 @@ use tokio::time::Instant;
 use super::{
     adaptive::{Adaptive, Sample},
     core::Core,
-    edges::{CallPlace, HoldKey},
     fast_path::FastPath,
     loom::{AtomicU64, Mutex as StateMutex},
     state::{Grant, State},
 };
 use crate::{
     error::Denied,
-    sync::{entry::Stage, wait_queue::Key},
+    sync::{
+        edges::{CallPlace, HoldKey},
+        entry::Stage,
+        wait_queue::Key,
+    },
 };
 
 /// The most places of which it is known that permits are given away.

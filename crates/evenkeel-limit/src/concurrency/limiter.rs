@@ -4,11 +4,7 @@ use std::fmt;
 
 #[cfg(feature = "inspect")]
 use super::inspect::CoreCell;
-use super::{
-    adaptive::Adaptive,
-    edges::{CallPlace, WaitRecord},
-    snapshot::ConcurrencySnapshot,
-};
+use super::{adaptive::Adaptive, snapshot::ConcurrencySnapshot};
 #[cfg(not(feature = "inspect"))]
 use super::{
     core::Core,
@@ -16,7 +12,13 @@ use super::{
     loom::{AtomicU64, Mutex},
     state::State,
 };
-use crate::{error::Denied, sync::wait_queue::Waiter};
+use crate::{
+    error::Denied,
+    sync::{
+        edges::{CallPlace, WaitRecord},
+        wait_queue::Waiter,
+    },
+};
 
 /// Limits how much runs at the same time: first come, first served, by weight, and resizable while it is in use.
 ///

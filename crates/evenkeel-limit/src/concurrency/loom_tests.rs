@@ -18,12 +18,11 @@ use self::{
     fast_path::{FastPath, Usage},
     state::State,
 };
-use super::{
-    adaptive,
-    edges::{self, CallPlace},
-    snapshot,
+use super::{adaptive, snapshot};
+use crate::{
+    error::Reason,
+    sync::{edges::CallPlace, entry::Stage},
 };
-use crate::{error::Reason, sync::entry::Stage};
 
 /// The primitives of the code under test.
 mod loom {

@@ -4,13 +4,13 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use tokio::time::Instant;
 
-#[cfg(feature = "inspect")]
-use super::edges::HoldKey;
 use super::{
     adaptive::{Sample, WorkResult},
     limiter::ConcurrencyLimiter,
     state::Grant,
 };
+#[cfg(feature = "inspect")]
+use crate::sync::edges::HoldKey;
 
 /// A limiter that is borrowed or shared.
 #[derive(Clone)]

@@ -25,17 +25,17 @@ use std::{
 
 use evenkeel_base::WakeList;
 
-#[cfg(feature = "inspect")]
-use super::edges::HoldKey;
 use super::{
     adaptive::Adaptive,
-    edges::WaitRecord,
     fast_path::{FastPath, Usage},
     snapshot::ConcurrencySnapshot,
 };
+#[cfg(feature = "inspect")]
+use crate::sync::edges::HoldKey;
 use crate::{
     error::{Denied, Reason},
     sync::{
+        edges::WaitRecord,
         entry::Stage,
         wait_queue::{Key, WaitQueue, Waiter},
     },

@@ -24,12 +24,18 @@ use std::{
 };
 
 use evenkeel_base::{FirstPanic, lock};
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::{Inspect, Inspected};
+#[cfg(feature = "inspect")]
+use tokio::time::Instant;
 use tokio::{
     runtime::Handle,
     sync::Notify,
     task::{AbortHandle, coop::poll_proceed},
 };
 
+#[cfg(feature = "inspect")]
+use super::state::inspect::View;
 use super::{
     error::Error,
     quota::Quota,
@@ -41,7 +47,11 @@ use super::{
 use crate::{
     error::{Denied, Reason},
     rate::Rate,
-    sync::{entry::Mode, wait_queue::Key},
+    sync::{
+        edges::{CallPlace, LazyRecord, Title},
+        entry::Mode,
+        wait_queue::Key,
+    },
     telemetry::{self, Kind},
 };
 
@@ -52,6 +62,8 @@ pub(super) struct Client {
     pub(super) key: String,
     pub(super) quota: Quota,
     pub(super) config: Config,
+    #[cfg_attr(not(feature = "inspect"), expect(dead_code, reason = "for dumps alone"))]
+    pub(super) title: Title,
     state: Mutex<State>,
     worker: Mutex<Option<AbortHandle>>,
     /// Wakes the worker: the state has changed.
@@ -68,12 +80,14 @@ impl Client {
         rate: Rate,
         quota: Quota,
         config: Config,
+        title: Title,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
             key,
             quota,
             config,
+            title,
             state: Mutex::new(State::new(rate, quota, config)),
             worker: Mutex::new(None),
             worker_notify: Notify::new(),
@@ -81,11 +95,18 @@ impl Client {
         })
     }
 
-    pub(super) async fn acquire(self: &Arc<Self>, permits: u32, mode: Mode) -> Result<(), Error> {
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        permits: u32,
+        mode: Mode,
+        call: CallPlace,
+    ) -> Result<(), Error> {
         let mut reports_wait = mode == Mode::Wait;
+        // One record for all its turns in the queue, of the first one.
+        let mut record = LazyRecord::new(call);
         loop {
             let mut waiter = PendingAcquire { client: self, key: None };
-            let result = match waiter.enter(permits, mode).await {
+            let result = match waiter.enter(permits, mode, &mut record).await {
                 Ok(Entry::Granted) => return Ok(()),
                 Ok(Entry::Denied(error)) => Err(error),
                 Err(NoRuntime) => {
@@ -182,6 +203,14 @@ impl Client {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl Inspect for Client {
+    fn inspect(&self, now: Instant) -> Option<Inspected> {
+        let view = View::of(&lock(&self.state));
+        view.describe(self.title, now).map(Inspected::Resource)
+    }
+}
+
 /// The future of a request, which waits once it is in the queue; its result `Closed` means to enter again.
 ///
 /// The key changes under the lock, together with the queue: foreign code that runs later may panic.
@@ -194,7 +223,7 @@ struct PendingAcquire<'a> {
 
 impl PendingAcquire<'_> {
     /// Takes permits from the lease, or joins the queue.
-    async fn enter(&mut self, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
+    async fn enter(&mut self, permits: u32, mode: Mode, record: &mut LazyRecord) -> Result<Entry, NoRuntime> {
         poll_fn(|cx| {
             // A loop over permits that are available must let other tasks run.
             let proceed = ready!(poll_proceed(cx));
@@ -202,6 +231,7 @@ impl PendingAcquire<'_> {
                 let entry = state.enter(permits, mode);
                 if let Ok(Entry::Queued(key)) = entry {
                     self.key = Some(key);
+                    state.set_record(key, record);
                 }
                 entry
             });

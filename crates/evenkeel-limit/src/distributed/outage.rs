@@ -41,6 +41,12 @@ impl Outage {
         mem::replace(&mut self.cause, cause)
     }
 
+    /// Returns the time of the first failure, and that of the last one.
+    #[cfg(feature = "inspect")]
+    pub(super) fn failures(&self) -> (Instant, Instant) {
+        (self.since, self.until - self.pause)
+    }
+
     pub(super) fn lasted(&self) -> Duration {
         self.since.elapsed()
     }

@@ -30,16 +30,21 @@ use super::{
     quota::Quota,
     snapshot::Snapshot,
 };
+#[cfg(feature = "inspect")]
+use crate::sync::edges::{GrantRecord, WaitRecord};
 use crate::{
     algorithm::bucket::Bucket,
     error::Denied,
     rate::Rate,
     sync::{
+        edges::LazyRecord,
         entry::Mode,
         wait_queue::{Key, WaitQueue, Waiter},
     },
 };
 
+#[cfg(feature = "inspect")]
+pub(super) mod inspect;
 mod worker_steps;
 
 /// Unused permits of a lease go back to the store after this time.
@@ -65,7 +70,7 @@ pub(super) struct State {
     /// Permits that were taken from the store and not granted yet, and when they go back.
     leased: u32,
     lease_expires: Instant,
-    queue: WaitQueue<Mode>,
+    queue: WaitQueue<WaiterMeta, Grant>,
     /// The requests in the queue that only try.
     try_waiters: usize,
     /// When the store had no more permits, and how long its bucket was to take to fill.
@@ -82,6 +87,22 @@ pub(super) struct State {
     calls: u64,
     failures: u64,
     pub(super) effects: Effects,
+}
+
+/// The data of a waiter.
+#[derive(Debug)]
+struct WaiterMeta {
+    mode: Mode,
+    #[cfg(feature = "inspect")]
+    record: Option<WaitRecord>,
+}
+
+/// A grant that its waiter has not seen yet.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    permits: u32,
+    #[cfg(feature = "inspect")]
+    record: Option<GrantRecord>,
 }
 
 /// The work that a change of the state leaves to do without the lock.
@@ -207,7 +228,20 @@ impl State {
     fn enqueue(&mut self, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
         self.ensure_worker()?;
         self.try_waiters += is_try(mode);
-        Ok(Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: mode })))
+        let meta = WaiterMeta {
+            mode,
+            #[cfg(feature = "inspect")]
+            record: None,
+        };
+        Ok(Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta })))
+    }
+
+    /// Sets the record of a request that was queued just now.
+    pub(super) fn set_record(&mut self, _key: Key, _record: &mut LazyRecord) {
+        #[cfg(feature = "inspect")]
+        {
+            self.queue.waiter_mut(_key).meta.record = Some(_record.get());
+        }
     }
 
     /// Decides by the policy during an outage; `None` if the request has to wait for the next answer.
@@ -268,18 +302,23 @@ impl State {
     }
 
     pub(super) fn set_waker(&mut self, key: Key, waker: Waker) {
-        let replaced = mem::replace(&mut self.queue.waiter_mut(key).waker, waker);
+        let waiter = self.queue.waiter_mut(key);
+        #[cfg(feature = "inspect")]
+        if let Some(record) = &mut waiter.meta.record {
+            record.polled_here();
+        }
+        let replaced = mem::replace(&mut waiter.waker, waker);
         self.effects.drop_wakers.push(replaced);
     }
 
     /// Removes a request whose future was dropped, and takes back its permits if it was granted.
     pub(super) fn cancel(&mut self, key: Key) {
         match self.queue.claim(key) {
-            Some(Ok(permits)) => self.put_back(permits),
+            Some(Ok(grant)) => self.put_back(grant.permits),
             Some(Err(_)) => {}
             None => {
                 let waiter = self.queue.cancel(key);
-                self.try_waiters -= is_try(waiter.meta);
+                self.try_waiters -= is_try(waiter.meta.mode);
                 self.effects.drop_wakers.push(waiter.waker);
                 self.serve();
                 self.notify_worker();
@@ -347,12 +386,19 @@ impl State {
     /// Grants waiters in order, as long as there are permits for the first one.
     fn serve(&mut self) {
         while let Some(first) = self.queue.front() {
-            let (permits, mode) = (first.permits, first.meta);
+            let (permits, mode) = (first.permits, first.meta.mode);
+            #[cfg(feature = "inspect")]
+            let record = first.meta.record;
             if !self.take_local(permits) {
                 return;
             }
             self.try_waiters -= is_try(mode);
-            self.effects.wake.extend(self.queue.serve(permits).map(|waiter| waiter.waker));
+            let grant = Grant {
+                permits,
+                #[cfg(feature = "inspect")]
+                record: record.map(|waiter| GrantRecord { waiter, at: Instant::now() }),
+            };
+            self.effects.wake.extend(self.queue.serve(grant).map(|waiter| waiter.waker));
         }
         // While requests wait, each turn is computed from the turns before it, and not from the time of the grants.
         if let Some(share) = self.local_share() {

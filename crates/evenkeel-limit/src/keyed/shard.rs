@@ -34,6 +34,8 @@ use super::{
     table::Table,
     word::{self, Credits, bucket_word, limiter_index, limiter_word, missing},
 };
+#[cfg(feature = "inspect")]
+use crate::rate_limiter::inspect::Family;
 use crate::{clock::Counter, error::Denied, rate::Rate, rate_limiter::RateLimiter, sync::entry::Mode};
 
 /// The most chains that the hand passes for a new key.
@@ -56,7 +58,7 @@ pub(super) struct Shard<S> {
 }
 
 /// The settings of every key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Config {
     /// The rate at the first use.
     pub(super) rate: Rate,
@@ -64,12 +66,17 @@ pub(super) struct Config {
     pub(super) fast: bool,
     pub(super) cpu: bool,
     pub(super) max_pause: Duration,
+    /// The limiters of keys, in the dumps of evenkeel-inspect.
+    #[cfg(feature = "inspect")]
+    pub(super) family: Arc<Family>,
 }
 
 impl Config {
-    pub(super) fn limiter(self, rate: Rate) -> RateLimiter {
+    pub(super) fn limiter(&self, rate: Rate) -> RateLimiter {
         let limiter = RateLimiter::new(rate).burst(self.burst).max_pause(self.max_pause);
         let limiter = limiter.with_cpu(self.cpu);
+        #[cfg(feature = "inspect")]
+        let limiter = limiter.in_family(&self.family);
         if self.fast { limiter.fast() } else { limiter }
     }
 }
@@ -122,8 +129,8 @@ impl<S> Shard<S> {
     pub(super) fn new(config: Config, keys: usize, counter: Option<Counter>) -> Self {
         let credits = Credits::new(config.fast, config.burst);
         Self {
-            config,
             clock: CoarseClock::new(config.rate, config.burst, credits.bits(), counter),
+            config,
             credits,
             table: Table::new(keys),
             limiters: Slab::new(),

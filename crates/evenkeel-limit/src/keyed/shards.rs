@@ -51,9 +51,9 @@ pub(super) struct Shards<S>(Box<[Mutex<Shard<S>>]>);
 impl<K> Inner<K> {
     pub(super) fn new(config: Config, max_keys: usize, counter: Option<Counter>) -> Self {
         let tables = if is_plain::<K>() {
-            Tables::Plain(Shards::new(config, max_keys, counter.as_ref()))
+            Tables::Plain(Shards::new(&config, max_keys, counter.as_ref()))
         } else {
-            Tables::Shared(Shards::new(config, max_keys, counter.as_ref()))
+            Tables::Shared(Shards::new(&config, max_keys, counter.as_ref()))
         };
         Self {
             tables,
@@ -143,14 +143,14 @@ impl<K> Inner<K> {
 }
 
 impl<S> Shards<S> {
-    fn new(config: Config, max_keys: usize, counter: Option<&Counter>) -> Self {
+    fn new(config: &Config, max_keys: usize, counter: Option<&Counter>) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let worthwhile = (max_keys / MIN_KEYS_OF_A_SHARD).clamp(1, 4 * cores);
         let count = worthwhile.max(max_keys / MAX_KEYS_OF_A_SHARD).min(MAX_SHARDS).next_power_of_two();
         let share = if max_keys > MAX_PREALLOCATED { 0 } else { max_keys / count };
         // Hashes spread keys by chance: four standard deviations more than the average.
         let keys = if count == 1 { share } else { share + 4 * share.isqrt() };
-        Self((0..count).map(|_| Mutex::new(Shard::new(config, keys, counter.cloned()))).collect())
+        Self((0..count).map(|_| Mutex::new(Shard::new(config.clone(), keys, counter.cloned()))).collect())
     }
 
     /// Selects by the lower half of the hash; the upper half is the tag.

@@ -11,7 +11,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{RateLimiter, core::Request};
-use crate::{error::Denied, sync::entry::Stage};
+use crate::{
+    error::Denied,
+    sync::{edges::CallPlace, entry::Stage},
+};
 
 impl RateLimiter {
     /// Waits for one permit.
@@ -58,8 +61,15 @@ impl RateLimiter {
     /// # }
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire(&self) -> Acquire<'_> {
-        Acquire(AcquireInner::new(self, 1, false))
+        self.acquire_from(CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    #[inline]
+    pub(crate) fn acquire_from(&self, call: CallPlace) -> Acquire<'_> {
+        Acquire(AcquireInner::new(self, 1, false, call))
     }
 
     /// Waits for `permits` at once.
@@ -100,8 +110,15 @@ impl RateLimiter {
     /// # }
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire_many(&self, permits: u32) -> AcquireMany<'_> {
-        AcquireMany(AcquireInner::new(self, permits, true))
+        self.acquire_many_from(permits, CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    #[inline]
+    pub(crate) fn acquire_many_from(&self, permits: u32, call: CallPlace) -> AcquireMany<'_> {
+        AcquireMany(AcquireInner::new(self, permits, true, call))
     }
 
     /// Takes one permit now or not at all.
@@ -291,8 +308,8 @@ pub(crate) struct AcquireInner<L: Deref<Target = RateLimiter>> {
 impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
     /// Creates a request, for which `max_waiters` counts if it is `bounded`.
     #[inline]
-    pub(crate) fn new(limiter: L, permits: u32, bounded: bool) -> Self {
-        let request = Request { permits, deadline: None, bounded };
+    pub(crate) fn new(limiter: L, permits: u32, bounded: bool, call: CallPlace) -> Self {
+        let request = Request { permits, deadline: None, bounded, call };
         Self { limiter, request, stage: Stage::New }
     }
 

@@ -238,6 +238,12 @@ impl Core {
         unused
     }
 
+    /// Looks at the state under the lock, and changes nothing: nobody is served, and no clock is read.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn view<R>(&self, view: impl FnOnce(&State, &FastPath) -> R) -> R {
+        view(&lock(&self.state), &self.fast_path)
+    }
+
     /// Makes a change after which turns come at other times, and denies the waiters that cannot be served any more.
     pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
         self.with_locked(lock(&self.state), |state, wakes| {

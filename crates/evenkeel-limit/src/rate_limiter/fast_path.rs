@@ -268,6 +268,12 @@ impl FastPath {
         self.credits.swap(0, Acquire).max(0) as u32
     }
 
+    /// Returns the credits that are left. Requires the lock.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn credits_left(&self) -> u32 {
+        self.credits.load(Relaxed).max(0) as u32
+    }
+
     /// Reads tokio's clock, for the next opening. Requires the lock.
     #[inline(always)]
     pub(crate) fn read_clock(&self) -> Instant {
@@ -305,6 +311,17 @@ impl FastPath {
         let word = self.busy.word.fetch_or(CLOSED, Acquire);
         // No field that the next opening writes is seen before the word is closed.
         fence(Release);
+        self.usage(word)
+    }
+
+    /// Returns its usage so far, and leaves it open; `None` if it is closed. Requires the lock.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn usage_so_far(&self) -> Option<Usage> {
+        self.usage(self.busy.word.load(Relaxed))
+    }
+
+    #[inline(always)]
+    fn usage(&self, word: u64) -> Option<Usage> {
         (word & CLOSED == 0).then(|| {
             let earned = self.earned.load(Relaxed);
             Usage {

@@ -13,6 +13,7 @@ use super::{RateLimiter, acquire::AcquireInner};
 use crate::{
     algorithm::{Algorithm, clock::Tokens},
     error::Denied,
+    sync::edges::CallPlace,
 };
 
 impl RateLimiter {
@@ -49,8 +50,14 @@ impl RateLimiter {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn reserve(&self, permits: u32) -> Reserve<'_> {
-        Reserve(AcquireInner::new(self, permits, true))
+        self.reserve_from(permits, CallPlace::here())
+    }
+
+    /// Does the same for a call from this place.
+    pub(crate) fn reserve_from(&self, permits: u32, call: CallPlace) -> Reserve<'_> {
+        Reserve(AcquireInner::new(self, permits, true, call))
     }
 }
 

@@ -37,6 +37,8 @@ use super::super::{
     timer::Timer,
     timers::{StartOutcome, TimerStart, Timers},
 };
+#[cfg(feature = "inspect")]
+use crate::sync::edges::GrantRecord;
 use crate::{
     algorithm::{Algorithm, clock::Tokens},
     error::{Denied, Reason},
@@ -44,6 +46,7 @@ use crate::{
     rate_limiter::fast_path::{FastPath, Usage},
     snapshot::Snapshot,
     sync::{
+        edges::{CallPlace, Title, WaitRecord},
         entry::Stage,
         wait_queue::{Key, QueueAhead, WaitQueue, Waiter},
     },
@@ -71,6 +74,7 @@ pub(crate) struct Config {
     pub(crate) debt: bool,
     pub(crate) max_waiters: usize,
     pub(crate) max_pause: Duration,
+    pub(crate) title: Title,
 }
 
 impl Config {
@@ -99,6 +103,7 @@ pub(crate) struct Request {
     pub(crate) deadline: Option<Instant>,
     /// Whether `max_waiters` counts for it.
     pub(crate) bounded: bool,
+    pub(crate) call: CallPlace,
 }
 
 #[derive(Debug)]
@@ -106,7 +111,7 @@ pub(crate) struct State {
     pub(crate) config: Config,
     /// `None` if there is no limit; then nobody waits.
     pub(crate) algorithm: Option<Algorithm>,
-    queue: WaitQueue<WaiterMeta, Grant>,
+    pub(crate) queue: WaitQueue<WaiterMeta, Grant>,
     pub(super) timers: Timers,
     /// Credits lent to the fast path.
     lent: u32,
@@ -117,16 +122,19 @@ pub(crate) struct State {
 
 /// The data of a waiter.
 #[derive(Debug)]
-struct WaiterMeta {
+pub(crate) struct WaiterMeta {
     deadline: Option<Instant>,
     runtime: Id,
+    pub(crate) record: WaitRecord,
 }
 
 /// A grant that its waiter has not observed yet.
 #[derive(Clone, Copy, Debug)]
-struct Grant {
-    permits: u32,
+pub(crate) struct Grant {
+    pub(crate) permits: u32,
     mark: Tokens,
+    #[cfg(feature = "inspect")]
+    pub(crate) record: GrantRecord,
 }
 
 thread_local! {
@@ -223,6 +231,17 @@ impl State {
         }
     }
 
+    /// Returns the algorithm as it is if what was granted without the lock counts.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn settled_algorithm(&self, fast_path: &FastPath) -> Option<Algorithm> {
+        let mut algorithm = self.algorithm.clone()?;
+        if let (Some(bucket), Some(usage)) = (algorithm.bucket_mut(), fast_path.usage_so_far()) {
+            bucket.set_missing(usage.missing);
+        }
+        algorithm.spend(self.lent.saturating_sub(fast_path.credits_left()));
+        Some(algorithm)
+    }
+
     /// Returns how long a request that comes now waits; more than the burst counts as the burst.
     pub(crate) fn wait(&self, permits: u32) -> Duration {
         let each = &mut self.queue.iter().map(|waiter| waiter.permits);
@@ -288,8 +307,9 @@ impl State {
 
     fn push(&mut self, request: Request, context: WaitContext) -> Key {
         let runtime = self.timers.join(context.runtime.as_ref().expect("a context to wait in has a runtime"));
-        let Request { permits, deadline, .. } = request;
-        self.queue.push(Waiter { permits, waker: context.waker, meta: WaiterMeta { deadline, runtime } })
+        let Request { permits, deadline, call, .. } = request;
+        let meta = WaiterMeta { deadline, runtime, record: WaitRecord::new(call) };
+        self.queue.push(Waiter { permits, waker: context.waker, meta })
     }
 
     /// Frees the key of a waiter that was granted or denied, ends its stage, and returns which.
@@ -314,6 +334,7 @@ impl State {
     pub(super) fn set_context(&mut self, key: Key, context: &mut WaitContext) {
         let waiter = self.queue.waiter_mut(key);
         mem::swap(&mut waiter.waker, &mut context.waker);
+        waiter.meta.record.polled_here();
         if let Some(runtime) = &context.runtime {
             let there = mem::replace(&mut waiter.meta.runtime, runtime.id());
             self.timers.join(runtime);
@@ -334,7 +355,7 @@ impl State {
             self.timers.leave(waiter.meta.runtime);
             return Some(waiter.waker);
         };
-        if let (Ok(Grant { permits, mark }), Some(algorithm)) = (decision, &mut self.algorithm) {
+        if let (Ok(Grant { permits, mark, .. }), Some(algorithm)) = (decision, &mut self.algorithm) {
             algorithm.take_back(permits, mark);
         }
         None
@@ -393,7 +414,13 @@ impl State {
             let permits = first.permits;
             algorithm.spend(permits);
             self.timers.leave(first.meta.runtime);
-            if let Some(waiter) = self.queue.serve(Grant { permits, mark: algorithm.mark() }) {
+            let grant = Grant {
+                permits,
+                mark: algorithm.mark(),
+                #[cfg(feature = "inspect")]
+                record: GrantRecord { waiter: first.meta.record, at: algorithm.now() },
+            };
+            if let Some(waiter) = self.queue.serve(grant) {
                 wakes.push(waiter.waker);
             }
         }

@@ -110,6 +110,15 @@ impl<M, G: Copy> WaitQueue<M, G> {
         self.entries.iter().map(|(key, _)| self.waiter(key))
     }
 
+    /// Returns the grants that have not been claimed, in no particular order.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn grants(&self) -> impl Iterator<Item = G> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Decided(Ok(grant)) => Some(*grant),
+            Entry::Waiting(_) | Entry::Decided(Err(_)) => None,
+        })
+    }
+
     pub(crate) fn push(&mut self, waiter: Waiter<M>) -> Key {
         self.permits += u64::from(waiter.permits);
         self.singles += usize::from(waiter.permits == 1);

@@ -14,7 +14,7 @@ use crate::{
     error::Denied,
     keyed::{self, Keyed},
     rate_limiter::{RateLimiter, acquire::AcquireInner},
-    sync::entry::Mode,
+    sync::{edges::CallPlace, entry::Mode},
 };
 
 /// Limits the calls of a service: [how many start in a time](Self::rate), also [by key](Self::keyed), or
@@ -74,29 +74,35 @@ pub(super) enum Acquire {
 impl<Request> LimitLayer<Request> {
     /// Takes one permit of this limiter for each request.
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn rate(limiter: Arc<RateLimiter>) -> Self {
-        Self::new(move |_, permits, mode| admit(Arc::clone(&limiter), permits, mode))
+        let call = CallPlace::here();
+        Self::new(move |_, permits, mode| admit(Arc::clone(&limiter), permits, mode, call))
     }
 
     /// Takes one permit of the key of each request.
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn keyed<K>(limiter: Arc<Keyed<K>>, key: impl Fn(&Request) -> K + Send + Sync + 'static) -> Self
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
+        let call = CallPlace::here();
         Self::new(move |request, permits, mode| match limiter.decide(&key(request), permits, Some(mode)) {
             keyed::Decision::Granted => Admission::Decided(Ok(None)),
             keyed::Decision::Denied(denied) => Admission::Decided(Err(denied)),
-            keyed::Decision::Limiter(limiter) => admit(limiter, permits, mode),
+            keyed::Decision::Limiter(limiter) => admit(limiter, permits, mode, call),
         })
     }
 
     /// Holds a permit of weight 1 during each call.
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn concurrency(limiter: Arc<ConcurrencyLimiter>) -> Self {
+        let call = CallPlace::here();
         Self::new(move |_, weight, mode| match mode {
-            Mode::Wait => Admission::Waits(Acquire::Concurrency(limiter.acquire_owned(weight))),
-            Mode::Try => Admission::Decided(limiter.try_acquire_owned(weight).map(Some)),
+            Mode::Wait => Admission::Waits(Acquire::Concurrency(limiter.acquire_owned_from(weight, call))),
+            Mode::Try => Admission::Decided(limiter.try_acquire_owned_from(weight, call).map(Some)),
         })
     }
 
@@ -124,9 +130,9 @@ impl<Request> LimitLayer<Request> {
     }
 }
 
-fn admit(limiter: Arc<RateLimiter>, permits: u32, mode: Mode) -> Admission {
+fn admit(limiter: Arc<RateLimiter>, permits: u32, mode: Mode, call: CallPlace) -> Admission {
     match mode {
-        Mode::Wait => Admission::Waits(Acquire::Rate(AcquireInner::new(limiter, permits, true))),
+        Mode::Wait => Admission::Waits(Acquire::Rate(AcquireInner::new(limiter, permits, true, call))),
         Mode::Try => Admission::Decided(limiter.try_acquire_many(permits).map(|()| None)),
     }
 }

@@ -6,6 +6,8 @@
 mod configuration;
 mod connection;
 mod failover;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod processes;
 mod redis;
 mod replies;

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{CallOutcome, CallRequest, EMPTY_TTL, LEASE_TTL, State, WorkerAction};
+use super::{CallOutcome, CallRequest, EMPTY_TTL, LEASE_TTL, State, WaiterMeta, WorkerAction};
 use crate::{
     distributed::{
         OnFailure,
@@ -60,7 +60,7 @@ impl State {
                 return Some(WorkerAction::Sleep(until));
             }
             let lacking = first.permits - self.leased;
-            let least = if first.meta == Mode::Try { lacking } else { 1 };
+            let least = if first.meta.mode == Mode::Try { lacking } else { 1 };
             let wanted = (self.queue.permits() - u64::from(self.leased)).max(self.config.lease.into());
             let most = wanted.min(self.quota.burst.into()) as u32;
             return Some(self.call(0, least, most));
@@ -83,8 +83,8 @@ impl State {
     }
 
     /// When to call the store for the first waiter, unless at once: its bucket is known to be empty until then.
-    pub(super) fn next_call_at(&self, first: &Waiter<Mode>, now: Instant) -> Option<Instant> {
-        let (at, full_in) = self.empty.filter(|_| first.meta == Mode::Wait)?;
+    pub(super) fn next_call_at(&self, first: &Waiter<WaiterMeta>, now: Instant) -> Option<Instant> {
+        let (at, full_in) = self.empty.filter(|_| first.meta.mode == Mode::Wait)?;
         // Each call waits for half of the permits that are lacking: few calls, and the last one is in time.
         let half = (first.permits - self.leased).div_ceil(2);
         let half_lease = self.quota.wait(self.quota.fill(), (self.config.lease / 2).into());
@@ -146,9 +146,9 @@ impl State {
         // The queue is moved out, because the check of its waiters borrows the rest of the state.
         let mut queue = mem::replace(&mut self.queue, WaitQueue::new());
         let mut woken = vec![];
-        let check = |ahead, waiter: &Waiter<Mode>| {
+        let check = |ahead, waiter: &Waiter<WaiterMeta>| {
             let wait = self.expected_wait(now, ahead, waiter.permits);
-            let stays = waiter.meta == Mode::Wait || wait.is_zero();
+            let stays = waiter.meta.mode == Mode::Wait || wait.is_zero();
             if stays { Ok(()) } else { Err(Denied::busy(wait)) }
         };
         queue.deny(check, |waiter| woken.push(waiter.waker));

@@ -7,12 +7,22 @@ use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::{super::key::PlainKey, *};
+#[cfg(feature = "inspect")]
+use crate::sync::edges::{CallPlace, Title};
 
 /// The largest number of keys for one shard.
 const KEYS: usize = 16_383;
 
 fn config(permits: u32, burst: u32) -> Config {
-    Config { rate: Rate::per_second(permits), burst, fast: false, cpu: false, max_pause: Duration::MAX }
+    Config {
+        rate: Rate::per_second(permits),
+        burst,
+        fast: false,
+        cpu: false,
+        max_pause: Duration::MAX,
+        #[cfg(feature = "inspect")]
+        family: Family::new(Title::new(CallPlace::here()), burst),
+    }
 }
 
 fn decide(shard: &mut Shard<u64>, count: &KeyCount, key: u64) -> Decision {

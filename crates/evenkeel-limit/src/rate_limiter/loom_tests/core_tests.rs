@@ -20,10 +20,17 @@ use super::{
     model,
     timer::fire,
 };
-use crate::{error::Denied, rate::Rate, sync::entry::Stage};
+use crate::{
+    error::Denied,
+    rate::Rate,
+    sync::{
+        edges::{CallPlace, Title},
+        entry::Stage,
+    },
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const ONE: Request = Request { permits: 1, deadline: None, bounded: true };
+const ONE: Request = Request { permits: 1, deadline: None, bounded: true, call: CallPlace::here() };
 
 /// Words of stack for a thread that drives a runtime.
 const STACK: usize = 1 << 16;
@@ -100,6 +107,7 @@ fn an_hour_passes(actors: &'static [fn(&Arc<Core>)]) {
             debt: false,
             max_waiters: usize::MAX,
             max_pause: HOUR,
+            title: Title::new(CallPlace::here()),
         };
         let core = Core::new(Some(Rate::every(HOUR)), config);
         let threads: Vec<_> = actors
