@@ -22,6 +22,7 @@
 //! clears the state that the dropped attempt left.
 
 use std::{
+    any::type_name,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -29,19 +30,23 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_base::{Random, far_future, poll_timer};
+use evenkeel_base::far_future;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+#[cfg(feature = "inspect")]
+use crate::inspect::Wait;
 use crate::{
-    Attempt, Budget, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict,
-    error::nanos, telemetry, verdict::Repeat,
+    Attempt, Budget, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict,
+    call_state::{CallState, WaitKind, earlier},
+    edges::{CallPlace, WaitEntry},
+    error::nanos,
+    telemetry,
+    verdict::Repeat,
 };
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
 const ROUNDS_BEFORE_YIELD: u32 = 128;
-/// The resolution of tokio's timers.
-const TICK: Duration = Duration::from_millis(1);
 
 /// A series of attempts under a [`Policy`], driven by the caller's own loop.
 ///
@@ -178,19 +183,26 @@ impl<'p> Attempts<'p> {
     /// assert_eq!(gave_up.attempts, 1);
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn backoff<E>(&mut self, failed: Failed<E>) -> impl Future<Output = Result<(), RetryError<E>>> {
         // `None` when it is over. Not an `async` block, which would not be `Unpin`.
         let (mut attempts, mut failed) = (Some(self), Some(failed));
+        // Not in the state of the call, which outlives this wait.
+        let (call, mut entry) = (CallPlace::here(), WaitEntry::NONE);
         poll_fn(move |cx| {
             let this = attempts.take().expect("`Attempts::backoff` was polled after it was ready");
-            if let Some(failed) = failed.take()
-                && let Err(reason) = this.decide(failed.verdict, failed.may_repeat)
-            {
-                return Poll::Ready(Err(this.gave_up(reason, failed.error)));
+            if let Some(failed) = failed.take() {
+                if let Err(reason) = this.decide(failed.verdict, failed.may_repeat) {
+                    return Poll::Ready(Err(this.gave_up(reason, failed.error)));
+                }
+                entry = this.wait_entry(call, failed.error.map(|_| type_name::<E>()));
             }
             let waited = this.state().poll_wait(cx).map(Ok);
             if waited.is_pending() {
                 attempts = Some(this);
+                entry.polled_here();
+            } else {
+                entry = WaitEntry::NONE;
             }
             waited
         })
@@ -284,7 +296,7 @@ impl<'p> Attempts<'p> {
         }
         let state = self.state();
         match state.wait {
-            Wait::Timer => state.poll_wait(cx),
+            WaitKind::Timer => state.poll_wait(cx),
             _ => Poll::Pending,
         }
     }
@@ -313,12 +325,31 @@ impl<'p> Attempts<'p> {
         }
         if delay.is_zero() {
             let yields = attempts.is_multiple_of(ROUNDS_BEFORE_YIELD);
-            *state.project().wait = if yields { Wait::Yield } else { Wait::Nothing };
+            *state.project().wait = if yields { WaitKind::Yield } else { WaitKind::Nothing };
         } else {
             state.wait_until(next.unwrap_or_else(|| far_future(now)));
         }
         telemetry::retry(attempts, delay);
         Ok(delay)
+    }
+
+    /// Returns an entry for the wait that [`decide`](Self::decide) has begun, for dumps; `failure` is the type of the error.
+    pub(crate) fn wait_entry(&self, _call: CallPlace, _failure: Option<&'static str>) -> WaitEntry {
+        #[cfg(feature = "inspect")]
+        if let Some(until) = self.state.0.as_ref().and_then(|state| state.as_ref().waits_until()) {
+            let wait = Wait::new(_call.place, until, self.attempts, _failure);
+            let listed = self.policy.waits.add(self.policy.budget.as_ref(), wait);
+            return WaitEntry { listed: Some(listed) };
+        }
+        WaitEntry::NONE
+    }
+
+    /// Notes the wait that [`decide`](Self::decide) has begun, until it ends.
+    pub(crate) fn note_wait(&mut self, call: CallPlace, failure: Option<&'static str>) {
+        let entry = self.wait_entry(call, failure);
+        if let Some(state) = &mut self.state.0 {
+            *state.as_mut().project().entry = entry;
+        }
     }
 
     /// Checks every limit that does not depend on the delay; the first that is reached is the reason.
@@ -470,141 +501,4 @@ fn deposit(budget: &Budget) {
 #[inline(never)]
 fn discard(state: &mut Option<Pin<Box<CallState>>>) {
     *state = None;
-}
-
-pin_project! {
-    /// The state of a call that has not succeeded at once.
-    struct CallState {
-        // The source of the seed and the key, once one of them is needed.
-        random: Option<Random>,
-        // The end of the total time, or none if it has no end; unknown until first asked.
-        total: Option<Option<Instant>>,
-        // The caller's own deadline.
-        deadline: Option<Instant>,
-        // The end of the next attempt, or none if it has no end; known if the attempt was described before it began.
-        limit: Option<Option<Instant>>,
-        // The time at which the attempt was first pending.
-        pending_since: Option<Instant>,
-        first_failure: Option<Instant>,
-        // The time at which the clock was first read.
-        began: Option<Instant>,
-        // The next attempt's token: dropping it returns it to the budget.
-        permit: Option<BudgetPermit>,
-        wait: Wait,
-        // One timer for the time limits of attempts and the delays between them.
-        #[pin]
-        timer: Option<Sleep>,
-    }
-}
-
-/// The event that ends the wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    Nothing,
-    Yield,
-    Timer,
-}
-
-impl CallState {
-    const fn new() -> Self {
-        Self {
-            random: None,
-            total: None,
-            deadline: None,
-            limit: None,
-            pending_since: None,
-            first_failure: None,
-            began: None,
-            permit: None,
-            wait: Wait::Nothing,
-            timer: None,
-        }
-    }
-
-    /// Begins an attempt; false if the time of the call is over.
-    #[cold]
-    #[inline(never)]
-    fn begin(self: Pin<&mut Self>) -> bool {
-        let this = self.project();
-        // Taken before the check: a late call returns its token.
-        let permit = this.permit.take();
-        if earlier(this.total.flatten(), *this.deadline).is_some_and(|end| Instant::now() >= end) {
-            return false;
-        }
-        if let Some(permit) = permit {
-            permit.spend();
-        }
-        // The attempt before may have been dropped while it was pending, and its timer may still run.
-        *this.pending_since = None;
-        *this.wait = Wait::Nothing;
-        true
-    }
-
-    /// Records a failure; true if the attempt lived at least for `reset_after`, so that the count starts again.
-    fn record_failure(self: Pin<&mut Self>, reset_after: Duration, now: Instant) -> bool {
-        let this = self.project();
-        *this.limit = None;
-        this.began.get_or_insert(now);
-        let since = this.pending_since.take();
-        let healthy = since.is_some_and(|since| now.duration_since(since) >= reset_after);
-        if healthy || this.first_failure.is_none() {
-            *this.first_failure = Some(now);
-        }
-        healthy
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        match (*this.wait, this.timer.as_pin_mut()) {
-            (Wait::Timer, Some(timer)) => ready!(poll_delay_timer(timer, cx)),
-            (Wait::Yield, _) => {
-                *this.wait = Wait::Nothing;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            _ => {}
-        }
-        *this.wait = Wait::Nothing;
-        Poll::Ready(())
-    }
-
-    /// Ends the call: returns its token, the time since the first failure, and the total time.
-    #[cold]
-    #[inline(never)]
-    fn end(self: Pin<&mut Self>) -> (Duration, Duration) {
-        let this = self.project();
-        *this.permit = None;
-        let now = Instant::now();
-        let since = |then: &Option<Instant>| then.map_or(Duration::ZERO, |then| now.duration_since(then));
-        (since(this.first_failure), since(this.began))
-    }
-
-    /// Draws a random number of this call: the same for the same `index`.
-    fn random(self: Pin<&mut Self>, index: u64) -> u64 {
-        self.project().random.get_or_insert_with(Random::new).number(index)
-    }
-
-    fn wait_until(self: Pin<&mut Self>, at: Instant) {
-        // Tokio rounds up to its next tick, which `Instant` must be able to express.
-        let at = if at.checked_add(TICK).is_some() { at } else { at - TICK };
-        let mut this = self.project();
-        match this.timer.as_mut().as_pin_mut() {
-            Some(timer) => timer.reset(at),
-            None => this.timer.set(Some(tokio::time::sleep_until(at))),
-        }
-        *this.wait = Wait::Timer;
-    }
-}
-
-/// Polls the timer of a delay, out of line: a retry without delay does not pay for its frame.
-#[inline(never)]
-fn poll_delay_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
-    poll_timer(timer, cx)
-}
-
-/// Returns the earlier of two times, where `None` is never.
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
 }

@@ -1,9 +1,14 @@
 //! Policies: the settings of a call as data.
 
+#[cfg(feature = "inspect")]
+use std::panic::Location;
 use std::time::Duration;
 
+#[cfg(feature = "inspect")]
+use crate::inspect::Waits;
 use crate::{
     Attempt, Attempts, Backoff, Budget, InvalidPolicy, Retry, RetryEvent, Verdict,
+    edges::CallPlace,
     retry::{retry_all, unobserved},
 };
 
@@ -59,11 +64,14 @@ pub struct Policy {
     pub(crate) reset_after: Duration,
     pub(crate) budget: Option<Budget>,
     pub(crate) seed: Option<u64>,
+    #[cfg(feature = "inspect")]
+    pub(crate) waits: Waits,
 }
 
 impl Policy {
     /// Returns a policy with this backoff and the defaults of the table above.
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn new(backoff: Backoff) -> Self {
         Self {
             backoff,
@@ -74,6 +82,36 @@ impl Policy {
             reset_after: Duration::MAX,
             budget: None,
             seed: None,
+            #[cfg(feature = "inspect")]
+            waits: Waits::new(Location::caller()),
+        }
+    }
+
+    /// Names the policy for the dumps of evenkeel-inspect. Without the feature `inspect` the name is dropped.
+    ///
+    /// A policy is in a dump while calls wait for their next attempts: each with its task, the place of the call, the number of
+    /// the next attempt, the end of the delay, and the type of the last error. The text of an error is not in it, as that may
+    /// hold a secret.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::time::Duration;
+    /// static POLICY: Policy =
+    ///     Policy::exponential(Duration::from_millis(100), Duration::from_secs(10)).named("orders");
+    /// ```
+    #[must_use]
+    pub const fn named(self, name: &'static str) -> Self {
+        #[cfg(feature = "inspect")]
+        {
+            let mut policy = self;
+            policy.waits.set_name(name);
+            policy
+        }
+        #[cfg(not(feature = "inspect"))]
+        {
+            let _ = name;
+            self
         }
     }
 
@@ -89,6 +127,7 @@ impl Policy {
 
     /// Returns a policy with the same delay before every retry: [`Backoff::fixed`].
     #[must_use]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn fixed(delay: Duration) -> Self {
         Self::new(Backoff::fixed(delay))
     }
@@ -259,6 +298,7 @@ impl Policy {
     /// # assert_eq!(body, "ok");
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     #[expect(
         clippy::type_complexity,
         reason = "the types of three closures, of no size unless they hold something"
@@ -278,7 +318,8 @@ impl Policy {
         Op: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Retry::new(self.start(), move |_: &mut Attempts<'p>| operation(), retry_all, unobserved)
+        let call = CallPlace::here();
+        Retry::new(self.start(), call, move |_: &mut Attempts<'p>| operation(), retry_all, unobserved)
     }
 
     /// Like [`run`](Self::run), for an operation that wants to know which [`Attempt`] it is.
@@ -303,6 +344,7 @@ impl Policy {
     /// assert_eq!(answer.await.unwrap(), "the third");
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     #[expect(
         clippy::type_complexity,
         reason = "the types of three closures, of no size unless they hold something"
@@ -324,6 +366,7 @@ impl Policy {
     {
         Retry::new(
             self.start(),
+            CallPlace::here(),
             move |attempts: &mut Attempts<'p>| operation(attempts.this_attempt()),
             retry_all,
             unobserved,

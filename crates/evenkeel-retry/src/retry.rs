@@ -8,6 +8,7 @@
 //! the call to drop: a call that has a state from the start, for its deadline or its description, begins at `Waiting`.
 
 use std::{
+    any::type_name,
     fmt,
     future::Pending,
     marker::PhantomData,
@@ -19,7 +20,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Attempts, Failed, GaveUp, RetryError, Verdict, verdict::Repeat};
+use crate::{Attempts, Failed, GaveUp, RetryError, Verdict, edges::CallPlace, verdict::Repeat};
 
 /// A failure that is about to be retried, as [`Retry::observe`] shows it.
 ///
@@ -82,6 +83,7 @@ pin_project! {
         #[pin]
         until: U,
         attempts: Attempts<'p>,
+        call: CallPlace,
         #[pin]
         state: State<Fut, E>,
     }
@@ -138,9 +140,15 @@ impl<Fut, E> State<Fut, E> {
 impl<'p, Op, Fut, E, C, O> Retry<'p, Op, Fut, E, C, O> {
     /// Makes a call without a `CallState`, whose operation does not ask for one.
     #[inline]
-    pub(crate) fn new(attempts: Attempts<'p>, operation: Op, classify: C, observe: O) -> Self {
+    pub(crate) fn new(
+        attempts: Attempts<'p>,
+        call: CallPlace,
+        operation: Op,
+        classify: C,
+        observe: O,
+    ) -> Self {
         let until = std::future::pending();
-        Self { operation, classify, observe, until, attempts, state: State::New }
+        Self { operation, classify, observe, until, attempts, call, state: State::New }
     }
 }
 
@@ -187,8 +195,8 @@ impl<'p, Op, Fut, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U> {
     where
         C2: FnMut(&E) -> Verdict,
     {
-        let Self { operation, observe, until, attempts, state, .. } = self;
-        Retry { operation, classify: verdict, observe, until, attempts, state }
+        let Self { operation, observe, until, attempts, call, state, .. } = self;
+        Retry { operation, classify: verdict, observe, until, attempts, call, state }
     }
 
     /// Shows every failure that will be retried to `observer`, before the wait: for logs and counters.
@@ -215,8 +223,8 @@ impl<'p, Op, Fut, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U> {
     where
         O2: FnMut(RetryEvent<'_, E>),
     {
-        let Self { operation, classify, until, attempts, state, .. } = self;
-        Retry { operation, classify, observe: observer, until, attempts, state }
+        let Self { operation, classify, until, attempts, call, state, .. } = self;
+        Retry { operation, classify, observe: observer, until, attempts, call, state }
     }
 
     /// Gives up when `cancel` is ready, a stop signal for example: it wakes the wait between attempts.
@@ -237,8 +245,8 @@ impl<'p, Op, Fut, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U> {
     /// # }
     /// ```
     pub fn until<U2: Future>(self, cancel: U2) -> Retry<'p, Op, Fut, E, C, O, U2> {
-        let Self { operation, classify, observe, attempts, state, .. } = self;
-        Retry { operation, classify, observe, until: cancel, attempts, state }
+        let Self { operation, classify, observe, attempts, call, state, .. } = self;
+        Retry { operation, classify, observe, until: cancel, attempts, call, state }
     }
 
     /// Ends the call at this time, unless the policy's total time ends it before; of several the earliest counts.
@@ -391,6 +399,8 @@ where
             match this.attempts.decide(failed.verdict, failed.may_repeat) {
                 Ok(delay) => {
                     let attempt = this.attempts.attempts();
+                    let error = failed.error().map(|_| type_name::<E>());
+                    this.attempts.note_wait(*this.call, error);
                     (this.observe)(RetryEvent { error: failed.error(), attempt, delay });
                     this.state.set(State::Waiting { last: failed.error });
                 }

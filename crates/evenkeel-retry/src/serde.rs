@@ -138,6 +138,8 @@ impl TryFrom<PolicyData> for Policy {
         policy.max_retry_after = data.max_retry_after.unwrap_or(policy.max_retry_after);
         policy.budget = data.budget;
         policy.seed = data.seed;
+        #[cfg(feature = "inspect")]
+        policy.waits.forget_place();
         Ok(policy)
     }
 }

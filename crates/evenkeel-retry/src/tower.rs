@@ -28,6 +28,7 @@
 mod classify;
 
 use std::{
+    any::type_name,
     fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -39,7 +40,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::classify::{Classify, KeepAll};
-use crate::{Attempts, GaveUp, Policy, RetryError, Verdict, telemetry, verdict::Repeat};
+use crate::{Attempts, GaveUp, Policy, RetryError, Verdict, edges::CallPlace, telemetry, verdict::Repeat};
 
 /// Wraps services in a [`RetryService`]; see the [module](self) for an example.
 ///
@@ -68,6 +69,7 @@ pub struct RetryLayer<K, C, R = KeepAll> {
     clone: K,
     classify: C,
     classify_response: R,
+    call: CallPlace,
 }
 
 impl<K, C> RetryLayer<K, C> {
@@ -75,12 +77,13 @@ impl<K, C> RetryLayer<K, C> {
     ///
     /// `clone` is asked before every attempt whether there will be a request for the next one; where it gives none,
     /// that attempt is the last, and its failure ends the call with [`GaveUp::Unrepeatable`].
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn new<Request, E>(policy: &'static Policy, clone: K, classify: C) -> Self
     where
         K: Fn(&Request) -> Option<Request>,
         C: Fn(&E) -> Verdict,
     {
-        Self { policy, clone, classify, classify_response: KeepAll }
+        Self { policy, clone, classify, classify_response: KeepAll, call: CallPlace::here() }
     }
 
     /// Asks `verdict` about every response, too: for failures that a service reports in a response, such as HTTP's 503.
@@ -116,8 +119,8 @@ impl<K, C> RetryLayer<K, C> {
     where
         R: Fn(&Response) -> Verdict,
     {
-        let Self { policy, clone, classify, .. } = self;
-        RetryLayer { policy, clone, classify, classify_response: verdict }
+        let Self { policy, clone, classify, call, .. } = self;
+        RetryLayer { policy, clone, classify, classify_response: verdict, call }
     }
 }
 
@@ -286,7 +289,14 @@ where
                         }
                     };
                     match (this.attempts.decide(verdict, true), last) {
-                        (Ok(_), last) => this.state.set(State::Waiting { last: last.err().flatten() }),
+                        (Ok(_), last) => {
+                            let failure = match &last {
+                                Ok(_) => Some(type_name::<S::Response>()),
+                                Err(error) => error.as_ref().map(|_| type_name::<S::Error>()),
+                            };
+                            this.attempts.note_wait(this.layer.call, failure);
+                            this.state.set(State::Waiting { last: last.err().flatten() });
+                        }
                         (Err(reason), Ok(response)) => {
                             telemetry::gave_up(reason, this.attempts.attempts());
                             return Poll::Ready(Ok(response));

@@ -10,7 +10,7 @@ const GRAPH: [(&str, &[&str]); 15] = [
     ("evenkeel-inspect", &["evenkeel-base"]),
     ("evenkeel-task", &["evenkeel-base", "evenkeel-inspect"]),
     ("evenkeel-retry-after", &[]),
-    ("evenkeel-retry", &["evenkeel-base", "evenkeel-retry-after"]),
+    ("evenkeel-retry", &["evenkeel-base", "evenkeel-inspect", "evenkeel-retry-after"]),
     ("evenkeel-limit", &["evenkeel-base", "evenkeel-inspect", "evenkeel-retry-after"]),
     ("evenkeel-shutdown", &["evenkeel-base", "evenkeel-inspect", "evenkeel-task"]),
     ("evenkeel-stream", &["evenkeel-base", "evenkeel-task"]),

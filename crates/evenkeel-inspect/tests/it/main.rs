@@ -4,6 +4,7 @@ mod churn;
 mod drains;
 mod findings;
 mod forms;
+mod limits_and_retries;
 mod own_objects;
 mod running;
 mod stand_stills;
