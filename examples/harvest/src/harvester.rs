@@ -119,13 +119,10 @@ impl Harvester {
     ///
     /// Dropping it is a crash: the next run goes on from the store.
     pub async fn run(&self, shutdown: Shutdown) -> Result<Ended, Fatal> {
-        let end = self.run_alone(shutdown, |_| Shown::Nothing).await?;
-        self.recount(&end).await;
-        end.map(|(ended, _)| ended)
+        self.run_alone(shutdown, |_| Shown::Nothing).await?.map(|(ended, _)| ended)
     }
 
-    /// Does the same, and leaves the counts of a run that was cut off as they are. The outer error comes before the run. A stop
-    /// does not wait for a store that is in use.
+    /// Does the same. The outer error comes before the run. A stop does not wait for a store that is in use.
     pub(crate) async fn run_alone(
         &self,
         shutdown: Shutdown,
@@ -147,13 +144,18 @@ impl Harvester {
             checkpoint: Arc::new(checkpoint),
             max_documents: 2 * setup.concurrency,
         };
-        Ok(harvest.run(shutdown, shown).await)
+        Ok(self.recount(harvest.run(shutdown, shown).await).await)
     }
 
-    /// Reads the counts from the store if the run was cut off: a write may have been committed.
-    pub(crate) async fn recount(&self, end: &End) {
+    /// Reads the counts from the store if the run was cut off: a write may have been committed. Returns the end: a stop that
+    /// came when everything was begun, and has left nothing, has not kept the run from being complete.
+    pub(crate) async fn recount(&self, end: End) -> End {
         if !matches!(end, Ok((Ended::Complete | Ended::Drained, _))) {
             let _ = timeout(EXIT_TIMEOUT, self.store.recount()).await;
+        }
+        match end {
+            Ok((_, reason)) if self.stats.with(|counts| counts.is_complete) => Ok((Ended::Complete, reason)),
+            end => end,
         }
     }
 

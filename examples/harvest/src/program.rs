@@ -121,7 +121,6 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
             Some(queue) => with_queue(options, queue, &harvester, &location, live).await?,
         };
         let took = started.elapsed();
-        harvester.recount(&end).await;
         let ended = end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended);
         let report = Report { workers, ..harvester.report(ended, took) };
         Ok::<_, Fatal>(Outcome { end, report })
@@ -171,9 +170,8 @@ async fn with_queue(
     let live = live.map(|page| show(page, options, stats, location, numbers));
     stats.resume(&opened.checkpoint);
     let worker = Worker::new(api.clone(), store.clone(), stats.clone(), opened, 2 * options.concurrency);
-    let end = worker.run(options.grace, live).await;
-    let ended = end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended);
-    let workers = worker.finish(ended).await;
+    let end = harvester.recount(worker.run(options.grace, live).await).await;
+    let workers = worker.finish(end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended)).await;
     Ok((end, workers))
 }
 

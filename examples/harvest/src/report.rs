@@ -20,9 +20,9 @@ pub(crate) const FAILURES_SHOWN: usize = 20;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Ended {
-    /// Everything was read.
+    /// Everything was read and stored, also where a stop came when the last of it was in flight.
     Complete,
-    /// The run was asked to stop, and finished the work in flight.
+    /// The run was asked to stop, and finished the work in flight; some is left.
     Drained,
     /// The run was stopped in the middle.
     Aborted,

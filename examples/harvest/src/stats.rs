@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     histogram::Histogram,
-    store::{Checkpoint, Leases, Totals},
+    store::{Checkpoint, Leases, State, Totals},
     timeline::{Timeline, Trace, Wait},
 };
 
@@ -90,6 +90,8 @@ pub(crate) struct Counts {
     pub(crate) pages: u64,
     /// The counts of the store.
     pub(crate) totals: Totals,
+    /// Everything is read and stored.
+    pub(crate) is_complete: bool,
     /// The counts of the store when this run began.
     pub(crate) before: Totals,
     /// The documents that were read or given up: the number of calls without any retry.
@@ -181,11 +183,12 @@ impl Stats {
         });
     }
 
-    /// Records the counts of the store. They may arrive out of order, and never decrease.
-    pub(crate) fn stored(&self, totals: Totals) {
+    /// Records how far the store has come. States may arrive out of order: counts never decrease, and a pass stays complete.
+    pub(crate) fn stored(&self, state: State) {
         let users = self.with(|counts| {
             let before = counts.totals.users;
-            counts.totals = counts.totals.max(totals);
+            counts.totals = counts.totals.max(state.totals);
+            counts.is_complete |= state.is_complete;
             counts.totals.users - before
         });
         self.record(|timeline| {

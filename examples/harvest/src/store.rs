@@ -5,6 +5,7 @@ mod connect;
 mod lease;
 mod location;
 mod postgres;
+mod repeat;
 mod sql;
 mod sqlite;
 
@@ -16,28 +17,22 @@ pub use location::Location;
 pub(crate) use location::{quoted, without_secrets};
 #[cfg(feature = "queue")]
 pub(crate) use postgres::{Joined, OrderRow, Rows, UserRow};
+pub(crate) use repeat::StoreError;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 use chaos::{Disturbances, Fault};
 #[cfg(feature = "queue")]
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 #[cfg(feature = "queue")]
 use evenkeel::pipeline::PgQueue;
-use evenkeel::{
-    pool,
-    retry::{GaveUp, Policy},
-    task::Stop,
-};
+use evenkeel::{pool, task::Stop};
 use postgres::Postgres;
+use repeat::{POLICY, repeat};
 use serde::Serialize;
 use sqlite::Sqlite;
 
@@ -50,12 +45,6 @@ use crate::{
     queue::Job,
     stats::{Failure, Stats},
 };
-
-/// The retry policy of an entry, for conflicts with other programs, lost connections, and the seconds of a failover.
-static POLICY: Policy = Policy::exponential(Duration::from_millis(50), Duration::from_secs(1))
-    .max_attempts(20)
-    .attempt_timeout(Duration::from_secs(10))
-    .total_timeout(Duration::from_secs(30));
 
 /// The rows of one transaction. Storing an entry again changes nothing, so a commit whose answer was lost can be repeated.
 #[derive(Debug)]
@@ -137,9 +126,9 @@ pub(crate) struct Totals {
     pub(crate) pages: u64,
     /// Users on the pages.
     pub(crate) listed: u64,
-    /// Users in the store.
+    /// Users that the pass has stored.
     pub(crate) users: u64,
-    /// Orders in the store.
+    /// Orders that the pass has stored. The store also keeps those of an earlier pass that could not be read this time.
     pub(crate) orders: u64,
 }
 
@@ -181,34 +170,6 @@ impl Stats {
                 *worst = Leases { max: pool.max, waiting: pool.waiting, holders: holders.collect() };
             }
         });
-    }
-}
-
-/// The error of an attempt to store an entry.
-#[derive(Clone, Debug)]
-pub(crate) struct StoreError {
-    reason: String,
-    /// Whether another attempt may succeed.
-    pub(crate) is_transient: bool,
-}
-
-impl StoreError {
-    fn permanent(reason: String) -> Self {
-        Self { reason, is_transient: false }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<StoreError> for Fatal {
-    fn from(error: StoreError) -> Self {
-        Self::Broken(error.reason)
     }
 }
 
@@ -364,7 +325,7 @@ impl Store {
             repeat(&self.stats, || self.attempt(entry.clone(), number, attempts.fetch_add(1, Relaxed) + 1));
         match written.await {
             Ok(written) => {
-                self.stats.stored(written.state.totals);
+                self.stats.stored(written.state);
                 storing.done();
                 Ok(written)
             }
@@ -392,7 +353,7 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.state().await,
             Backend::Postgres(postgres) => postgres.state().await,
         }?;
-        self.stats.stored(state.totals);
+        self.stats.stored(state);
         Ok(state)
     }
 
@@ -451,58 +412,5 @@ impl Store {
             Backend::Postgres(postgres) => postgres.disturb(disturbances, &end).await,
         };
         ended.map_err(|error| Fatal::Broken(format!("cannot disturb the store: {error}")))
-    }
-}
-
-/// Repeats an operation by the policy, and says why it gave up.
-async fn repeat<T, F: Future<Output = Result<T, StoreError>>>(
-    stats: &Stats,
-    operation: impl FnMut() -> F,
-) -> Result<T, StoreError> {
-    // If time runs out during an attempt, the failure before it is the reason.
-    let mut earlier = None;
-    let done = POLICY.run(operation).when(|error| error.is_transient).observe(|retry| {
-        earlier = retry.error.map(StoreError::to_string).or(earlier.take());
-        stats.with(|counts| counts.store_retries += 1);
-    });
-    done.await.map_err(|gave_up| {
-        let last = match (gave_up.last, earlier) {
-            (Some(last), _) => last.reason,
-            (None, Some(earlier)) => format!("{earlier}, and then it took too long"),
-            (None, None) => "it took too long".into(),
-        };
-        match gave_up.reason {
-            GaveUp::Permanent => StoreError::permanent(last),
-            _ => {
-                StoreError { reason: format!("{last}, at attempt {}", gave_up.attempts), is_transient: true }
-            }
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-
-    use super::*;
-
-    async fn reason_after(failures: u32) -> String {
-        let stats = Stats::default();
-        let attempts = AtomicU32::new(0);
-        let gave_up = repeat(&stats, async || {
-            if attempts.fetch_add(1, Relaxed) == failures {
-                return pending().await;
-            }
-            Err::<(), _>(StoreError { reason: "busy".into(), is_transient: true })
-        });
-        let error = gave_up.await.unwrap_err();
-        assert!(error.is_transient);
-        error.to_string()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_reason_outlives_an_attempt_that_takes_too_long() {
-        assert_eq!(reason_after(20).await, "busy, at attempt 20");
-        assert_eq!(reason_after(19).await, "busy, and then it took too long, at attempt 20");
     }
 }

@@ -102,7 +102,8 @@ async fn publish(
         }
         let mut view = View::new(names.clone(), stats, workers.clone(), started.elapsed().as_secs_f64());
         view.is_stopping = stop.is_draining();
-        view.ended = is_over.then_some(if view.is_stopping { Ended::Drained } else { Ended::Complete });
+        let is_cut = view.is_stopping && !stats.with(|counts| counts.is_complete);
+        view.ended = is_over.then_some(if is_cut { Ended::Drained } else { Ended::Complete });
         views.send_replace(view);
         if is_over {
             return;
@@ -214,7 +215,7 @@ mod tests {
     use evenkeel::task::Stop;
 
     use super::*;
-    use crate::stats::Failure;
+    use crate::{stats::Failure, store::State};
 
     const NUMBERS: OwnNumbers = OwnNumbers { concurrency: 8, batch: 256 };
 
@@ -289,5 +290,17 @@ mod tests {
         let view = views.borrow_and_update().clone();
         assert_eq!((view.ended, view.sums.ended, view.failures_in_all), (Some(Ended::Drained), 1, 1));
         assert!(views.changed().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_leaves_nothing_is_shown_as_complete() {
+        let stats = Stats::default();
+        stats.stored(State { is_complete: true, ..State::default() });
+        let (sender, views) = watch::channel(View::default());
+        let (stop, end) = (Stop::new(), Stop::new());
+        stop.drain("asked");
+        end.drain("all is stored");
+        publish(&Names::default(), &stats, Numbers::Own(NUMBERS), sender, stop, end).await;
+        assert_eq!(views.borrow().ended, Some(Ended::Complete));
     }
 }

@@ -18,13 +18,22 @@ pub(crate) struct BlockingApi {
 
 impl BlockingApi {
     pub(crate) async fn start() -> Self {
+        Self::with_next(Some("users-2.json")).await
+    }
+
+    /// Starts one that has no other page.
+    pub(crate) async fn of_one_page() -> Self {
+        Self::with_next(None).await
+    }
+
+    async fn with_next(next: Option<&'static str>) -> Self {
         let (asked, released) = (watch::Sender::new(0), watch::Sender::new(0));
         let (count, until) = (asked.clone(), released.clone());
         let server = Server::start(move |path| {
             let (count, mut until) = (count.clone(), until.subscribe());
             async move {
                 match path.as_str() {
-                    "/users.json" => page(1..=10, Some("users-2.json")),
+                    "/users.json" => page(1..=10, next),
                     "/users-2.json" => std::future::pending().await,
                     path => {
                         count.send_modify(|asked| *asked += 1);

@@ -53,6 +53,19 @@ async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
     }
 }
 
+/// The next run begins again, as after any complete one; so it must not be said that the rest is left for it.
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_stop_that_leaves_nothing_is_a_complete_run() {
+    let (workdir, api) = (Workdir::new(), BlockingApi::of_one_page().await);
+    let mut child = api.harvest(&workdir, "--concurrency 30", 20).await;
+    signal(&child, "-TERM").await;
+    is_stopping(&mut child).await;
+    api.released.send_replace(10);
+    let (code, report) = ended(child, &workdir).await;
+    assert_eq!((code, &report["ended"], &report["unfinished"]), (Some(0), &"complete".into(), &0.into()));
+}
+
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_second_signal_aborts_and_says_what_was_left() {
