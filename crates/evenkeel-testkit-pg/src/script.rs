@@ -192,7 +192,7 @@ impl ScriptState {
 
     fn matches_text(&self, sql: &str) -> bool {
         match &self.matches {
-            Matches::Exact(text) => normal(sql) == *text,
+            Matches::Exact(text) => is_normal(sql, text),
             Matches::Prefix(prefix) => normal(sql).starts_with(prefix),
             Matches::Sql(matches) => matches(sql),
             Matches::Nth(_) | Matches::Every(_) => false,
@@ -225,6 +225,12 @@ impl ReplyQueue {
 pub(super) fn normal(sql: &str) -> String {
     let words: Vec<&str> = sql.trim_end_matches([';', ' ', '\n']).split_whitespace().collect();
     words.join(" ").to_lowercase()
+}
+
+/// Whether a statement is this one, which is normalized.
+fn is_normal(sql: &str, text: &str) -> bool {
+    let words = sql.trim_end_matches([';', ' ', '\n']).split_whitespace();
+    words.map(str::to_lowercase).eq(text.split_whitespace())
 }
 
 impl fmt::Debug for ScriptState {
