@@ -4,8 +4,10 @@ mod account;
 mod check;
 mod life;
 mod links;
+mod names;
 mod plan;
 mod site;
+mod statements;
 mod tables;
 
 use std::sync::Arc;
@@ -14,18 +16,21 @@ use evenkeel_testkit::{
     http,
     net::{Link, MemNet, Toxics},
 };
-use evenkeel_testkit_pg::{Reply, ReplyFault, ReplyStep, Server};
+use evenkeel_testkit_pg::{Reply, ReplyFault, ReplyStep, Server, Statement};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
-pub use self::plan::{Answer, Fault, NetworkFault, StatementFault};
 use self::{
     life::Life,
     plan::{Plan, draw, ms},
     site::Site,
     tables::Database,
+};
+pub use self::{
+    names::EVENTS,
+    plan::{Answer, Fault, Moment, NetworkFault, StatementFault},
 };
 use crate::{Checks, Random, Script, Subject, Trace, note};
 
@@ -90,12 +95,17 @@ impl Subject for Harvest {
 
 /// Runs one process after the other.
 async fn until_complete(world: &Arc<World>) -> Result<(), String> {
-    let mut last = None;
+    let (mut last, mut passes) = (None, 0);
     for number in 0..MOST_LIVES {
         let life = Life::new(world, number, last.take());
         let end = life.live().await?;
         world.checks.result()?;
         if end.is_complete {
+            world.rows_are_exact()?;
+            passes += 1;
+            world.trace.reached_times("second passes", u64::from(passes > 1));
+        }
+        if passes == world.plan.passes {
             world.trace.reached_times("processes", number + 1);
             return Ok(());
         }
@@ -108,7 +118,7 @@ impl World {
     fn new(seed: u64, script: &Script<Fault>, trace: &Trace) -> Result<Self, String> {
         let (plan, faults) = (Plan::new(script), script.faults.clone());
         let net = MemNet::new().seed(seed);
-        let site = Arc::new(Site::new(seed, plan, &faults));
+        let site = Arc::new(Site::new(seed, plan, &faults, trace));
         let api = http::Server::mem(&net, API).map_err(|error| error.to_string())?;
         let answering = Arc::clone(&site);
         api.when(|_| true).reply_with(move |call| answering.answer(call));
@@ -139,7 +149,23 @@ impl World {
         }
         self.rows_are_exact()?;
         self.trace.reached_times("users", self.plan.users);
+        self.count_faults_of_statements();
         Ok(())
+    }
+
+    fn count_faults_of_statements(&self) {
+        let statements = self.server.statements();
+        let is_commit = |statement: &&Statement| statement.sql == "COMMIT";
+        let commits = statements.iter().filter(is_commit).count() as u64;
+        for fault in &self.faults {
+            match *fault {
+                Fault::Statement { number, fault } if number <= statements.len() as u64 => {
+                    self.trace.reached(fault.name(false));
+                }
+                Fault::Commit { number, fault } if number < commits => self.trace.reached(fault.name(true)),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -197,11 +223,11 @@ async fn break_in(world: Arc<World>, fault: Fault) {
             }
             sleep(ms(time)).await;
             link.heal();
-            world.trace.reached("faults of a network");
+            world.trace.reached(fault.name(is_database));
         }
         Fault::Terminate { .. } => {
             world.server.terminate_all();
-            world.trace.reached("sessions ended");
+            world.trace.reached("database: sessions ended");
         }
         Fault::Failover { rejects, time, .. } => {
             world.server.terminate_all();
@@ -209,11 +235,11 @@ async fn break_in(world: Arc<World>, fault: Fault) {
             world.database.set_read_only(true);
             sleep(ms(time)).await;
             world.database.set_read_only(false);
-            world.trace.reached("failovers");
+            world.trace.reached("database: failovers");
         }
         Fault::ClockJump { seconds, .. } => {
             world.database.jump(seconds);
-            world.trace.reached("clock jumps");
+            world.trace.reached("database: clock jumps");
         }
         _ => {}
     }

@@ -26,18 +26,29 @@ pub struct Process {
 
 #[derive(Debug)]
 struct State {
-    /// The steps that are left until the kill.
-    left: AtomicU64,
+    /// The steps so far.
+    steps: AtomicU64,
+    killed_at: u64,
     is_dead: AtomicBool,
     killed: Notify,
+    /// The step that somebody waits for.
+    awaited: AtomicU64,
+    reached: Notify,
 }
 
 impl Process {
     /// Creates a process that is killed at this step, or lives.
     #[must_use]
     pub fn new(killed_at: Option<u64>) -> Self {
-        let left = AtomicU64::new(killed_at.unwrap_or(u64::MAX));
-        Self { state: Arc::new(State { left, is_dead: AtomicBool::new(false), killed: Notify::new() }) }
+        let state = State {
+            steps: AtomicU64::new(0),
+            killed_at: killed_at.unwrap_or(u64::MAX),
+            is_dead: AtomicBool::new(false),
+            killed: Notify::new(),
+            awaited: AtomicU64::new(u64::MAX),
+            reached: Notify::new(),
+        };
+        Self { state: Arc::new(state) }
     }
 
     /// Makes a step; returns whether the process is alive, and may have an effect.
@@ -46,18 +57,32 @@ impl Process {
         if self.is_dead() {
             return false;
         }
-        let left = self.state.left.load(Relaxed).saturating_sub(1);
-        self.state.left.store(left, Relaxed);
-        if left == 0 {
+        let step = self.state.steps.fetch_add(1, Relaxed) + 1;
+        if step == self.state.awaited.load(Relaxed) {
+            self.state.reached.notify_one();
+        }
+        if step >= self.state.killed_at {
             self.kill();
         }
-        left > 0
+        !self.is_dead()
     }
 
-    /// Returns the steps that are left until the kill.
+    /// Returns the steps so far.
     #[must_use]
-    pub fn steps_left(&self) -> u64 {
-        self.state.left.load(Relaxed)
+    pub fn steps(&self) -> u64 {
+        self.state.steps.load(Relaxed)
+    }
+
+    /// Waits until it has made so many steps; one future waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn reaches(&self, step: u64) {
+        self.state.awaited.store(step, Relaxed);
+        while self.steps() < step {
+            self.state.reached.notified().await;
+        }
     }
 
     /// Kills it now.

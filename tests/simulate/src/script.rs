@@ -25,8 +25,9 @@ impl<F: Clone> Script<F> {
         Self { sizes: Vec::new(), faults: Vec::new() }
     }
 
-    /// Adds a size, which shrinks down to `least`.
+    /// Sets a size, which shrinks down to `least`.
     pub fn set(&mut self, name: &'static str, value: u64, least: u64) {
+        self.sizes.retain(|size| size.name != name);
         self.sizes.push(Size { name, value, least });
     }
 

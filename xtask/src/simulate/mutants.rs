@@ -95,6 +95,9 @@ fn build(project: &Project) -> Result<PathBuf> {
     }
     fs::copy(project.root.join("Cargo.lock"), copy.join("Cargo.lock"))?;
     let manifest = fs::read_to_string(project.root.join("Cargo.toml"))?;
+    // A mutant may leave something unused.
+    let manifest =
+        manifest.replacen("[workspace.lints.rust]\n", "[workspace.lints.rust]\nwarnings = \"allow\"\n", 1);
     fs::write(copy.join("Cargo.toml"), with_members(&manifest, MEMBERS)?)?;
     for mutant in MUTANTS {
         let path = copy.join(mutant.file);
@@ -112,8 +115,7 @@ fn build(project: &Project) -> Result<PathBuf> {
         "simulate",
     ]);
     let command = command.arg("--manifest-path").arg(copy.join("Cargo.toml"));
-    let command = command.arg("--target-dir").arg(copy.join("target"));
-    execute(command.env("RUSTFLAGS", "--cap-lints=allow"))?;
+    execute(command.arg("--target-dir").arg(copy.join("target")))?;
     Ok(copy.join("target/simulate").join(format!("simulate{}", std::env::consts::EXE_SUFFIX)))
 }
 

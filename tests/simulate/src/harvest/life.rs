@@ -1,6 +1,10 @@
 //! One process: from its start to its end, by itself, by a stop or by a kill.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use evenkeel_shutdown::{Handle, Shutdown};
 use harvest::{Ended, Fatal, Harvester, Quota, Setup, Url, Usage};
@@ -10,7 +14,7 @@ use super::{
     API, World,
     account::Account,
     links::{Api, Postgres, Tasks},
-    plan::{Fault, ms},
+    plan::{Fault, LOST, Moment, ms},
     site::Document,
 };
 use crate::{Process, note};
@@ -43,7 +47,9 @@ pub(super) struct Life<'a> {
     account: Arc<Account>,
     tasks: Tasks,
     kill: Option<(u64, u64)>,
-    stop: Option<(u64, Option<u64>)>,
+    stop: Option<(Moment, Option<u64>)>,
+    /// The time of the first signal.
+    signalled: OnceLock<Instant>,
 }
 
 /// The end of a run of the program.
@@ -60,7 +66,7 @@ impl<'a> Life<'a> {
         for fault in &world.faults {
             match *fault {
                 Fault::Kill { process, step, down } if process == number => kill = Some((step, down)),
-                Fault::Stop { process, after, again } if process == number => stop = Some((after, again)),
+                Fault::Stop { process, at, again } if process == number => stop = Some((at, again)),
                 _ => {}
             }
         }
@@ -68,7 +74,8 @@ impl<'a> Life<'a> {
         let (answered, may_lose) =
             before.map_or_else(Default::default, |before| (before.answered, before.may_lose));
         let account = Account::new(world, process, number, answered, may_lose);
-        Self { world, number, account, tasks: Tasks::default(), kill, stop }
+        let (tasks, signalled) = (Tasks::default(), OnceLock::new());
+        Self { world, number, account, tasks, kill, stop, signalled }
     }
 
     /// Runs the program, and checks how it ends.
@@ -90,7 +97,7 @@ impl<'a> Life<'a> {
                 self.kill().await;
                 Ok(self.end(false, plan.concurrency))
             }
-            Some(end) => self.check(started, end).await,
+            Some(end) => self.check(end).await,
         }
     }
 
@@ -125,12 +132,24 @@ impl<'a> Life<'a> {
 
     /// Sends the signals of the script; never ends.
     async fn signal(&self, handle: Handle, started: Instant) {
-        if let Some((after, again)) = self.stop {
-            sleep_until(started + ms(after)).await;
-            note!(self.world.trace, "process {} gets a signal", self.number);
+        if let Some((at, again)) = self.stop {
+            let trace = &self.world.trace;
+            match at {
+                Moment::Time(after) => {
+                    sleep_until(started + ms(after)).await;
+                    trace.reached("stops at a time");
+                }
+                Moment::Poll(poll) => {
+                    self.account.process.reaches(poll).await;
+                    trace.reached("stops at a poll");
+                }
+            }
+            note!(trace, "process {} gets a signal", self.number);
+            self.signalled.get_or_init(Instant::now);
             handle.signal(SIGNAL);
             if let Some(again) = again {
                 sleep(ms(again)).await;
+                trace.reached("second signals");
                 handle.signal(SIGNAL);
             }
         }
@@ -159,21 +178,26 @@ impl<'a> Life<'a> {
     }
 
     /// Checks the end of a run that was not killed.
-    async fn check(&self, started: Instant, end: RunEnd) -> Result<LifeEnd, String> {
+    async fn check(&self, end: RunEnd) -> Result<LifeEnd, String> {
         let World { trace, plan, .. } = &**self.world;
         let ended_at = Instant::now();
         note!(trace, "process {} ends: {:?}", self.number, end.result);
-        self.check_time(started, &end, ended_at)?;
+        self.check_time(&end, ended_at)?;
         let RunEnd { harvester, result, took, .. } = end;
-        if let Some(harvester) = harvester {
-            self.is_idle(&harvester).await?;
+        if let Some(harvester) = &harvester {
             let ended = *result.as_ref().unwrap_or(&Ended::Aborted);
             self.check_report(&harvester.report(ended, took).json(), ended)?;
         }
-        sleep(ms(1)).await;
-        let left = self.tasks.left();
-        if left > 0 {
-            return Err(self.fail(|| format!("{left} connections to the API outlive it")));
+        let is_killed = tokio::select! {
+            biased;
+            () = self.account.process.killed() => true,
+            left = self.leaves_nothing(harvester) => left.map(|()| false)?,
+        };
+        trace.reached_times("polls", self.account.process.steps());
+        if is_killed {
+            // Behind its work, while its connections end: they do no more.
+            trace.reached("kills behind a run");
+            self.kill().await;
         }
         match result {
             Ok(Ended::Complete) => {
@@ -199,9 +223,11 @@ impl<'a> Life<'a> {
     }
 
     /// A stop ends in its time.
-    fn check_time(&self, started: Instant, end: &RunEnd, ended_at: Instant) -> Result<(), String> {
-        let (Some(opened_at), Some((after, again))) = (end.opened_at, self.stop) else { return Ok(()) };
-        let signal_at = started + ms(after);
+    fn check_time(&self, end: &RunEnd, ended_at: Instant) -> Result<(), String> {
+        let (Some(opened_at), Some(signal_at)) = (end.opened_at, self.signalled.get().copied()) else {
+            return Ok(());
+        };
+        let again = self.stop.and_then(|(_, again)| again);
         let grace = ms(self.world.plan.grace);
         // A signal that follows within 200 ms counts as the same one.
         let budget = match again.filter(|again| *again > 200) {
@@ -215,7 +241,18 @@ impl<'a> Life<'a> {
         Err(self.fail(|| format!("it ends {:?} after its time to stop was over", ended_at - latest)))
     }
 
-    /// Nothing is in use behind the end of a run.
+    /// Nothing is in use behind the end of a run, and no connection outlives the process.
+    async fn leaves_nothing(&self, harvester: Option<Harvester>) -> Result<(), String> {
+        if let Some(harvester) = harvester {
+            self.is_idle(&harvester).await?;
+        }
+        sleep(ms(1)).await;
+        match self.tasks.left() {
+            0 => Ok(()),
+            left => Err(self.fail(|| format!("{left} connections to the API outlive it"))),
+        }
+    }
+
     async fn is_idle(&self, harvester: &Harvester) -> Result<(), String> {
         let by = Instant::now() + CLEAN_UP;
         loop {
@@ -229,16 +266,16 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// A run fails for a reason of the script alone.
+    /// A run fails for a reason of the script alone: the store, or the first page. One fault of the store does not end it,
+    /// and neither do several that last no longer than a store may be lost, or faults of single answers.
     fn may_fail(&self, fatal: &Fatal) -> Result<(), String> {
-        let faults = &self.world.faults;
-        let of_store = faults.iter().filter(|fault| fault.is_of_store()).count();
-        let of_network = faults.iter().filter(|fault| fault.is_of_network()).count();
-        // One fault of the store does not end a run, and neither do faults of single answers.
-        if of_store > 1 || of_network > 0 {
-            return Ok(());
-        }
-        Err(self.fail(|| format!("it gives up: {fatal}")))
+        let (faults, text) = (&self.world.faults, fatal.to_string());
+        let of_store = || faults.iter().filter(|fault| fault.is_of_store());
+        let is_due = match text.contains("cannot use the store") || text.contains("cannot store") {
+            true => of_store().count() > 1 && of_store().map(Fault::outage).sum::<u64>() > LOST,
+            false => text.contains("/users.json: ") && faults.iter().any(Fault::is_of_network),
+        };
+        if is_due { Ok(()) } else { Err(self.fail(|| format!("it gives up: {text}"))) }
     }
 
     fn check_report(&self, json: &str, ended: Ended) -> Result<(), String> {

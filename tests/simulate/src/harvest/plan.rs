@@ -7,6 +7,9 @@ use crate::{Random, Script};
 /// The time in which faults come, in milliseconds.
 const HORIZON: u64 = 20_000;
 
+/// The time for which a store may be lost without an end of a run.
+pub(super) const LOST: u64 = 2000;
+
 /// A fault; times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -84,11 +87,21 @@ pub enum Fault {
     Stop {
         /// The process, counted from 0.
         process: u64,
-        /// The time, counted from its start.
-        after: u64,
+        /// The moment.
+        at: Moment,
         /// The time until a second signal, if there is one.
         again: Option<u64>,
     },
+}
+
+/// A moment of a process.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Moment {
+    /// So many milliseconds after its start.
+    Time(u64),
+    /// At a poll, counted from its start.
+    Poll(u64),
 }
 
 /// A faulty answer of the API.
@@ -172,6 +185,16 @@ impl Fault {
         )
     }
 
+    /// Returns how long the store is lost by it, in milliseconds.
+    pub(super) fn outage(&self) -> u64 {
+        match *self {
+            Self::Network { time, is_database: true, .. } | Self::Failover { time, .. } => time,
+            Self::Statement { fault: StatementFault::Slow(time), .. }
+            | Self::Commit { fault: StatementFault::Slow(time), .. } => time,
+            _ => 0,
+        }
+    }
+
     /// Whether it concerns many documents at once.
     pub(super) const fn is_of_network(&self) -> bool {
         matches!(self, Self::Network { is_database: false, .. })
@@ -204,6 +227,8 @@ pub(super) struct Plan {
     /// The longest latency of a statement, in microseconds.
     pub(super) statement: u64,
     pub(super) grace: u64,
+    /// How often everything is read.
+    pub(super) passes: u64,
 }
 
 impl Plan {
@@ -217,6 +242,7 @@ impl Plan {
             is_known: script.size("latency is known") > 0,
             statement: script.size("statement"),
             grace: script.size("grace"),
+            passes: script.size("passes"),
         }
     }
 
@@ -248,6 +274,7 @@ pub(super) fn draw(random: &mut Random) -> Script<Fault> {
     script.set("latency is known", random.below(2), 0);
     script.set("statement", random.one_of(&[0, 500, 20_000]), 0);
     script.set("grace", random.one_of(&[100, 1000, 10_000]), 0);
+    script.set("passes", 1 + u64::from(random.happens(100)), 1);
     let plan = Plan::new(&script);
     let mut faults = Vec::new();
     // Some runs have faults of one kind alone, and some have none.
@@ -280,9 +307,13 @@ pub(super) fn draw(random: &mut Random) -> Script<Fault> {
                 0 | 1 => Fault::Statement { number: random.within(1..=400), fault: statement(random) },
                 2..=4 => Fault::Commit { number: random.below(40), fault: statement(random) },
                 5 => Fault::Terminate { at: at(random) },
-                6 => Fault::Failover { at: at(random), rejects: random.below(4), time: random.below(1500) },
+                6 => Fault::Failover {
+                    at: at(random),
+                    rejects: random.below(4),
+                    time: random.within(0..=LOST),
+                },
                 _ => {
-                    let (at, time, fault) = (at(random), random.within(1..=1500), network(random));
+                    let (at, time, fault) = (at(random), random.within(1..=LOST), network(random));
                     Fault::Network { at, time, fault, is_database: true }
                 }
             };
@@ -295,13 +326,16 @@ pub(super) fn draw(random: &mut Random) -> Script<Fault> {
     }
     if has_ends {
         for process in 0..random.within(1..=4) {
+            let poll = random.one_of(&[30, 300, 2000]);
+            let poll = random.within(1..=poll);
             if random.happens(600) {
-                let most = random.one_of(&[30, 300, 2000]);
-                faults.push(Fault::Kill { process, step: random.within(1..=most), down: random.below(3000) });
+                faults.push(Fault::Kill { process, step: poll, down: random.below(3000) });
             } else {
                 let again = random.happens(300).then(|| random.below(2000));
                 let most = random.one_of(&[100, 1000, 10_000]);
-                faults.push(Fault::Stop { process, after: random.below(most), again });
+                let time = random.below(most);
+                let at = if random.happens(500) { Moment::Time(time) } else { Moment::Poll(poll) };
+                faults.push(Fault::Stop { process, at, again });
             }
         }
     }

@@ -11,7 +11,7 @@ use evenkeel_testkit::http::{Call, Reply};
 use tokio::time::Instant;
 
 use super::plan::{Answer, Fault, Plan, ms};
-use crate::{Random, checks::lock};
+use crate::{Random, Trace, checks::lock};
 
 /// A document of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +68,7 @@ pub(super) type OrderRow = (i64, i64, i64, String);
 pub(super) struct Site {
     seed: u64,
     plan: Plan,
+    trace: Trace,
     start: Instant,
     answers: BTreeMap<(Document, u64), Answer>,
     missing: BTreeSet<Document>,
@@ -76,7 +77,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(seed: u64, plan: Plan, faults: &[Fault]) -> Self {
+    pub(super) fn new(seed: u64, plan: Plan, faults: &[Fault], trace: &Trace) -> Self {
         let (mut answers, mut missing) = (BTreeMap::new(), BTreeSet::new());
         for fault in faults {
             match *fault {
@@ -91,7 +92,8 @@ impl Site {
                 _ => {}
             }
         }
-        Self { seed, plan, start: Instant::now(), answers, missing, calls: Mutex::default() }
+        let (trace, start) = (trace.clone(), Instant::now());
+        Self { seed, plan, trace, start, answers, missing, calls: Mutex::default() }
     }
 
     pub(super) fn is_missing(&self, document: Document) -> bool {
@@ -106,6 +108,7 @@ impl Site {
     /// Answers a call.
     pub(super) fn answer(&self, call: &Call) -> Reply {
         let Some(document) = Document::at(call.path()).filter(|document| self.has(*document)) else {
+            self.trace.reached("documents that are missing");
             return Reply::new(404);
         };
         let number = {
@@ -117,7 +120,11 @@ impl Site {
         let mut random = Random::of(self.seed, &[1, document.index(&self.plan), number]);
         let latency = random.millis(self.plan.latency);
         let json = || Reply::new(200).header("content-type", "application/json").body(self.text(document));
-        let reply = match self.answers.get(&(document, number)) {
+        let answer = self.answers.get(&(document, number));
+        if let Some(answer) = answer {
+            self.trace.reached(answer.name());
+        }
+        let reply = match answer {
             None => json(),
             Some(answer) => match *answer {
                 Answer::Status(status) => Reply::new(status),

@@ -6,10 +6,12 @@
 //! all transactions are one after the other, as those of a run are anyway, by their `FOR UPDATE`. Conflicts and deadlocks,
 //! which PostgreSQL has beside that, are faults of the script.
 //!
-//! The types of columns are those of the tables. SQLite has none for parameters and expressions: they are listed here.
+//! The types of columns are those of the tables. SQLite has none for parameters and expressions: they are listed with the
+//! statements.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -27,27 +29,27 @@ use tokio_postgres::types::{FromSql as _, ToSql};
 use super::{
     plan::Plan,
     site::{Document, OrderRow, UserRow},
+    statements::{Columns, KnownStatement},
 };
 use crate::{Random, Trace, checks::lock, note};
 
-/// The parameters of the statements that have some, by their first words.
-const PARAMETERS: &[(&str, &[Type])] = &[
-    ("INSERT INTO harvest_lease", &[Type::TEXT, Type::TEXT]),
-    ("INSERT INTO harvest_pass", &[Type::TEXT, Type::TEXT]),
-    ("INSERT INTO harvest_users", &[Type::INT8, Type::TEXT, Type::TEXT, Type::BOOL]),
-    ("INSERT INTO harvest_pages", &[Type::TEXT]),
-    ("INSERT INTO harvest_orders", &[Type::INT8, Type::INT8, Type::INT8, Type::TEXT]),
-    ("INSERT INTO harvest_failures", &[Type::TEXT, Type::TEXT]),
-    ("UPDATE harvest_pass SET next = $1", &[Type::TEXT, Type::INT8, Type::TEXT]),
-    ("UPDATE harvest_pass SET next = NULL", &[Type::TEXT]),
-    ("UPDATE harvest_pass SET users", &[Type::INT8, Type::INT8]),
-    ("UPDATE harvest_users SET orders_read", &[Type::INT8]),
-    ("UPDATE harvest_users SET theme", &[Type::TEXT, Type::TEXT, Type::BOOL, Type::INT8]),
-    ("SELECT next = $1", &[Type::TEXT]),
-    ("SELECT id, orders_read, prefs_read FROM harvest_users WHERE id = ANY", &[Type::INT8_ARRAY]),
-];
+/// The rows that a harvest is for, in the order of their ids.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    pub(super) users: Vec<UserRow>,
+    pub(super) orders: Vec<OrderRow>,
+}
 
-const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)";
+/// How far the last pass has come, as the database counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    pub(super) pages: u64,
+    pub(super) listed: u64,
+    pub(super) users: u64,
+    pub(super) orders: u64,
+    /// There is no page to be read, and no user without all documents.
+    pub(super) is_complete: bool,
+}
 
 /// The database. A handle: clones are the same one.
 #[derive(Clone, Debug)]
@@ -64,6 +66,8 @@ struct State {
     turn: Mutex<Option<(i32, OwnedSemaphorePermit)>>,
     /// The session that has the lock of a run.
     run: Mutex<Option<i32>>,
+    /// The statements so far, by their texts: a run has the same ones again and again.
+    known: Mutex<HashMap<String, Arc<KnownStatement>>>,
     has_schema: AtomicBool,
     is_read_only: AtomicBool,
     /// The seconds by which its clock is wrong.
@@ -71,6 +75,8 @@ struct State {
     statements: AtomicU64,
     /// The passes that have begun: a run after a complete one reads everything again.
     passes: AtomicU64,
+    /// The rows at the start of the last one.
+    rows_before: Mutex<Rows>,
     trace: Trace,
     /// The error of a statement that this database cannot run.
     broken: Mutex<Option<String>>,
@@ -89,11 +95,13 @@ impl Database {
             turns: Arc::new(Semaphore::new(1)),
             turn: Mutex::default(),
             run: Mutex::default(),
+            known: Mutex::default(),
             has_schema: AtomicBool::new(false),
             is_read_only: AtomicBool::new(false),
             clock: AtomicI64::new(0),
             statements: AtomicU64::new(0),
             passes: AtomicU64::new(0),
+            rows_before: Mutex::default(),
             trace: trace.clone(),
             broken: Mutex::default(),
         })))
@@ -110,6 +118,11 @@ impl Database {
     /// Returns the number of passes that have begun.
     pub(super) fn passes(&self) -> u64 {
         self.0.passes.load(Relaxed)
+    }
+
+    /// Returns whether a transaction has not ended.
+    pub(super) fn is_busy(&self) -> bool {
+        lock(&self.0.turn).is_some()
     }
 
     /// Returns the error of a statement that this database cannot run.
@@ -153,14 +166,31 @@ impl Database {
         stored
     }
 
-    pub(super) fn users(&self) -> Vec<UserRow> {
-        self.read("SELECT id, name, email, active, theme, locale, newsletter FROM users ORDER BY id", |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
-        })
+    pub(super) fn rows(&self) -> Rows {
+        let users = "SELECT id, name, email, active, theme, locale, newsletter FROM users ORDER BY id";
+        let orders = "SELECT id, user_id, cents, currency FROM orders ORDER BY id";
+        Rows {
+            users: self.read(users, |row| row.try_into()),
+            orders: self.read(orders, |row| row.try_into()),
+        }
     }
 
-    pub(super) fn orders(&self) -> Vec<OrderRow> {
-        self.read("SELECT id, user_id, cents, currency FROM orders ORDER BY id", |row| row.try_into())
+    /// Returns the rows at the start of the last pass.
+    pub(super) fn rows_before(&self) -> Rows {
+        lock(&self.0.rows_before).clone()
+    }
+
+    /// Returns how far the last pass has come, if one has begun.
+    pub(super) fn pass(&self) -> Option<Pass> {
+        let sql =
+            "SELECT pages, listed, users, orders, next IS NULL AND NOT EXISTS (SELECT 1 FROM harvest_users)
+            FROM harvest_pass";
+        let passes = self.read(sql, |row| {
+            let count = |index| row.get::<_, i64>(index).map(|count| count as u64);
+            let (pages, listed, users, orders) = (count(0)?, count(1)?, count(2)?, count(3)?);
+            Ok(Pass { pages, listed, users, orders, is_complete: row.get(4)? })
+        });
+        passes.into_iter().next()
     }
 
     /// Returns the failures by their URLs.
@@ -172,26 +202,18 @@ impl Database {
 
 impl Tables for Database {
     fn describe(&self, sql: &str) -> Option<Description> {
-        let sql = one_line(sql);
-        if let Some(columns) = built_in(&sql) {
-            return Some(Description { parameters: Vec::new(), columns });
-        }
-        if !is_ours(&sql) {
-            return None;
-        }
-        let known = PARAMETERS.iter().find(|(words, _)| sql.starts_with(words));
-        let parameters = known.map_or_else(Vec::new, |(_, types)| types.to_vec());
-        let columns = self.0.columns(&self.0.in_sqlite(&sql));
-        Some(Description { parameters, columns })
+        let known = self.0.known(sql)?;
+        let columns = match &known.built_in {
+            Some(columns) => columns.clone(),
+            None => self.0.columns(&known).cloned(),
+        };
+        Some(Description { parameters: known.parameters.to_vec(), columns })
     }
 
     fn run<'a>(&'a self, session: i32, sql: &'a str, parameters: &'a [Value]) -> Option<AnswerFuture<'a>> {
-        let sql = one_line(sql);
-        let is_built_in = built_in(&sql).is_some();
-        if !is_built_in && !is_ours(&sql) {
-            return None;
-        }
+        let known = self.0.known(sql)?;
         Some(Box::pin(async move {
+            let sql = &*known.sql;
             let state = &self.0;
             let number = state.statements.fetch_add(1, Relaxed);
             let latency = Random::of(state.seed, &[5, number]).below(state.plan.statement + 1);
@@ -199,9 +221,8 @@ impl Tables for Database {
                 sleep(std::time::Duration::from_micros(latency)).await;
             }
             note!(state.trace, "session {session}: {:.60}", sql);
-            state.passes.fetch_add(sql.starts_with("INSERT INTO harvest_pass").into(), Relaxed);
-            if is_built_in {
-                return state.run_built_in(session, &sql);
+            if let Some(columns) = &known.built_in {
+                return state.run_built_in(session, sql, columns.as_deref().unwrap_or_default());
             }
             let has_turn = lock(&state.turn).as_ref().is_some_and(|(of, _)| *of == session);
             if !has_turn {
@@ -211,7 +232,11 @@ impl Tables for Database {
                 *lock(&state.turn) = Some((session, turn));
                 state.control("BEGIN");
             }
-            state.run(&sql, parameters)
+            if sql.starts_with("INSERT INTO harvest_pass ") {
+                state.passes.fetch_add(1, Relaxed);
+                *lock(&state.rows_before) = self.rows();
+            }
+            state.run(&known, parameters)
         }))
     }
 
@@ -232,14 +257,31 @@ impl State {
         }
     }
 
-    fn in_sqlite(&self, sql: &str) -> String {
-        let now = 2_000_000_000 + self.start.elapsed().as_secs() as i64 + self.clock.load(Relaxed);
-        let sql = sql.replace(" FOR UPDATE", "").replace(CLOCK, &now.to_string());
-        sql.replace("= ANY($1)", "IN (SELECT value FROM json_each($1))")
+    fn known(&self, sql: &str) -> Option<Arc<KnownStatement>> {
+        let mut statements = lock(&self.known);
+        if let Some(known) = statements.get(sql) {
+            return Some(Arc::clone(known));
+        }
+        let known = Arc::new(KnownStatement::new(sql)?);
+        statements.insert(sql.to_owned(), Arc::clone(&known));
+        Some(known)
     }
 
-    /// Returns the names and types of the columns of a statement.
-    fn columns(&self, sql: &str) -> Option<Vec<(String, Type)>> {
+    /// Returns a statement for SQLite, with the time of the clock in it.
+    fn in_sqlite<'a>(&self, known: &'a KnownStatement) -> Cow<'a, str> {
+        known.in_sqlite(|| 2_000_000_000 + self.start.elapsed().as_secs() as i64 + self.clock.load(Relaxed))
+    }
+
+    /// Returns the names and types of the columns of a statement whose tables are there.
+    fn columns<'a>(&self, known: &'a KnownStatement) -> Option<&'a Columns> {
+        if known.columns.get().is_none() {
+            let columns = self.prepared_columns(&self.in_sqlite(known))?;
+            let _ = known.columns.set(Some(columns).filter(|columns| !columns.is_empty()));
+        }
+        known.columns.get()?.as_ref()
+    }
+
+    fn prepared_columns(&self, sql: &str) -> Option<Columns> {
         let sqlite = lock(&self.sqlite);
         let statement = sqlite.prepare_cached(sql).ok()?;
         let columns = statement.columns().into_iter().map(|column| {
@@ -254,17 +296,15 @@ impl State {
             };
             (column.name().to_owned(), ty)
         });
-        Some(columns.collect::<Vec<_>>()).filter(|columns| !columns.is_empty())
+        Some(columns.collect())
     }
 
-    fn run(&self, sql: &str, parameters: &[Value]) -> Reply {
-        let is_write = !sql.starts_with("SELECT") || sql.ends_with("FOR UPDATE");
-        if is_write && self.is_read_only.load(Relaxed) {
+    fn run(&self, known: &KnownStatement, parameters: &[Value]) -> Reply {
+        if known.is_write && self.is_read_only.load(Relaxed) {
             return Reply::error("25006").message("cannot execute it in a read-only transaction");
         }
-        let sql = self.in_sqlite(sql);
-        let columns = self.columns(&sql);
-        let ran = match &columns {
+        let sql = self.in_sqlite(known);
+        let ran = match self.columns(known) {
             None => self.execute(&sql, parameters).map(|count| Reply::affected(count as u64)),
             Some(columns) => self.query(&sql, parameters, columns),
         };
@@ -302,12 +342,11 @@ impl State {
         Ok(reply)
     }
 
-    fn run_built_in(&self, session: i32, sql: &str) -> Reply {
+    fn run_built_in(&self, session: i32, sql: &str, columns: &[(String, Type)]) -> Reply {
         if sql.starts_with("CREATE SCHEMA") {
             self.has_schema.store(true, Relaxed);
             return Reply::affected(0);
         }
-        let columns = built_in(sql).flatten().unwrap_or_default();
         let named: Vec<(&str, Type)> = columns.iter().map(|(name, ty)| (&**name, ty.clone())).collect();
         let reply = Reply::columns(&named);
         match &*columns[0].0 {
@@ -325,38 +364,6 @@ impl State {
             _ => reply,
         }
     }
-}
-
-/// Returns the columns of a statement that is not about tables.
-fn built_in(sql: &str) -> Option<Option<Vec<(String, Type)>>> {
-    let column = |name: &str, ty| Some(Some(vec![(name.to_owned(), ty)]));
-    match sql {
-        "SHOW server_encoding" => column("server_encoding", Type::TEXT),
-        "SELECT current_schema()" => column("current_schema", Type::TEXT),
-        _ if sql.starts_with("SELECT pg_try_advisory_xact_lock(") => {
-            column("pg_try_advisory_xact_lock", Type::BOOL)
-        }
-        _ if sql.starts_with("SELECT pg_advisory_xact_lock(") => column("pg_advisory_xact_lock", Type::VOID),
-        // A session is reset before it is used again.
-        _ if sql.starts_with("SELECT pg_catalog.quote_ident(name) AS deallocate ") => {
-            column("deallocate", Type::TEXT)
-        }
-        _ if sql.starts_with("SELECT pg_catalog.set_config(") => column("set_config", Type::TEXT),
-        "SELECT pg_catalog.pg_advisory_unlock_all()" => column("pg_advisory_unlock_all", Type::VOID),
-        _ if sql.starts_with("CREATE SCHEMA ") => Some(None),
-        _ => None,
-    }
-}
-
-/// Whether a statement is about the tables of a harvest.
-fn is_ours(sql: &str) -> bool {
-    let words = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE TABLE"];
-    words.iter().any(|word| sql.starts_with(word))
-        && ["harvest_", "users", "orders"].iter().any(|name| sql.contains(name))
-}
-
-fn one_line(sql: &str) -> String {
-    sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn decoded((ty, value): &Value) -> SqlValue {

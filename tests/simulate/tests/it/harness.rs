@@ -169,6 +169,35 @@ fn a_process_has_no_effect_from_its_kill_on() {
 }
 
 #[test]
+fn a_process_is_seen_to_reach_a_step() {
+    World::run(async |_| {
+        let process = Process::new(None);
+        let seen = process.clone();
+        let waiting = tokio::spawn(async move {
+            seen.reaches(3).await;
+            seen.steps()
+        });
+        for _ in 0..2 {
+            assert!(process.step());
+            yield_now().await;
+            assert!(!waiting.is_finished());
+        }
+        assert!(process.step());
+        assert_eq!(waiting.await.unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_size_that_is_set_again_is_replaced() {
+    let mut script = Script::<u64>::new();
+    script.set("items", 7, 1);
+    script.set("items", 2, 1);
+    assert_eq!(script.size("items"), 2);
+    let smaller: Vec<u64> = script.smaller().iter().map(|script| script.size("items")).collect();
+    assert_eq!(smaller, [1]);
+}
+
+#[test]
 fn random_numbers_of_a_thing_do_not_depend_on_others() {
     let numbers = |thing: &[u64]| {
         let mut random = Random::of(7, thing);

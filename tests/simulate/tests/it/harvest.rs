@@ -1,8 +1,8 @@
 //! Faults of harvest that a seed has found, each with the smallest script that shows it.
 
 use evenkeel_simulate::{
-    Script,
-    harvest::{Answer, Fault, Harvest, NetworkFault, StatementFault},
+    Reached, Script,
+    harvest::{Answer, Fault, Harvest, Moment, NetworkFault, StatementFault},
     run,
 };
 
@@ -17,14 +17,21 @@ fn sizes(concurrency: u64, rate: u64, latency: u64) -> Script<Fault> {
     script.set("latency is known", 0, 0);
     script.set("statement", 500, 0);
     script.set("grace", 1000, 0);
+    script.set("passes", 1, 1);
     script
 }
 
 fn holds(script: &Script<Fault>) {
     for seed in 1..=2 {
-        let ran = run(&Harvest, seed, script, false);
-        assert_eq!(ran.result, Ok(()), "seed {seed}\n{script}");
+        reached(seed, script);
     }
+}
+
+/// Returns the counts of a run in which all promises hold.
+fn reached(seed: u64, script: &Script<Fault>) -> Reached {
+    let ran = run(&Harvest, seed, script, false);
+    assert_eq!(ran.result, Ok(()), "seed {seed}\n{script}");
+    ran.reached
 }
 
 #[test]
@@ -37,11 +44,19 @@ fn calls_that_were_stuck_do_not_exceed_the_rate_when_they_end() {
 }
 
 #[test]
-fn a_failover_ends_no_run() {
-    for time in [0, 300, 1400] {
-        let mut script = sizes(6, 0, 100);
-        script.faults = vec![Fault::Failover { at: 150, rejects: 2, time }];
-        holds(&script);
+fn a_store_that_is_lost_for_two_seconds_ends_no_run() {
+    let lost = |at, fault| Fault::Network { at, time: 2000, fault, is_database: true };
+    for at in (0..600).step_by(100) {
+        for fault in [
+            Fault::Failover { at, rejects: 2, time: 2000 },
+            lost(at, NetworkFault::Refuse),
+            lost(at, NetworkFault::Partition),
+        ] {
+            let mut script = sizes(6, 0, 100);
+            script.faults = vec![Fault::Terminate { at }, fault];
+            let reached = reached(at, &script);
+            assert!(!reached.contains_key("runs that failed"), "{script}");
+        }
     }
 }
 
@@ -73,6 +88,59 @@ fn a_network_that_comes_back_costs_no_document_that_is_stored() {
             Fault::Network { at, time: 1000, fault, is_database: false },
             Fault::Kill { process: 0, step: 150, down: 100 },
         ];
+        holds(&script);
+    }
+}
+
+#[test]
+fn a_stop_that_leaves_nothing_is_the_end_of_a_complete_run() {
+    let mut complete = 0;
+    for after in (0..600).step_by(50) {
+        let mut script = sizes(30, 0, 400);
+        script.faults = vec![Fault::Stop { process: 0, at: Moment::Time(after), again: None }];
+        // A run that says that something is left is followed by one that reads it, and not by one that reads all again.
+        let reached = reached(1, &script);
+        assert!(reached["calls"] <= 3 + 2 * 12 + 1, "{script}");
+        complete += u64::from(reached["processes"] == 1 && reached.contains_key("stops at a time"));
+    }
+    assert!(complete > 0);
+}
+
+#[test]
+fn a_kill_behind_the_end_of_a_run_costs_nothing() {
+    let mut script = sizes(6, 0, 0);
+    script.set("users", 2, 0);
+    // The last polls are those of its connections, which end.
+    let polls = reached(1, &script)["polls"];
+    let mut kills = 0;
+    for step in polls - 12..=polls {
+        script.faults = vec![Fault::Kill { process: 0, step, down: 10 }];
+        kills += reached(1, &script).get("kills behind a run").copied().unwrap_or(0);
+    }
+    assert!(kills > 0);
+}
+
+#[test]
+fn a_document_that_is_missing_may_fail_by_the_network_before() {
+    let mut script = sizes(3, 86, 0);
+    script.faults = (3..27).map(|document| Fault::Missing { document }).collect();
+    script.faults.push(Fault::Network {
+        at: 150,
+        time: 60_000,
+        fault: NetworkFault::Refuse,
+        is_database: false,
+    });
+    holds(&script);
+}
+
+#[test]
+fn rows_that_a_second_run_cannot_read_stay_as_they_are() {
+    let mut script = sizes(6, 0, 10);
+    script.set("passes", 2, 1);
+    // The network ends in the second pass, and comes back when all its retries are used up.
+    for at in (300..900).step_by(200) {
+        script.faults =
+            vec![Fault::Network { at, time: 60_000, fault: NetworkFault::Refuse, is_database: false }];
         holds(&script);
     }
 }

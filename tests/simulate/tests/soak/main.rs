@@ -1,33 +1,43 @@
 //! Ten thousand seeds of each program. It prints figures, and is run in release by `cargo xtask soak`.
 
-use evenkeel_simulate::{Range, Subject, harvest::Harvest, limits::Limits, pipeline::Pipelines, sweep};
+use evenkeel_simulate::{
+    Range, Subject, Summary,
+    harvest::{EVENTS, Harvest},
+    limits::Limits,
+    pipeline::Pipelines,
+    sweep,
+};
 
 const SEEDS: u64 = 10_000;
 
 #[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
-fn ten_thousand_seeds(subject: &impl Subject) {
+fn ten_thousand_seeds(subject: &impl Subject) -> Summary {
     let summary = sweep(subject, Range { from: 1, seeds: SEEDS, twice: false, stops: false });
     let name = subject.name();
     println!("{name}: {SEEDS} seeds, {:.0} per minute; {:?}", summary.seeds_per_minute(), summary.reached);
     assert!(summary.failures.is_empty(), "{name}: {:?}", summary.failures);
+    summary
 }
 
 #[test]
 #[ignore = "soak"]
 fn ten_thousand_seeds_of_pipelines() {
-    ten_thousand_seeds(&Pipelines);
+    let _summary = ten_thousand_seeds(&Pipelines);
 }
 
 #[test]
 #[ignore = "soak"]
 fn ten_thousand_seeds_of_limits() {
-    ten_thousand_seeds(&Limits);
+    let _summary = ten_thousand_seeds(&Limits);
 }
 
 #[test]
 #[ignore = "soak"]
 fn ten_thousand_seeds_of_harvest() {
-    ten_thousand_seeds(&Harvest);
+    let reached = ten_thousand_seeds(&Harvest).reached;
+    let missed: Vec<_> =
+        EVENTS.iter().filter(|event| reached.get(**event).is_none_or(|times| *times == 0)).collect();
+    assert!(missed.is_empty(), "no seed has {missed:?}");
 }
 
 #[test]

@@ -237,6 +237,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
 ",
     ),
     harvest(
+        "a stop that leaves nothing, and says that it does",
+        "examples/harvest/src/harvester.rs",
+        "if self.stats.with(|counts| counts.is_complete) =>",
+        "if !MUTANT && self.stats.with(|counts| counts.is_complete) =>",
+    ),
+    harvest(
         "a failure that is not stored",
         "examples/harvest/src/store/postgres.rs",
         "        failed(tx, batch.iter().flat_map(|fetched| &fetched.failures)).await?;
