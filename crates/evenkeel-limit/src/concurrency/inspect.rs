@@ -20,7 +20,8 @@ use std::{
 
 use evenkeel_base::{Slab, lock};
 use evenkeel_inspect::{
-    HolderEdge, Inspect, Inspected, InspectedResource, RecentMedian, Registration, TaskId, register,
+    HolderEdge, Inspect, Inspected, InspectedResource, RecentMedian, Registration, TaskId, WaiterEdge,
+    register,
 };
 use tokio::time::Instant;
 
@@ -51,6 +52,8 @@ pub(super) struct CoreCell {
     limit: u32,
     adaptive: Option<Adaptive>,
     name: Option<&'static str>,
+    // Not if it is a part of an object that describes itself.
+    is_listed: bool,
     call: CallPlace,
     // One of the two is made. The fast path looks at the first alone.
     plain: OnceLock<Arc<SharedCore>>,
@@ -63,16 +66,37 @@ struct SharedCore {
     call: CallPlace,
     // Of a limiter with a name.
     holders: Option<Mutex<Holders>>,
-    _registration: Registration,
+    _registration: Option<Registration>,
 }
 
 impl CoreCell {
     pub(super) const fn new(limit: u32, adaptive: Option<Adaptive>, call: CallPlace) -> Self {
-        Self { limit, adaptive, name: None, call, plain: OnceLock::new(), recording: OnceLock::new() }
+        Self {
+            limit,
+            adaptive,
+            name: None,
+            is_listed: true,
+            call,
+            plain: OnceLock::new(),
+            recording: OnceLock::new(),
+        }
     }
 
     pub(super) const fn set_name(&mut self, name: &'static str) {
         self.name = Some(name);
+    }
+
+    pub(super) const fn set_unlisted(&mut self) {
+        self.is_listed = false;
+    }
+
+    /// Describes the waiters, the first in the queue first.
+    pub(super) fn waiters(&self, now: Instant) -> Vec<WaiterEdge> {
+        let core = &self.shared().core;
+        // The memory is got without the lock, as below.
+        let mut edges = Vec::with_capacity(core.with(|state, _| state.queue.len()) + SPARE);
+        core.with(|state, _| edges.extend(waiters(state, now)));
+        edges
     }
 
     fn shared(&self) -> &SharedCore {
@@ -85,7 +109,7 @@ impl CoreCell {
                 name: self.name,
                 call: self.call,
                 holders: self.name.map(|_| Mutex::default()),
-                _registration: register(limiter.clone()),
+                _registration: self.is_listed.then(|| register(limiter.clone())),
             })
         })
     }
@@ -260,6 +284,10 @@ impl Holders {
     }
 }
 
+fn waiters(state: &State, now: Instant) -> impl Iterator<Item = WaiterEdge> {
+    state.queue.iter().map(move |waiter| waiter.meta.edge(waiter.permits, now))
+}
+
 impl Inspect for SharedCore {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
         let mut limiter = InspectedResource::new("concurrency limit", 0);
@@ -267,8 +295,7 @@ impl Inspect for SharedCore {
         // The memory is got without the lock; some more may come in between.
         limiter.waiters.reserve(self.core.with(|state, _| state.queue.len()) + SPARE);
         let closed = self.core.with(|state, _| {
-            let waiters = state.queue.iter().map(|waiter| waiter.meta.edge(waiter.permits, now));
-            limiter.waiters.extend(waiters);
+            limiter.waiters.extend(waiters(state, now));
             let snapshot = state.snapshot();
             (limiter.capacity, limiter.in_use) = (snapshot.limit.into(), snapshot.in_use);
             snapshot.closed

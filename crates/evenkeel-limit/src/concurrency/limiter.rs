@@ -216,6 +216,23 @@ impl ConcurrencyLimiter {
         });
     }
 
+    /// Keeps the limiter out of dumps, as a part of an object that describes itself.
+    #[doc(hidden)]
+    #[must_use]
+    #[cfg(feature = "inspect")]
+    pub const fn unlisted(mut self) -> Self {
+        self.core.set_unlisted();
+        self
+    }
+
+    /// Describes the waiters, for a dump of the object that the limiter is a part of.
+    #[doc(hidden)]
+    #[must_use]
+    #[cfg(feature = "inspect")]
+    pub fn waiters(&self, now: tokio::time::Instant) -> Vec<evenkeel_inspect::WaiterEdge> {
+        self.core.waiters(now)
+    }
+
     /// Puts the weight of a borrowed permit back that was forgotten: a handle of no size, for evenkeel-pipeline.
     #[doc(hidden)]
     #[inline]
