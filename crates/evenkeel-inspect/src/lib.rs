@@ -5,6 +5,7 @@
 // task_id.rs       | `TaskId`, the task that waits or holds
 // resource.rs      | a pool, a limit, a stage: its holders and waiters, its backlog, its outage
 // recent_median.rs | `RecentMedian`, how long something usually takes
+// holds.rs         | `Holds`, holders that are recorded only while they are pending
 // group.rs         | a group: its tasks, and the waits among them
 // registry.rs      | the objects of this process, by weak references
 // stuck.rs         | which tasks can never go on
@@ -26,6 +27,7 @@ mod deadlock;
 mod dump;
 mod finding;
 mod group;
+mod holds;
 mod recent_median;
 mod registry;
 mod resource;
@@ -38,8 +40,6 @@ mod stuck;
 mod task_id;
 mod watchdog;
 
-#[doc(hidden)]
-pub use self::dump::{dump_at, dump_at_last_wait};
 #[cfg(feature = "http")]
 pub use self::server::{InspectServer, serve, serve_public};
 #[cfg(feature = "tower")]
@@ -53,4 +53,9 @@ pub use self::{
     resource::{Backlog, HolderEdge, InspectedResource, Outage, WaiterEdge},
     task_id::TaskId,
     watchdog::{Watchdog, watch, watchdog},
+};
+#[doc(hidden)]
+pub use self::{
+    dump::{dump_at, dump_at_last_wait},
+    holds::{HoldKey, Holds},
 };

@@ -14,6 +14,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use crate::edges::{BatchEdge, CallPlace};
+
 /// The end of a batch: a number of items, and optionally a size in bytes, a time, or an item that says so.
 ///
 /// # Examples
@@ -229,12 +231,14 @@ pin_project! {
         is_full: bool,
         deadline: Option<Instant>,
         timer: Option<Pin<Box<Sleep>>>,
+        edge: BatchEdge,
     }
 }
 
 impl<S: Stream> Batches<S> {
-    pub(crate) fn new(source: S, full: Batch<S::Item>) -> Self {
+    pub(crate) fn new(source: S, full: Batch<S::Item>, call: CallPlace) -> Self {
         Self {
+            edge: BatchEdge::new(call, full.items),
             source: Some(source),
             full,
             before: None,
@@ -277,8 +281,21 @@ impl<S: Stream> Batches<S> {
         rest
     }
 
+    /// Sets its name and its place in dumps, for evenkeel-pipeline.
+    #[doc(hidden)]
+    #[cfg(feature = "inspect")]
+    pub fn titled(
+        mut self,
+        name: impl Into<std::borrow::Cow<'static, str>>,
+        place: &'static std::panic::Location<'static>,
+    ) -> Self {
+        self.edge.set_title(name.into(), CallPlace(place));
+        self
+    }
+
     fn take_batch(self: Pin<&mut Self>) -> Vec<S::Item> {
         let this = self.project();
+        this.edge.ends();
         (*this.bytes, *this.is_full) = (0, false);
         *this.deadline = None;
         *this.timer = None;
@@ -335,8 +352,12 @@ impl<S: Stream> Stream for Batches<S> {
                     coop.made_progress();
                     self.as_mut().add(item);
                 }
-                Poll::Ready(None) => this.source.set(None),
+                Poll::Ready(None) => {
+                    this.edge.ends();
+                    this.source.set(None);
+                }
                 Poll::Pending => {
+                    this.edge.waits(this.items.len(), *this.deadline);
                     let Some(deadline) = *this.deadline else { return Poll::Pending };
                     let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
                     ready!(timer.as_mut().poll(cx));

@@ -2,7 +2,7 @@
 
 use futures_core::Stream;
 
-use crate::{Batch, Batches, ParMap, Progress, TryParMap, WithProgress, task_map::TaskMap};
+use crate::{Batch, Batches, ParMap, Progress, TryParMap, WithProgress, edges::CallPlace, task_map::TaskMap};
 
 /// The methods that this crate adds to every [`Stream`]; import them with `use evenkeel_stream::prelude::*`.
 ///
@@ -119,11 +119,12 @@ pub trait StreamExt: Stream {
     /// assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4]]);
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn batch(self, batch: Batch<Self::Item>) -> Batches<Self>
     where
         Self: Sized,
     {
-        Batches::new(self, batch)
+        Batches::new(self, batch, CallPlace::here())
     }
 
     /// Calls `hook` behind each item and at the end, with the number of items, the total, the rate, and the time that is

@@ -8,6 +8,7 @@
 // | `ext`, `prelude` | the methods on every stream |
 // | `par_map`, `try_par_map` | the public streams of the parallel maps |
 // | `task_map`, `span` | the part that the maps share, with a table of its own; the span of the consumer |
+// | `edges`, `edges/recorded`, `edges/unrecorded` | what batches, maps and workers wait for: with the feature `inspect`, and without it |
 // | `item_error` | the error of one item |
 // | `generate`, `generate/yielder`, `generate/shared` | async code as a stream; its handle; what both share |
 // | `paginate` | pages as a stream of their items |
@@ -22,10 +23,11 @@
 // | `queue/producer`, `queue/consumer`, `queue/job` | its two sides; an item that was taken |
 // | `queue/budget` | when its ends let other tasks run |
 // | `queue/core`, `queue/state`, `queue/loom` | its lock; the data behind it; the primitives that loom replaces |
-// | `queue/workers` | workers on a queue, and their report |
+// | `queue/workers`, `queue/inspect` | workers on a queue, and their report; the workers in the dumps of evenkeel-inspect |
 // | `queue/error`, `queue/snapshot` | its errors; its numbers |
 
 mod batch;
+mod edges;
 mod ext;
 mod generate;
 #[cfg(feature = "http")]

@@ -5,6 +5,8 @@ mod capacity;
 mod consumer;
 mod core;
 mod error;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod job;
 mod loom;
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! | `pull`, `source` | taking items from the source; the source, on its way from one to the other |
 //! | `state`, `shared` | every step, behind the lock; the lock |
 //! | `workers` | the workers that are parked, and how many are on their way |
+//! | `inspect` | the map in the dumps of evenkeel-inspect |
 //! | `results`, `keys` | the order of the results; the order within a key |
 
 use std::{
@@ -25,6 +26,8 @@ use std::{
 use futures_core::Stream;
 
 mod consumer;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod keys;
 #[cfg(test)]
 mod loom_tests;
@@ -41,6 +44,7 @@ pub(crate) use self::{
     keys::{KeyIndex, Keys},
     state::ItemResult,
 };
+use crate::edges::CallPlace;
 
 /// Runs a function over the items of a source.
 ///
@@ -66,7 +70,14 @@ impl<S: Stream, T, E> TaskMap<S, T, E> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         assert!(limit > 0, "the number of items in flight must not be zero");
-        Self { engine: Box::new(ConsumerSide::new(source, limit, split, work)), source: PhantomData }
+        let engine = ConsumerSide::new(source, limit, split, work, CallPlace::here());
+        #[cfg(feature = "inspect")]
+        let engine = {
+            let mut engine = engine;
+            engine.register();
+            engine
+        };
+        Self { engine: Box::new(engine), source: PhantomData }
     }
 
     pub(crate) fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<ItemResult<T, E>>> {
@@ -77,6 +88,13 @@ impl<S: Stream, T, E> TaskMap<S, T, E> {
     pub(crate) fn ordered(mut self) -> Self {
         assert!(!self.engine.has_begun(), "the order must be chosen before the stream is polled");
         self.engine.set_ordered();
+        self
+    }
+
+    /// Keeps the map out of dumps.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn unlisted(mut self) -> Self {
+        self.engine.unlist();
         self
     }
 

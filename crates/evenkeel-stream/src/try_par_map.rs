@@ -92,6 +92,13 @@ impl<S: Stream, T, E> TryParMap<S, T, E> {
         Self { tasks: self.tasks.keyed(Keys::new(move |item: &S::Item| item.as_ref().ok().map(&mut key))) }
     }
 
+    /// Keeps the map out of dumps, as a part of an object that describes itself.
+    #[doc(hidden)]
+    #[cfg(feature = "inspect")]
+    pub fn unlisted(self) -> Self {
+        Self { tasks: self.tasks.unlisted() }
+    }
+
     /// Returns an outcome for every item: no error and no panic stops the others.
     pub fn settled(self) -> Settled<S, T, E> {
         Settled { tasks: self.tasks.settled() }

@@ -30,6 +30,7 @@ use super::{
     snapshot::QueueSnapshot,
     state::{Entry, Key, PushStage, State, WaitingConsumer, WaitingJoin, WaitingProducer},
 };
+use crate::edges::{CallPlace, WaitRecord};
 
 /// The bit of `finished` that says that somebody waits for the last job.
 const WATCHED: u64 = 1;
@@ -66,12 +67,17 @@ impl<T> Core<T> {
 
     /// Adds the item of a push, or waits for room; `Err` has the item, as the queue is closed.
     #[inline]
-    pub(super) fn poll_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+    pub(super) fn poll_push(
+        &self,
+        stage: &mut PushStage<T>,
+        waker: &Waker,
+        call: CallPlace,
+    ) -> Poll<Result<(), T>> {
         let mut state = lock(&self.state);
         if state.push_fast(stage) {
             return Poll::Ready(Ok(()));
         }
-        self.poll_push_slow(state, stage, waker)
+        self.poll_push_slow(state, stage, waker, call)
     }
 
     #[inline(never)]
@@ -80,6 +86,7 @@ impl<T> Core<T> {
         state: MutexGuard<'_, State<T>>,
         stage: &mut PushStage<T>,
         waker: &Waker,
+        call: CallPlace,
     ) -> Poll<Result<(), T>> {
         let entry = match mem::replace(stage, PushStage::Ended) {
             PushStage::New(entry) => entry,
@@ -95,12 +102,12 @@ impl<T> Core<T> {
             Err(PushError::Full(entry)) => entry,
         };
         // A clone that is not stored is dropped here, behind the lock.
-        let mut waker = Some(waker.clone());
+        let (mut waker, wait) = (Some(waker.clone()), (call, WaitRecord::here()));
         self.with(|state, wakes| match state.push(entry, wakes) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(PushError::Closed(entry)) => Poll::Ready(Err(entry.item)),
             Err(PushError::Full(entry)) => {
-                let producer = WaitingProducer { entry: Some(entry), waker: waker.take() };
+                let producer = WaitingProducer { entry: Some(entry), waker: waker.take(), wait };
                 *stage = PushStage::Waiting(state.waiting_producers.push_back(producer));
                 Poll::Pending
             }
@@ -124,6 +131,20 @@ impl<T> Core<T> {
             *stage = PushStage::Ended;
         }
         poll
+    }
+
+    /// Returns its numbers, and describes the producers that wait for room.
+    #[cfg(feature = "inspect")]
+    pub(super) fn inspect(
+        &self,
+        now: tokio::time::Instant,
+    ) -> (QueueSnapshot, Vec<evenkeel_inspect::WaiterEdge>) {
+        let finished = self.finished.load(Acquire) / JOB;
+        let state = lock(&self.state);
+        let waiting = state.waiting_producers.iter().filter(|(_, producer)| producer.entry.is_some());
+        let waiters = waiting
+            .filter_map(|(_, WaitingProducer { wait: (call, wait), .. })| wait.edge(*call, "room", now));
+        (state.snapshot(finished), waiters.collect())
     }
 
     /// Ends the wait of a push; returns its item if it was not accepted.

@@ -12,7 +12,10 @@ use evenkeel_base::WakeList;
 
 use self::core::Core;
 use super::{error, snapshot, state};
-use crate::queue::state::{Entry, Key, PushStage};
+use crate::{
+    edges::CallPlace,
+    queue::state::{Entry, Key, PushStage},
+};
 
 /// The primitives of the code under test.
 mod loom {
@@ -56,7 +59,7 @@ fn queue(capacity: usize) -> Queue {
 
 fn push(queue: &Queue, item: u32) -> bool {
     let mut stage = PushStage::New(Entry { item, size: 0 });
-    block(|waker| queue.poll_push(&mut stage, waker)).is_ok()
+    block(|waker| queue.poll_push(&mut stage, waker, CallPlace::here())).is_ok()
 }
 
 fn poll_pop(queue: &Queue, key: &mut Option<Key>, waker: &Waker) -> Poll<Option<u32>> {
@@ -141,7 +144,7 @@ fn room_is_not_lost_with_a_producer_that_leaves() {
         assert!(push(&queue, 1));
         let leaver = spawn(&queue, |queue| {
             let mut stage = PushStage::New(Entry { item: 2, size: 0 });
-            match (queue.poll_push(&mut stage, Waker::noop()), stage) {
+            match (queue.poll_push(&mut stage, Waker::noop(), CallPlace::here()), stage) {
                 (Poll::Pending, PushStage::Waiting(key)) => queue.cancel_push(key).is_none(),
                 (Poll::Ready(pushed), _) => pushed.is_ok(),
                 _ => panic!("pending without a key"),

@@ -17,6 +17,7 @@ use super::{
     snapshot::QueueSnapshot,
     state::{Entry, Key, PushStage},
 };
+use crate::edges::CallPlace;
 
 /// The side of a [`queue`](crate::queue()) that adds items.
 ///
@@ -82,8 +83,9 @@ impl<T> Producer<T> {
     /// # }
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn push(&self, item: T) -> Push<'_, T> {
-        Push { producer: self, stage: PushStage::New(self.entry(item)) }
+        Push { producer: self, stage: PushStage::New(self.entry(item)), call: CallPlace::here() }
     }
 
     /// Adds an item at the back of the queue now, or not at all.
@@ -233,6 +235,7 @@ impl<T> fmt::Debug for Producer<T> {
 pub struct Push<'a, T> {
     producer: &'a Producer<T>,
     stage: PushStage<T>,
+    call: CallPlace,
 }
 
 impl<T> Push<'_, T> {
@@ -264,7 +267,7 @@ impl<T> Future for Push<'_, T> {
         let this = self.get_mut();
         let Producer { core, budget, .. } = this.producer;
         let coop = ready!(budget.poll_proceed(cx));
-        let pushed = ready!(core.poll_push(&mut this.stage, cx.waker()));
+        let pushed = ready!(core.poll_push(&mut this.stage, cx.waker(), this.call));
         budget.made_progress(coop);
         Poll::Ready(pushed.map_err(PushError::Closed))
     }

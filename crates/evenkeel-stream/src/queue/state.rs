@@ -23,6 +23,7 @@ use std::{collections::VecDeque, mem, task::Waker};
 use evenkeel_base::{LinkedQueue, WakeList};
 
 use super::{error::PushError, snapshot::QueueSnapshot};
+use crate::edges::{CallPlace, WaitRecord};
 
 /// The items that an empty queue keeps memory for, at most.
 const SPARE: usize = 1024;
@@ -71,6 +72,8 @@ pub(super) struct WaitingProducer<T> {
     // Some while it waits, and if the queue was closed.
     pub(super) entry: Option<Entry<T>>,
     pub(super) waker: Option<Waker>,
+    #[cfg_attr(not(feature = "inspect"), expect(dead_code, reason = "it is for dumps"))]
+    pub(super) wait: (CallPlace, WaitRecord),
 }
 
 pub(super) struct WaitingConsumer {

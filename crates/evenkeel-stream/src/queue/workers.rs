@@ -13,8 +13,12 @@ use evenkeel_base::{FirstPanic, lock};
 use evenkeel_task::{Panic, catch_panic};
 use tokio::{task::JoinSet, time::timeout};
 
+#[cfg(feature = "inspect")]
+use super::inspect::WorkersEdge;
 use super::{consumer::Consumer, core::Core};
-use crate::ItemError;
+#[cfg(not(feature = "inspect"))]
+use crate::edges::WorkersEdge;
+use crate::{ItemError, edges::CallPlace};
 
 /// The number of failures that a report keeps.
 const MAX_FAILURES: usize = 64;
@@ -114,6 +118,7 @@ pub struct Workers<T, E> {
     tasks: JoinSet<()>,
     core: Arc<Core<T>>,
     tally: Arc<Mutex<Tally<E>>>,
+    _edge: WorkersEdge,
     // Of a worker that ended before the queue did.
     has_lost: bool,
     has_ended: bool,
@@ -174,14 +179,15 @@ impl<T: Send + 'static, E: Send + 'static> Workers<T, E> {
         let core = consumer.core().clone();
         let tally =
             Arc::new(Mutex::new(Tally { started: 0, done: 0, failed: 0, panicked: 0, failures: Vec::new() }));
+        let edge = WorkersEdge::new(&core, n, CallPlace::here());
         let mut tasks = JoinSet::new();
         for _ in 0..n {
-            let worker = work(consumer.clone(), f.clone(), tally.clone());
+            let worker = work(consumer.clone(), f.clone(), tally.clone(), edge.clone());
             #[cfg(feature = "tracing")]
             let worker = tracing::Instrument::in_current_span(worker);
             tasks.spawn(worker);
         }
-        Self { tasks, core, tally, has_lost: false, has_ended: false }
+        Self { tasks, core, tally, _edge: edge, has_lost: false, has_ended: false }
     }
 }
 
@@ -255,7 +261,7 @@ impl<T, E> fmt::Debug for Workers<T, E> {
     }
 }
 
-async fn work<T, E, F, Fut>(consumer: Consumer<T>, f: F, tally: Arc<Mutex<Tally<E>>>)
+async fn work<T, E, F, Fut>(consumer: Consumer<T>, f: F, tally: Arc<Mutex<Tally<E>>>, edge: WorkersEdge)
 where
     F: FnOnce(T) -> Fut + Clone,
     Fut: Future<Output = Result<(), E>>,
@@ -268,7 +274,7 @@ where
         lock(&tally).started += 1;
         let outcome = match Panic::catch(|| f.clone()) {
             // Called within, so that a panic of `f` itself is one of the item.
-            Ok(f) => catch_panic(async move { f(item).await }).await,
+            Ok(f) => edge.watch(catch_panic(async move { f(item).await })).await,
             Err(panic) => Err(panic),
         };
         let outcome = match outcome {

@@ -25,7 +25,7 @@ use super::{
     worker::perform,
     workers::Call,
 };
-use crate::{ItemError, span::Span};
+use crate::{ItemError, edges::CallPlace, span::Span};
 
 /// The number of results that count as one step of a task, after 128 of which tokio lets other tasks run.
 const RESULTS_OF_A_UNIT: u64 = 8;
@@ -35,6 +35,8 @@ pub(crate) trait Engine<I, T, E> {
     fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<ItemResult<T, E>>>;
     fn set_ordered(&mut self);
     fn set_settled(&mut self);
+    #[cfg(feature = "inspect")]
+    fn unlist(&mut self);
     fn set_keys(&mut self, keys: Box<dyn KeyIndex<I> + Send>);
     fn has_begun(&self) -> bool;
     fn size_hint(&self) -> (usize, Option<usize>);
@@ -54,12 +56,22 @@ pub(super) struct ConsumerSide<S: Stream, V, T, E, F> {
     /// Whether no item starts any more.
     is_closed: bool,
     is_over: bool,
+    #[cfg(feature = "inspect")]
+    registration: Option<evenkeel_inspect::Registration>,
 }
 
 impl<S: Stream, V, T, E, F> ConsumerSide<S, V, T, E, F> {
-    pub(super) fn new(source: S, limit: usize, split: fn(S::Item) -> Result<V, E>, work: F) -> Self {
+    pub(super) fn new(
+        source: S,
+        limit: usize,
+        split: fn(S::Item) -> Result<V, E>,
+        work: F,
+        call: CallPlace,
+    ) -> Self {
         Self {
-            shared: Arc::new(Shared::new(limit)),
+            shared: Arc::new(Shared::new(limit, call)),
+            #[cfg(feature = "inspect")]
+            registration: None,
             source: Some(Box::new(Source::new(source, split, limit))),
             work,
             due: VecDeque::new(),
@@ -104,6 +116,12 @@ where
     F: FnOnce(V) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Result<T, E>> + Send + 'static,
 {
+    /// Puts the map into the registry of evenkeel-inspect.
+    #[cfg(feature = "inspect")]
+    pub(super) fn register(&mut self) {
+        self.registration = Some(evenkeel_inspect::register(Arc::downgrade(&self.shared)));
+    }
+
     /// Fills the map from the source; a source that is pending is left to a worker.
     fn pull(&mut self, cx: &mut Context<'_>) {
         let Some(source) = &mut self.source else { return };
@@ -244,6 +262,11 @@ where
 
     fn set_settled(&mut self) {
         self.shared.with(|state| state.settled = true);
+    }
+
+    #[cfg(feature = "inspect")]
+    fn unlist(&mut self) {
+        self.registration = None;
     }
 
     fn set_keys(&mut self, keys: Box<dyn KeyIndex<S::Item> + Send>) {

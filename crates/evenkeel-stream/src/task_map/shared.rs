@@ -9,6 +9,7 @@ use evenkeel_base::lock;
 use futures_core::Stream;
 
 use super::{source::Source, state::State};
+use crate::edges::CallPlace;
 
 type MapState<S, V, T, E> = State<Box<Source<S, V, E>>, V, T, E>;
 
@@ -19,11 +20,16 @@ pub(super) struct Shared<S: Stream, V, T, E> {
     failed: AtomicBool,
     /// Whether the consumer waits for the budget of its task. Only for workers that share its thread, so no lock is needed.
     without_budget: AtomicBool,
+    /// The place of the call that made the map.
+    #[cfg(feature = "inspect")]
+    pub(super) call: CallPlace,
 }
 
 impl<S: Stream, V, T, E> Shared<S, V, T, E> {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, _call: CallPlace) -> Self {
         Self {
+            #[cfg(feature = "inspect")]
+            call: _call,
             state: Mutex::new(State::new(limit)),
             failed: AtomicBool::new(false),
             without_budget: AtomicBool::new(false),

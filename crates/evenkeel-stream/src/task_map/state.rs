@@ -29,7 +29,11 @@ use super::{
     results::Results,
     workers::{Call, WorkerSet},
 };
-use crate::{ItemError, span::Span};
+use crate::{
+    ItemError,
+    edges::{SourceWait, WaitRecord},
+    span::Span,
+};
 
 /// The number of results for which a consumer that waits is woken at once.
 const BATCH: usize = 32;
@@ -101,10 +105,10 @@ pub(super) struct State<S, V, T, E> {
     /// The number of items that were taken from the source, ever.
     pub(super) started: u64,
     /// The number of items that have ended.
-    finished: u64,
+    pub(super) finished: u64,
     /// Whether the source has ended.
     pub(super) ended: bool,
-    consumer: Option<Waker>,
+    pub(super) consumer: Option<Waker>,
     /// Whether the consumer waits in a task, and so needs a thread that may run a worker meanwhile.
     is_consumer_task: bool,
     /// The panic of the source of a settled map, for the end of the stream.
@@ -114,6 +118,9 @@ pub(super) struct State<S, V, T, E> {
     closed: bool,
     /// Whether the consumer is gone: results are for nobody.
     abandoned: bool,
+    /// For dumps: the wait of the consumer, and that of the worker that has the source.
+    pub(super) consumer_wait: WaitRecord,
+    pub(super) source_wait: SourceWait,
 }
 
 impl<S, V, T, E> State<S, V, T, E> {
@@ -136,6 +143,8 @@ impl<S, V, T, E> State<S, V, T, E> {
             failure: None,
             closed: false,
             abandoned: false,
+            consumer_wait: WaitRecord::none(),
+            source_wait: SourceWait::none(),
         }
     }
 
@@ -363,6 +372,9 @@ impl<S, V, T, E> State<S, V, T, E> {
     /// Stores the waker of the consumer; returns the one before.
     pub(super) fn wait(&mut self, waker: Waker, is_task: bool) -> Option<Waker> {
         self.is_consumer_task = is_task;
+        if self.consumer.is_none() {
+            self.consumer_wait = WaitRecord::here();
+        }
         self.consumer.replace(waker)
     }
 

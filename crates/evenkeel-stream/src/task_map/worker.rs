@@ -33,7 +33,11 @@ use super::{
     state::{Next, Seen, Step, Ticket},
     workers::Call,
 };
-use crate::{ItemError, span::Span};
+use crate::{
+    ItemError,
+    edges::{ItemRecord, SourceWait, WaitRecord},
+    span::Span,
+};
 
 /// The number of items that a worker runs before it lets other tasks of its thread run.
 const RUN: u32 = 8;
@@ -63,6 +67,7 @@ pin_project! {
         seen: Option<(Seen, Instant)>,
         // The turns of standing by that are left.
         turns: u32,
+        item_record: ItemRecord,
     }
 
     impl<S: Stream, V, T, E, F, Fut> PinnedDrop for Worker<S, V, T, E, F, Fut> {
@@ -86,6 +91,7 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
             has_yielded: false,
             seen: None,
             turns: 0,
+            item_record: ItemRecord::none(),
         }
     }
 
@@ -109,11 +115,13 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
             let hint = source.size_hint();
             let consumer = match stopped {
                 Stopped::Pending => this.shared.with(|state| {
+                    state.source_wait.begin(state.started);
                     state.hint = hint;
                     state.take_awaited()
                 }),
                 Stopped::NoRoom => {
                     let (closed, consumer) = this.shared.with(|state| {
+                        state.source_wait = SourceWait::none();
                         state.hint = hint;
                         let closed = match mem::take(&mut state.freed) {
                             0 => this.source.take().and_then(|source| state.park_full(source)),
@@ -131,7 +139,10 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
                 }
                 Stopped::Over => {
                     drop_source(this.shared, this.source.take());
-                    this.shared.with(|state| state.take_consumer())
+                    this.shared.with(|state| {
+                        state.source_wait = SourceWait::none();
+                        state.take_consumer()
+                    })
                 }
             };
             has_woken |= consumer.is_some();
@@ -151,7 +162,10 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
         let mut is_source_left = false;
         if let Some(source) = this.source.take() {
             let hint = source.size_hint();
-            let closed = this.shared.with(|state| state.put_back(source, hint));
+            let closed = this.shared.with(|state| {
+                state.source_wait = SourceWait::none();
+                state.put_back(source, hint)
+            });
             is_source_left = closed.is_none();
             drop_source(this.shared, closed);
         }
@@ -231,7 +245,13 @@ where
             if let Some((ticket, span)) = this.ticket
                 && let Some(item) = this.item.as_mut().as_pin_mut()
             {
-                let Poll::Ready(result) = span.in_scope(|| item.poll(cx)) else { return Poll::Pending };
+                let Poll::Ready(result) = span.in_scope(|| item.poll(cx)) else {
+                    if this.item_record.is_new() {
+                        let item = WaitRecord::here();
+                        this.shared.with(|state| state.workers.set_item(*this.key, item));
+                    }
+                    return Poll::Pending;
+                };
                 let result = result.map_or_else(
                     |panic| Err(ItemError::Panic(panic)),
                     |result| result.map_err(ItemError::Error),
@@ -253,6 +273,9 @@ where
             let next = this.shared.with(|state| {
                 if *this.is_waiting && !state.workers.arrive(*this.key) {
                     return Next::parked();
+                }
+                if this.item_record.take() {
+                    state.workers.set_item(*this.key, WaitRecord::none());
                 }
                 if let Some((ticket, result)) = report.take() {
                     left = state.finish(ticket, result);

@@ -5,6 +5,8 @@ use std::task::Waker;
 use evenkeel_base::Slab;
 use tokio::task::AbortHandle;
 
+use crate::edges::WaitRecord;
+
 /// A call to make when the lock is gone, so that a worker comes for an item.
 #[derive(Debug)]
 #[must_use = "without the call no worker comes"]
@@ -35,12 +37,14 @@ pub(super) struct WorkerSet {
     standby: Option<usize>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
     abort: Option<AbortHandle>,
     is_parked: bool,
     /// Set if the worker ended before its handle was stored.
     has_ended: bool,
+    /// For dumps: set while its item is pending.
+    item: WaitRecord,
 }
 
 impl WorkerSet {
@@ -91,7 +95,12 @@ impl WorkerSet {
         if self.alive < self.limit {
             self.coming += 1;
             self.alive += 1;
-            return Call::Spawn(self.entries.insert(Entry::default()));
+            return Call::Spawn(self.entries.insert(Entry {
+                abort: None,
+                is_parked: false,
+                has_ended: false,
+                item: WaitRecord::none(),
+            }));
         }
         Call::None
     }
@@ -137,6 +146,25 @@ impl WorkerSet {
     /// Notes that a worker will be polled again soon.
     pub(super) fn yields(&mut self) {
         self.coming += 1;
+    }
+
+    /// Sets the record of the item of a worker.
+    #[inline]
+    pub(super) fn set_item(&mut self, key: usize, item: WaitRecord) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.item = item;
+        }
+    }
+
+    /// Returns the records of the items that are pending.
+    #[cfg(feature = "inspect")]
+    pub(super) fn items(&self) -> impl Iterator<Item = WaitRecord> {
+        self.entries.iter().map(|entry| entry.item).filter(|item| !item.is_none())
+    }
+
+    #[cfg(feature = "inspect")]
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
     pub(super) fn takes_item(&mut self, key: usize) {

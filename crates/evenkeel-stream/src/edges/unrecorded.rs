@@ -1,0 +1,93 @@
+//! Types without size, which record nothing.
+
+use tokio::time::Instant;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallPlace;
+
+impl CallPlace {
+    #[inline]
+    pub(crate) const fn here() -> Self {
+        Self
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitRecord;
+
+impl WaitRecord {
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+
+    #[inline]
+    pub(crate) const fn here() -> Self {
+        Self
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SourceWait;
+
+impl SourceWait {
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+
+    #[inline]
+    pub(crate) const fn begin(&mut self, _: u64) {
+        let _ = self;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct BatchEdge;
+
+#[expect(clippy::unused_self, reason = "there is nothing to record")]
+impl BatchEdge {
+    pub(crate) const fn new(_: CallPlace, _: usize) -> Self {
+        Self
+    }
+
+    #[inline]
+    pub(crate) const fn waits(&mut self, _: usize, _: Option<Instant>) {}
+
+    #[inline]
+    pub(crate) const fn ends(&self) {}
+}
+
+/// Whether an item of a worker has a record.
+#[derive(Debug)]
+pub(crate) struct ItemRecord;
+
+#[expect(clippy::unused_self, reason = "there is nothing to record")]
+impl ItemRecord {
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+
+    #[inline]
+    pub(crate) const fn is_new(&mut self) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) const fn take(&mut self) -> bool {
+        false
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct WorkersEdge;
+
+#[expect(clippy::unused_self, reason = "there is nothing to record")]
+impl WorkersEdge {
+    pub(crate) const fn new<T>(_: &T, _: usize, _: CallPlace) -> Self {
+        Self
+    }
+
+    #[inline]
+    pub(crate) fn watch<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        work
+    }
+}

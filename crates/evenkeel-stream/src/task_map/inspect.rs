@@ -1,0 +1,46 @@
+//! A map in the dumps of evenkeel-inspect: its items in flight, and what its consumer and its source wait for.
+
+use evenkeel_inspect::{HolderEdge, Inspect, Inspected, InspectedResource};
+use futures_core::Stream;
+use tokio::time::Instant;
+
+use super::shared::Shared;
+
+impl<S, V, T, E> Inspect for Shared<S, V, T, E>
+where
+    S: Stream + Send + 'static,
+    V: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn inspect(&self, now: Instant) -> Option<Inspected> {
+        let mut map = InspectedResource::new("parallel map", 0);
+        map.place = Some(self.call.0);
+        let results = self.with(|state| {
+            let in_flight = state.started - state.finished;
+            if state.is_closed() || state.ended && in_flight == 0 && state.results.len() == 0 {
+                return None;
+            }
+            // No item comes any more behind the end of the source.
+            (map.in_use, map.capacity) = (in_flight, state.workers.limit() as u64);
+            if state.ended {
+                map.capacity = in_flight;
+            }
+            let consumer = Some(state.consumer_wait).filter(|_| state.consumer.is_some());
+            let waits = [(consumer, "a result"), (Some(state.source_wait.wait()), "an item of the source")];
+            map.waiters =
+                waits.iter().filter_map(|(wait, label)| wait.as_ref()?.edge(self.call, label, now)).collect();
+            let holder = |edge: evenkeel_inspect::WaiterEdge| {
+                HolderEdge::new(edge.number, Some(edge.task), edge.place, edge.waited)
+            };
+            map.holders =
+                state.workers.items().filter_map(|item| item.edge(self.call, "", now)).map(holder).collect();
+            Some(state.results.len())
+        })?;
+        map.holders.sort_unstable_by_key(|holder| holder.number);
+        if results > 0 {
+            map.notes.push(format!("{results} results wait for the consumer"));
+        }
+        Some(Inspected::Resource(map))
+    }
+}
