@@ -1,6 +1,6 @@
 //! The constructors of a database, and its configuration.
 
-use std::{any::TypeId, fmt, panic::Location, sync::Arc, time::Duration};
+use std::{any::TypeId, borrow::Cow, fmt, panic::Location, sync::Arc, time::Duration};
 
 use deadpool_postgres::Manager;
 use evenkeel_pool::{BuildError, Deadpool, Pool};
@@ -11,6 +11,8 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
+#[cfg(feature = "inspect")]
+use crate::edges::objects;
 #[cfg(feature = "rustls")]
 use crate::tls::connector::Connector;
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
         pooling::PoolerSettings,
     },
     connection::{Generation, SessionOptions, prepared::SchemaVersion},
+    edges::DatabaseEdges,
     manager::{ConnectSettings, ConnectionManager, Source},
     recycle::Recycler,
     session_pool::SessionPool,
@@ -49,8 +52,10 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::builder_from_url(url)?.connect().await
+    #[track_caller]
+    pub fn connect(url: &str) -> impl Future<Output = Result<Self, Error>> + Send + use<> {
+        let connecting = Self::builder_from_url(url).map(Builder::connect);
+        async { connecting?.await }
     }
 
     /// Begins to configure a database at this address: a URL, or `key=value` pairs.
@@ -197,6 +202,10 @@ pub struct Builder {
     connect_timeout: Duration,
     options: SessionOptions,
     pooler: PoolerSettings,
+    #[cfg(feature = "inspect")]
+    name: Option<Cow<'static, str>>,
+    #[cfg(feature = "inspect")]
+    shows_sql: bool,
 }
 
 impl Builder {
@@ -213,7 +222,62 @@ impl Builder {
                 cleanup_timeout: Duration::from_secs(5),
             },
             pooler: PoolerSettings::default(),
+            #[cfg(feature = "inspect")]
+            name: None,
+            #[cfg(feature = "inspect")]
+            shows_sql: false,
         }
+    }
+
+    /// Names the database, and its pool, for the dumps of evenkeel-inspect. Without the feature `inspect` the name is
+    /// dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), evenkeel_postgres::Error> {
+    /// use evenkeel_postgres::Database;
+    ///
+    /// let builder = Database::builder_from_url("postgres://app@localhost/app")?;
+    /// let db = builder.named("orders-db").connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg_attr(not(feature = "inspect"), expect(unused_mut, reason = "the name is dropped"))]
+    pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        #[cfg(feature = "inspect")]
+        {
+            self.name = Some(name.into());
+        }
+        #[cfg(not(feature = "inspect"))]
+        drop(name);
+        self
+    }
+
+    /// Shows the texts of statements in the dumps of evenkeel-inspect, without their parameters. Without the feature `inspect`
+    /// it does nothing.
+    ///
+    /// By default a dump says no more of a statement than whether it reads or writes. A text has the values that the program
+    /// wrote into it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), evenkeel_postgres::Error> {
+    /// use evenkeel_postgres::Database;
+    ///
+    /// let builder = Database::builder_from_url("postgres://app@localhost/app")?;
+    /// let db = builder.inspect_sql().connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg_attr(not(feature = "inspect"), expect(unused_mut, reason = "there is no dump"))]
+    pub const fn inspect_sql(mut self) -> Self {
+        #[cfg(feature = "inspect")]
+        {
+            self.shows_sql = true;
+        }
+        self
     }
 
     /// Sets the use of TLS, in place of `sslmode` of the configuration. It needs the feature `rustls`.
@@ -429,8 +493,15 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn build(self) -> Result<Database, BuildError> {
-        let Self { mut source, cancel, max, acquire_timeout, connect_timeout, options, pooler } = self;
+        #[cfg(feature = "inspect")]
+        let edges = DatabaseEdges::new(Location::caller(), self.shows_sql);
+        #[cfg(not(feature = "inspect"))]
+        let edges = DatabaseEdges;
+        #[cfg(feature = "inspect")]
+        let name = self.name.clone();
+        let Self { mut source, cancel, max, acquire_timeout, connect_timeout, options, pooler, .. } = self;
         if let Source::Hosts(hosts) = &mut source {
             hosts.pooler = pooler.clone();
         }
@@ -451,15 +522,32 @@ impl Builder {
             generation: Generation::default(),
             schema_version: SchemaVersion::default(),
             options,
+            edges: edges.clone(),
         };
-        let pool = Pool::builder(manager)
+        let builder = Pool::builder(manager);
+        #[cfg(feature = "inspect")]
+        let builder = match name.clone() {
+            Some(name) => builder.named(name),
+            None => builder,
+        };
+        let pool = builder
             .max(max)
             .acquire_timeout(acquire_timeout)
             // The manager has a timeout of its own.
             .create_timeout(Duration::MAX)
             .build()?;
         let recycler = Arc::new(Recycler::new(cancel, options.cleanup_timeout));
-        Ok(Database { sessions: SessionPool { pool, recycler, connect, acquire_timeout } })
+        Ok(Database {
+            sessions: SessionPool {
+                pool,
+                recycler,
+                connect,
+                acquire_timeout,
+                #[cfg(feature = "inspect")]
+                _objects: objects(&edges, name.as_ref(), max),
+                edges,
+            },
+        })
     }
 
     /// Builds the database and makes a first connection, so that a wrong address or password is found at once.
@@ -482,10 +570,14 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connect(self) -> Result<Database, Error> {
-        let db = self.build().map_err(Error::Build)?;
-        drop(db.sessions.session(Location::caller()).await?);
-        Ok(db)
+    #[track_caller]
+    pub fn connect(self) -> impl Future<Output = Result<Database, Error>> + Send {
+        let (db, place) = (self.build().map_err(Error::Build), Location::caller());
+        async move {
+            let db = db?;
+            drop(db.sessions.session(place).await?);
+            Ok(db)
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod tx_record;
 
 use std::{
     mem,
+    panic::Location,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard,
@@ -51,6 +52,7 @@ use self::{
 };
 use crate::{
     connect::{Connected, Peer, pooling::Pooling},
+    edges::{ConnectionEdges, StatementEdge},
     sql::effect::SqlEffect,
     sqlstate::{is_connection_lost, is_idle_timeout},
 };
@@ -82,6 +84,7 @@ pub(crate) struct Connection {
     // Whether this user, and an earlier one, may have drawn from sequences: the session keeps the last values.
     uses_sequences: AtomicBool,
     used_sequences: AtomicBool,
+    pub(crate) edges: ConnectionEdges,
 }
 
 /// The settings of all sessions.
@@ -122,6 +125,7 @@ impl Connection {
         generation: Generation,
         schema_version: SchemaVersion,
         options: SessionOptions,
+        edges: ConnectionEdges,
     ) -> Self {
         Self {
             connected,
@@ -138,11 +142,13 @@ impl Connection {
             sent: AtomicU64::new(0),
             uses_sequences: AtomicBool::new(false),
             used_sequences: AtomicBool::new(false),
+            edges,
         }
     }
 
-    /// Passes the connection to its next user.
-    pub(crate) fn begin_use(&mut self) {
+    /// Passes the connection to its next user, a call at this place.
+    pub(crate) fn begin_use(&mut self, place: &'static Location<'static>) {
+        self.edges.begin_use(place);
         *self.used_sequences.get_mut() |= mem::take(self.uses_sequences.get_mut());
     }
 
@@ -204,8 +210,15 @@ impl Connection {
     pub(crate) fn begin_tx(&mut self, is_read_only: bool) {
         (self.tx_state, self.tx_is_read_only, self.tx_is_of_call) = (TxState::Open, is_read_only, false);
         *self.tx() = TxRecord::default();
+        self.edges.begin_tx();
         // Ahead of the transaction: inside it the statement would fix the snapshot, and the isolation level.
         self.discard_sequences();
+    }
+
+    /// Notes that the transaction has ended.
+    pub(crate) fn end_tx(&mut self) {
+        self.tx_state = TxState::Idle;
+        self.edges.end_tx();
     }
 
     /// Locks the record of the transaction.
@@ -215,12 +228,16 @@ impl Connection {
 
     /// Runs a statement that begins or ends a transaction, or asks about it.
     pub(crate) async fn control(&self, sql: &str) -> Result<(), Error> {
-        self.recorded(self.client().batch_execute(sql)).await
+        self.recorded(sql, self.client().batch_execute(sql)).await
     }
 
     /// Runs a statement that is not prepared, and records its end.
-    async fn recorded<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let guard = StatementGuard { connection: self };
+    async fn recorded<T>(
+        &self,
+        sql: &str,
+        statement: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let guard = StatementGuard { connection: self, edge: self.edges.begin_control(sql) };
         let number = self.next_number();
         let result = statement.await;
         self.record_end(number, result.as_ref().err(), false);
@@ -234,8 +251,14 @@ impl Connection {
         end.unwrap_or(error)
     }
 
+    /// Records the effect of a statement that is about to be sent, and that the server may be busy with it.
+    pub(crate) fn begin_statement(&self, effect: SqlEffect, sql: &str) -> StatementGuard<'_> {
+        self.record_effect(effect);
+        StatementGuard { connection: self, edge: self.edges.begin_statement(effect, sql) }
+    }
+
     /// Records the effect of a statement that is about to be sent.
-    pub(crate) fn begin_statement(&self, effect: SqlEffect) -> StatementGuard<'_> {
+    pub(crate) fn record_effect(&self, effect: SqlEffect) {
         if effect.taints_session || (self.options.reset_always && !self.pooling().is_shared) {
             self.worsen(Condition::Tainted);
         }
@@ -245,7 +268,6 @@ impl Connection {
         if effect.uses_sequences {
             self.uses_sequences.store(true, Relaxed);
         }
-        StatementGuard { connection: self }
     }
 
     /// Clears `lastval()` where it may be that of an earlier user: before this user asks for it, and before a
@@ -331,16 +353,19 @@ impl Connection {
 /// A statement that the server may be busy with. Dropping it notes that nobody waits for its end any more.
 pub(crate) struct StatementGuard<'a> {
     connection: &'a Connection,
+    edge: StatementEdge,
 }
 
 impl StatementGuard<'_> {
     pub(crate) fn finished(self) {
+        self.connection.edges.answered(self.edge);
         mem::forget(self);
     }
 }
 
 impl Drop for StatementGuard<'_> {
     fn drop(&mut self) {
+        self.connection.edges.abandoned(self.edge);
         self.connection.worsen(Condition::Abandoned);
     }
 }

@@ -20,6 +20,7 @@
 // | `stream.rs` | statements whose results are read as they come: rows, and what `COPY` sends |
 // | `batch.rs` | several statements in one message, and their results |
 // | `copy.rs`, `copy/` | bulk writes and reads: targets, rows and their encodings, sending, reading |
+// | `edges.rs`, `edges/recorded.rs`, `edges/unrecorded.rs`, `edges/resources.rs` | what calls wait for, and open transactions: with the feature `inspect`, and without it; the database in the dumps of evenkeel-inspect |
 // | `listen.rs` | notifications, over a connection of their own |
 // | `error.rs`, `sqlstate.rs` | the error of all calls; the meaning of the server's errors |
 // | `params.rs`, `row.rs`, `row/` | parameters and rows as tuples; rows by the names of their columns; values and their errors |
@@ -31,6 +32,7 @@ mod connect;
 mod connection;
 mod copy;
 mod database;
+mod edges;
 mod error;
 mod listen;
 mod manager;

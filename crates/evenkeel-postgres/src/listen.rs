@@ -9,6 +9,7 @@
 
 use std::{
     fmt,
+    panic::Location,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -28,6 +29,7 @@ use tokio_postgres::Notification;
 use crate::{
     ConnectError, Database, Error,
     connect::Connected,
+    edges::{DatabaseEdges, WaitEdge},
     manager::{ConnectSettings, Source},
     sql::session_use::LISTEN,
 };
@@ -62,6 +64,7 @@ pub enum ListenEvent {
 pub struct Listener {
     state: State,
     connector: Arc<Connector>,
+    waiting: WaitEdge,
 }
 
 enum State {
@@ -81,6 +84,7 @@ struct Listening {
 struct Connector {
     listen: String,
     settings: ConnectSettings,
+    edges: DatabaseEdges,
     seed: u64,
 }
 
@@ -133,20 +137,28 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn listen<C: AsRef<str>>(
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn listen<C: AsRef<str>>(
         &self,
         channels: impl IntoIterator<Item = C>,
-    ) -> Result<Listener, Error> {
+    ) -> impl Future<Output = Result<Listener, Error>> + Send {
         let settings = self.sessions.connect.clone();
         let listen = |channel: C| format!("LISTEN \"{}\";", channel.as_ref().replace('"', "\"\""));
         let connector = Arc::new(Connector {
             listen: channels.into_iter().map(listen).collect(),
             settings,
+            edges: self.sessions.edges.clone(),
             seed: Random::new().number(0),
         });
-        let deadline = Instant::now().checked_add(self.sessions.acquire_timeout);
-        let listening = connector.connect(deadline).await?;
-        Ok(Listener { state: State::Connected(Box::new(listening)), connector })
+        let (acquire_timeout, mut waiting) =
+            (self.sessions.acquire_timeout, self.sessions.edges.listener(Location::caller()));
+        async move {
+            let deadline = Instant::now().checked_add(acquire_timeout);
+            waiting.begin("a connection that listens");
+            let listening = connector.connect(deadline).await?;
+            waiting.end();
+            Ok(Listener { state: State::Connected(Box::new(listening)), connector, waiting })
+        }
     }
 }
 
@@ -156,9 +168,15 @@ impl Connector {
         let mut failures = 0;
         loop {
             let error = match self.try_connect(deadline).await {
-                Ok(listening) => return Ok(listening),
+                Ok(listening) => {
+                    self.edges.connected();
+                    return Ok(listening);
+                }
                 Err(error) => error,
             };
+            if let Error::Get(GetError::Create(error)) = &error {
+                self.edges.connect_failed(error);
+            }
             failures += 1;
             let again = Instant::now() + BACKOFF.delay(failures, self.seed);
             if !is_transient(&error) || deadline.is_some_and(|deadline| deadline < again) {
@@ -202,6 +220,18 @@ impl Stream for Listener {
     type Item = Result<ListenEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.poll_event(cx);
+        match (&polled, &self.state) {
+            (Poll::Ready(_), _) => self.waiting.end(),
+            (Poll::Pending, State::Connecting(_)) => self.waiting.begin("a connection that listens"),
+            (Poll::Pending, _) => self.waiting.begin("a notification"),
+        }
+        polled
+    }
+}
+
+impl Listener {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ListenEvent, Error>>> {
         loop {
             match &mut self.state {
                 State::Connected(listening) => {

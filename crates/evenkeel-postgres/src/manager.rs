@@ -11,6 +11,7 @@ use crate::{
         progress::ConnectProgress,
     },
     connection::{Connection, Generation, SessionOptions, prepared::SchemaVersion},
+    edges::DatabaseEdges,
 };
 
 /// The manager of the connections.
@@ -19,6 +20,7 @@ pub(crate) struct ConnectionManager {
     pub(crate) generation: Generation,
     pub(crate) schema_version: SchemaVersion,
     pub(crate) options: SessionOptions,
+    pub(crate) edges: DatabaseEdges,
 }
 
 /// How connections are made, those of the pool and others.
@@ -53,6 +55,7 @@ impl evenkeel_pool::Manager for ConnectionManager {
     async fn create(&self) -> Result<Connection, ConnectError> {
         let ConnectSettings { source, shared_time, connect_timeout, progress, pooler } = &self.connect;
         let attempt = progress.begin(*connect_timeout);
+        let _connecting = self.edges.connecting(*connect_timeout);
         let connected = match &**source {
             Source::Hosts(hosts) => hosts.connect(*shared_time, &attempt).await,
             Source::Manager(manager) => {
@@ -65,13 +68,21 @@ impl evenkeel_pool::Manager for ConnectionManager {
             }
         };
         match connected {
-            Ok(connected) => Ok(Connection::new(
-                connected,
-                Arc::clone(&self.generation),
-                Arc::clone(&self.schema_version),
-                self.options,
-            )),
-            Err(hosts) => Err(ConnectError { hosts }),
+            Ok(connected) => {
+                self.edges.connected();
+                Ok(Connection::new(
+                    connected,
+                    Arc::clone(&self.generation),
+                    Arc::clone(&self.schema_version),
+                    self.options,
+                    self.edges.connection(),
+                ))
+            }
+            Err(hosts) => {
+                let error = ConnectError { hosts };
+                self.edges.connect_failed(&error);
+                Err(error)
+            }
         }
     }
 

@@ -65,10 +65,13 @@ async fn recycle(
     mut recycler: watch::Receiver<()>,
 ) {
     if lease.condition() < Condition::Abandoned {
+        let _waiting = lease.edges.recycling("the reset of a session", limit);
         return unless_dropped(&mut recycler, timeout(limit, lease.reset())).await;
     }
+    let waiting = lease.edges.recycling("the end of a statement that was dropped", limit);
     let (token, peer, tx_state) = (lease.cancel_token(), lease.peer(), lease.tx_state);
     let mut drained = pin!(async move {
+        let _waiting = waiting;
         let _ = timeout(limit, lease.drain()).await;
         drop(lease);
     });

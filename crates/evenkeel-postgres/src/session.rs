@@ -6,6 +6,7 @@ mod execute_many;
 use std::{
     future::poll_fn,
     ops::Deref,
+    panic::Location,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -40,8 +41,12 @@ pub(crate) struct Session {
 const LEASED: &str = "a session has its connection until it is dropped";
 
 impl Session {
-    pub(crate) fn new(mut lease: Lease<ConnectionManager>, recycler: Arc<Recycler>) -> Self {
-        lease.begin_use();
+    pub(crate) fn new(
+        mut lease: Lease<ConnectionManager>,
+        recycler: Arc<Recycler>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        lease.begin_use(place);
         Self { lease: Some(lease), recycler, runtime: Handle::current() }
     }
 
@@ -142,7 +147,7 @@ impl Session {
             }
             // Also after an error of this severity the transaction is over, and the connection in order.
             result => {
-                self.lease_mut().tx_state = TxState::Idle;
+                self.lease_mut().end_tx();
                 Ok(result?)
             }
         }
@@ -165,7 +170,7 @@ impl Session {
             return;
         }
         if let Ok(Ok(())) = timeout(self.recycler.timeout, self.control("ROLLBACK")).await {
-            self.lease_mut().tx_state = TxState::Idle;
+            self.lease_mut().end_tx();
         }
     }
 
@@ -202,6 +207,7 @@ async fn answer<F: Future + ?Sized>(output: Option<F::Output>, future: Pin<&mut 
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
+            lease.edges.end_use();
             self.recycler.recycle(lease, &self.runtime);
         }
     }

@@ -8,9 +8,12 @@ use std::{panic::Location, sync::Arc, time::Duration};
 use evenkeel_pool::{BoxError, GetError, Pool};
 use tokio::time::{Instant, sleep};
 
+#[cfg(feature = "inspect")]
+use crate::edges::Objects;
 use crate::{
     Error,
     connection::prepared::PreparedStatement,
+    edges::DatabaseEdges,
     manager::{ConnectSettings, ConnectionManager},
     recycle::Recycler,
     session::Session,
@@ -26,6 +29,9 @@ pub(crate) struct SessionPool {
     pub(crate) recycler: Arc<Recycler>,
     pub(crate) connect: ConnectSettings,
     pub(crate) acquire_timeout: Duration,
+    pub(crate) edges: DatabaseEdges,
+    #[cfg(feature = "inspect")]
+    pub(crate) _objects: Objects,
 }
 
 impl SessionPool {
@@ -34,7 +40,7 @@ impl SessionPool {
             return Err(Error::Unsupported("a database over a manager cannot have unnamed statements"));
         }
         match self.pool.get_at(place).await {
-            Ok(lease) => Ok(Session::new(lease, Arc::clone(&self.recycler))),
+            Ok(lease) => Ok(Session::new(lease, Arc::clone(&self.recycler), place)),
             Err(mut error) => {
                 if let GetError::Timeout(why) = &mut error
                     && why.snapshot.creating > 0

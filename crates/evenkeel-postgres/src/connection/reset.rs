@@ -28,7 +28,7 @@ impl Connection {
             (*self.uses_sequences.get_mut(), *self.used_sequences.get_mut()) = (false, false);
         }
         self.condition = AtomicU8::new(Condition::Clean as u8);
-        self.tx_state = TxState::Idle;
+        self.end_tx();
         Ok(())
     }
 

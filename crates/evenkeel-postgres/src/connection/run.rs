@@ -33,7 +33,7 @@ impl Connection {
         self.refuse_session_use(sql, effect)?;
         refuse_copy(effect.copies)?;
         refuse_params(parameters.len())?;
-        let guard = self.begin_statement(effect);
+        let guard = self.begin_statement(effect, sql);
         let result = self.run_known_or_new(sql, known, effect, parameters, &mut each).await;
         guard.finished();
         Ok(result?)
@@ -142,7 +142,7 @@ impl Connection {
     }
 
     pub(crate) async fn prepare(&self, sql: &str, effect: SqlEffect) -> Result<PreparedStatement, PgError> {
-        let guard = StatementGuard { connection: self };
+        let guard = StatementGuard { connection: self, edge: self.edges.begin_prepare(sql) };
         let number = self.next_number();
         let text = self.pooling().is_unnamed.then(|| sql.into());
         let prepared = |statement| PreparedStatement { statement, effect, text };
@@ -216,7 +216,7 @@ impl Connection {
         self.refuse_session_use(sql, effect)?;
         refuse_copy(effect.copies)?;
         refuse_params(parameters.len())?;
-        let guard = self.begin_statement(effect);
+        let guard = self.begin_statement(effect, sql);
         let result = async {
             let was_known = known.is_some();
             let prepared = match known {

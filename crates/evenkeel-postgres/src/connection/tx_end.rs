@@ -33,7 +33,7 @@ impl Connection {
         if is_doubtful {
             self.remember_identity().await?;
         }
-        self.begin_statement(SqlEffect::UNKNOWN).finished();
+        self.record_effect(SqlEffect::UNKNOWN);
         let result = self.control(sql).await.map_err(Error::from);
         if is_doubtful { self.compare_identity(result).await } else { result }
     }
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     async fn identity(&self) -> Result<Option<String>, tokio_postgres::Error> {
-        let messages = self.recorded(self.client().simple_query(IDENTITY)).await?;
+        let messages = self.recorded(IDENTITY, self.client().simple_query(IDENTITY)).await?;
         let value = |message: &SimpleQueryMessage| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
             _ => None,

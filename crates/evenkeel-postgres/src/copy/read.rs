@@ -234,7 +234,7 @@ impl Session {
         self.refuse_session_use(sql, effect)?;
         let prepared = self.prepare(sql, effect).await?;
         self.refuse_tx_end(effect.ends_tx)?;
-        let guard = self.begin_statement(effect);
+        let guard = self.begin_statement(effect, sql);
         let number = self.next_number();
         let result = self.client().copy_out(&prepared.statement).await;
         if let Err(error) = &result {

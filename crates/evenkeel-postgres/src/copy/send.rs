@@ -33,6 +33,9 @@ use crate::{
     sqlstate::is_in_failed_transaction,
 };
 
+/// The text in dumps, as that of the statement is not at hand.
+const COPY: &str = "COPY … FROM STDIN";
+
 impl Connection {
     /// Runs a `COPY … FROM STDIN`, and returns the number of rows that the server has stored.
     pub(crate) async fn copy_from(
@@ -42,7 +45,7 @@ impl Connection {
         idle_timeout: Duration,
     ) -> Result<u64, Error> {
         self.refuse_tx_end(prepared.effect.ends_tx)?;
-        let guard = self.begin_statement(prepared.effect);
+        let guard = self.begin_statement(prepared.effect, COPY);
         let number = self.next_number();
         let mut has_begun = false;
         let copy = async {

@@ -23,7 +23,7 @@ use crate::{
     Error,
     batch::{BatchStatement, SqlBatch, SqlBatchResult},
     connection::{
-        Condition, StatementGuard, TxState,
+        Condition, StatementGuard,
         prepared::{PreparedStatement, StatementFailure},
         run::{MAX_PARAMS, refuse_copy, refuse_params},
     },
@@ -134,7 +134,7 @@ impl Session {
             }
             (Ok(_), Some(Err(error))) if !is_refused(&error) => Err(Error::CommitUnknown(Some(error))),
             (result, committed) => {
-                self.lease_mut().tx_state = TxState::Idle;
+                self.lease_mut().end_tx();
                 let results = result?;
                 committed.transpose()?;
                 Ok(results)
@@ -154,8 +154,10 @@ impl Session {
             self.refuse_session_use(sql, prepared.effect)?;
             refuse_copy(prepared.effect.copies)?;
         }
-        let guards: Vec<_> =
-            statements.iter().map(|(prepared, _)| self.begin_statement(prepared.effect)).collect();
+        let with_texts = statements.iter().zip(&batch.statements);
+        let guards: Vec<_> = with_texts
+            .map(|((prepared, _), statement)| self.begin_statement(prepared.effect, &statement.sql))
+            .collect();
         let mut results = Results::default();
         let mut in_flight = VecDeque::new();
         for (index, BatchStatement { sql, .. }) in batch.statements.iter().enumerate() {

@@ -34,7 +34,7 @@ impl Session {
         self.refuse_tx_end(prepared.effect.ends_tx)?;
         self.refuse_session_use(sql, prepared.effect)?;
         refuse_copy(prepared.effect.copies)?;
-        let guard = self.begin_statement(prepared.effect);
+        let guard = self.begin_statement(prepared.effect, sql);
         let send = |prepared: PreparedStatement, row: I::Item| {
             Box::pin(async move { (self.run_once(&prepared, &row.refs(), &mut drop).await, row) })
         };

@@ -7,6 +7,8 @@ mod compiles;
 mod connect;
 mod errors;
 mod faults;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod mock;
 mod rows;
 mod scripted_server;

@@ -11,6 +11,8 @@ mod failures;
 mod faults;
 mod harness;
 mod hosts;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod instance;
 mod kills;
 mod leaks;
