@@ -8,20 +8,21 @@ use evenkeel_task::{Panic, catch_panic};
 use crate::{
     DeadLetter, Message, Settle, Sink, SourceError,
     deliveries::Originals,
+    edges::Caller,
     in_hand::{Exhausted, InHand},
     race::patiently,
-    status::Status,
+    status::SourceStatus,
     threads::leave_thread,
 };
 
 /// Makes the task that writes the dead letters of one source.
 pub(crate) type DeadLetterTask<T> = Box<
-    dyn Fn(Arc<InHand>, Arc<dyn Originals<T>>, Arc<Status>) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    dyn Fn(Arc<InHand>, Arc<dyn Originals<T>>, Arc<SourceStatus>) -> Pin<Box<dyn Future<Output = ()> + Send>>
         + Send,
 >;
 
 /// The most dead letters of one call of the sink.
-const MAX_LETTERS: usize = 100;
+pub(crate) const MAX_LETTERS: usize = 100;
 
 /// Writes dead letters, and terminates their items when the sink has confirmed them. An item whose dead letter cannot be
 /// written is delivered again after its delay, and not run any more.
@@ -29,7 +30,7 @@ pub(crate) async fn write_dead_letters<T: Send + 'static>(
     sink: Arc<impl Sink<DeadLetter<T>>>,
     in_hand: Arc<InHand>,
     deliveries: Arc<dyn Originals<T>>,
-    status: Arc<Status>,
+    status: Arc<SourceStatus>,
 ) {
     loop {
         let mut exhausted = in_hand.take_exhausted();
@@ -71,12 +72,16 @@ pub(crate) async fn write_dead_letters<T: Send + 'static>(
                     let failed: Vec<bool> = (0..all).map(|index| error.has_failed(index)).collect();
                     Some((error_chain(error.error()), failed))
                 });
+                let waiting = all + rest.len();
+                let calling = status.edges.call(Caller::DeadLetters, "the writing of letters", waiting);
                 let sent = patiently(sent, |waited| {
                     note(&status, format!("it has not answered for {waited:?}, and is waited for"));
                 });
                 let failure = sent.await.unwrap_or_else(|panic| Some((panic.to_string(), vec![true; all])));
-                if let Some((text, _)) = &failure {
-                    note(&status, text);
+                calling.end();
+                match &failure {
+                    Some((text, _)) => note(&status, text),
+                    None => status.edges.done(Caller::DeadLetters),
                 }
                 for (index, (key, after)) in written.into_iter().enumerate() {
                     let has_failed = failure.as_ref().is_some_and(|(_, failed)| failed[index]);
@@ -91,6 +96,9 @@ pub(crate) async fn write_dead_letters<T: Send + 'static>(
     }
 }
 
-fn note(status: &Status, problem: impl Display) {
-    status.note(&SourceError::transient(format!("the dead letter sink failed: {problem}")));
+fn note(status: &SourceStatus, problem: impl Display) {
+    status.note_failed(
+        Caller::DeadLetters,
+        &SourceError::transient(format!("the dead letter sink failed: {problem}")),
+    );
 }

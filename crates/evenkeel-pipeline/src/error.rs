@@ -93,6 +93,11 @@ impl SinkError {
         self.failed.as_ref().is_none_or(|failed| failed.binary_search(&index).is_ok())
     }
 
+    /// Returns whether all items of the batch have failed.
+    pub(crate) const fn is_of_all(&self) -> bool {
+        self.failed.is_none()
+    }
+
     /// Returns the error, without the indices.
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {

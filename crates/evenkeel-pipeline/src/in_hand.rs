@@ -34,6 +34,7 @@ use std::{
 use evenkeel_base::lock;
 use tokio::{sync::Notify, time::Instant};
 
+mod account;
 mod effects;
 mod entry;
 mod limits;
@@ -53,6 +54,7 @@ pub(crate) use self::{
 use crate::{
     Demand, Settle, SettleOutcome,
     deliveries::Origins,
+    edges::DumpInstant,
     item_key::ItemKey,
     report::DrainReport,
     threads::{has_threads, let_others_run},
@@ -142,14 +144,14 @@ impl InHand {
 
     /// Enters deliveries, each by its attempt, its size and the instant of its lease.
     pub(crate) fn accept(&self, facts: impl Iterator<Item = (u32, usize, Instant)>) -> Vec<ItemKey> {
-        let ack_wait = self.ack_wait;
+        let (ack_wait, now) = (self.ack_wait, DumpInstant::now());
         let (keys, first_end) = self.step(|state, _| {
             let mut first_end = None;
             let keys = facts
                 .map(|(attempt, size, leased_at)| {
                     let ends = ack_wait.and_then(|wait| leased_at.checked_add(wait));
                     first_end = first_end.into_iter().chain(ends).min();
-                    state.accept(attempt, size, ends)
+                    state.accept(attempt, size, ends, now)
                 })
                 .collect();
             (keys, first_end)
@@ -309,6 +311,18 @@ impl InHand {
     /// Counts all, and what is left as left.
     pub(crate) fn report(&self) -> DrainReport {
         lock(&self.state).report()
+    }
+
+    /// Returns the oldest items that are worked on, each with its attempt and the time of its pull.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn oldest(&self, most: usize) -> Vec<(ItemKey, u32, Instant)> {
+        lock(&self.state).oldest(most)
+    }
+
+    /// Returns the number of items that wait for the writer of dead letters.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn exhausted(&self) -> usize {
+        lock(&self.state).exhausted()
     }
 
     pub(crate) fn numbers(&self) -> Numbers {

@@ -11,6 +11,7 @@ use crate::{
     Ack as _, InvalidPipeline, Source, SourceError, Workload,
     dead_letters::DeadLetterTask,
     deliveries::{Deliveries, DeliveriesOf},
+    edges::{CallPlace, Caller, SourceEdges},
     in_hand::{InHand, Limits},
     leases::extend,
     orders::OrderSender,
@@ -29,6 +30,8 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) struct Intake {
     pub(crate) number: Option<usize>,
     pub(crate) in_hand: Arc<InHand>,
+    #[cfg_attr(not(feature = "inspect"), expect(dead_code, reason = "it is for dumps"))]
+    pub(crate) edges: SourceEdges,
     pub(crate) settle: BoxFuture<Result<(), SourceError>>,
     pub(crate) extend: Option<BoxFuture<Result<(), SourceError>>>,
     pub(crate) dead_letters: Option<BoxFuture<()>>,
@@ -45,6 +48,8 @@ pub(crate) struct PullsEnded {
 pub(crate) struct Opening<'a, T> {
     /// Its number from 1 on, if there are several.
     pub(crate) number: Option<usize>,
+    /// The place at which it was given to the builder.
+    pub(crate) call: CallPlace,
     /// The bounds of its share of the window and of the budget.
     pub(crate) limits: Limits,
     /// The sum of the timeouts of all stages.
@@ -65,8 +70,19 @@ pub(crate) trait AnySource<T>: Send {
 
 impl<S: Source> AnySource<S::Item> for S {
     fn open(self: Box<Self>, opening: Opening<'_, S::Item>) -> Result<Intake, InvalidPipeline> {
-        let Opening { number, limits, timeout, items, orders, status, settings, random, copy, dead_letters } =
-            opening;
+        let Opening {
+            number,
+            call,
+            limits,
+            timeout,
+            items,
+            orders,
+            status,
+            settings,
+            random,
+            copy,
+            dead_letters,
+        } = opening;
         let ack = self.ack();
         let ack_wait = ack.ack_wait();
         if ack_wait == Some(Duration::ZERO) {
@@ -82,7 +98,8 @@ impl<S: Source> AnySource<S::Item> for S {
             Arc::clone(&deliveries) as _,
             copy.is_some(),
         ));
-        let status = Arc::new(status.of_source(number));
+        let status = Arc::new(status.of_source(number, call));
+        let edges = status.edges.clone();
         let dead_letters = dead_letters
             .map(|task| task(Arc::clone(&in_hand), Arc::clone(&deliveries) as _, Arc::clone(&status)));
         let extend = ack_wait.map(|wait| {
@@ -112,12 +129,14 @@ impl<S: Source> AnySource<S::Item> for S {
                     let text = format!("the source has not stopped for {waited:?}, and is waited for");
                     told.note(&SourceError::transient(text));
                 };
+                let _calling = told.edges.call(Caller::Pull, "the stop of the source", 1);
                 patiently(source.stop(), tell).await;
             };
             PullsEnded { stop: Box::pin(stop), result }
         };
         let settle = settle(ack, Arc::clone(&in_hand), deliveries, status, random.part(1));
-        Ok(Intake { number, in_hand, settle: Box::pin(settle), extend, dead_letters, pull: Box::pin(pull) })
+        let (settle, pull) = (Box::pin(settle), Box::pin(pull));
+        Ok(Intake { number, in_hand, edges, settle, extend, dead_letters, pull })
     }
 }
 

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use crate::{
     Ack, SourceError,
     deliveries::Deliveries,
+    edges::Caller,
     in_hand::InHand,
     race::{First, race},
-    status::Status,
+    status::SourceStatus,
     threads::leave_thread,
 };
 
@@ -29,7 +30,7 @@ pub(crate) async fn extend<A: Ack, T>(
     ack_wait: Duration,
     in_hand: Arc<InHand>,
     deliveries: Arc<Deliveries<A::Receipt, T>>,
-    status: Arc<Status>,
+    status: Arc<SourceStatus>,
 ) -> Result<(), SourceError> {
     let pause = (ack_wait / 3).max(SHORTEST_PAUSE);
     let mut next = after(Instant::now(), pause);
@@ -45,6 +46,7 @@ pub(crate) async fn extend<A: Ack, T>(
         }
         let (keys, receipts): (Vec<_>, Vec<_>) =
             deliveries.receipts(&leases.keys, |key| *key, |key, receipt| (key, receipt)).into_iter().unzip();
+        let calling = status.edges.call(Caller::Extend, "the extension of leases", receipts.len());
         let mut extension = pin!(ack.extend(&receipts));
         // All that the call was to extend has run out then.
         let limit = after(now, ack_wait.max(SHORTEST_PAUSE));
@@ -68,8 +70,10 @@ pub(crate) async fn extend<A: Ack, T>(
                 }
             }
         };
+        calling.end();
         match extended {
             Ok(mut lost) => {
+                status.edges.done(Caller::Extend);
                 if let Some(index) = lost.iter().find(|index| **index >= keys.len()) {
                     let text = format!("lease {index} of {} is said to be lost", keys.len());
                     return Err(SourceError::permanent(text));
@@ -80,7 +84,7 @@ pub(crate) async fn extend<A: Ack, T>(
                 first_end = in_hand.scan_leases(Instant::now()).first_end;
             }
             Err(error) if error.is_transient() => {
-                status.note(&error);
+                status.note_failed(Caller::Extend, &error);
                 next = after(Instant::now(), (ack_wait / 12).max(SHORTEST_PAUSE));
             }
             Err(error) => return Err(error),

@@ -13,10 +13,11 @@
 // | `running`, `run`, `intake` | the handle of a pipeline that runs; the task that runs it to its end; one of its sources |
 // | `chain`, `segment` | stages within one task; the maps that carry items through them, batches and splits |
 // | `stage`, `work` | the limit and the numbers of a stage; the run of its function for one item |
-// | `in_hand`, `in_hand/state`, `in_hand/entry`, `in_hand/effects`, `in_hand/limits`, `in_hand/numbers` | the account of every delivery, from its pull to the answer of the server; one entry; what a step leaves for later; bounds and numbers |
+// | `in_hand`, `in_hand/state`, `in_hand/entry`, `in_hand/effects`, `in_hand/limits`, `in_hand/account`, `in_hand/numbers` | the account of every delivery, from its pull to the answer of the server; one entry; what a step leaves for later; bounds, the account, numbers |
 // | `token`, `item_key`, `deliveries` | a part of an item on its way; the identity of an entry; receipts, and copies for dead letters |
 // | `pull`, `settle`, `leases`, `dead_letters` | the tasks that pull, settle, extend leases, write dead letters |
 // | `settings`, `status`, `orders` | settings of the stages; errors and warnings of the tasks; orders to them |
+// | `edges`, `edges/recorded`, `edges/unrecorded`, `inspect` | who works in a stage, and what the tasks of a source wait for; with the feature `inspect`, and without it; the parts of a pipeline in the dumps of evenkeel-inspect |
 // | `race`, `random`, `threads` | the first of two futures; random numbers; tasks that tokio keeps for a thread |
 // | `memory` | a broker in memory; its settings and faults |
 // | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended`, `memory/ids`, `memory/time`, `memory/snapshot` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs; ids of messages; times that may be forever; its numbers |
@@ -40,9 +41,12 @@ mod ack;
 mod chain;
 mod dead_letters;
 mod deliveries;
+mod edges;
 mod error;
 pub mod guide;
 mod in_hand;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod intake;
 mod item_key;
 mod leases;

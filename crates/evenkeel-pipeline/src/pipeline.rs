@@ -15,6 +15,7 @@ use crate::{
     DeadLetter, Message, Sink, SinkError, Source,
     chain::{Chain, Finished, Identified, Staged, Start},
     dead_letters::{DeadLetterTask, write_dead_letters},
+    edges::CallPlace,
     intake::AnySource,
     race::default_backoff,
     segment::{Items, KeyHash, Never, batches, split},
@@ -68,7 +69,9 @@ pub struct Pipeline<S: Source, P> {
 /// The settings of a pipeline that is not started.
 pub(crate) struct Plan<T> {
     /// The sources beside the first one.
-    pub(crate) merged: Vec<Box<dyn AnySource<T>>>,
+    pub(crate) merged: Vec<(CallPlace, Box<dyn AnySource<T>>)>,
+    /// The place of the first source.
+    pub(crate) call: CallPlace,
     pub(crate) stages: Vec<PlannedStage>,
     pub(crate) window: Option<usize>,
     pub(crate) budget: Option<usize>,
@@ -101,6 +104,10 @@ pub struct Stages<T, C: Chain> {
 pub struct Sunk<T> {
     upstream: Upstream<T, Never>,
 }
+
+/// The kinds of stages, in words.
+const STAGE: &str = "stage";
+const SINK: &str = "sink";
 
 /// A pipeline that takes more stages.
 type Staging<S, C> = Pipeline<S, Stages<<S as Source>::Item, C>>;
@@ -139,9 +146,11 @@ impl<T: Send + 'static, C: Chain> Stages<T, C> {
 
 impl<S: Source> Pipeline<S, Stages<S::Item, Start<S::Item>>> {
     /// Begins a pipeline with its source.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn from(source: S) -> Self {
         let plan = Plan {
             merged: Vec::new(),
+            call: CallPlace::here(),
             stages: Vec::new(),
             window: None,
             budget: None,
@@ -184,8 +193,9 @@ impl<S: Source> Pipeline<S, Stages<S::Item, Start<S::Item>>> {
     /// assert_eq!(pipeline.start()?.await?.acked, 2);
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn merge(mut self, source: impl Source<Item = S::Item>) -> Self {
-        self.plan.merged.push(Box::new(source));
+        self.plan.merged.push((CallPlace::here(), Box::new(source)));
         self
     }
 }
@@ -195,11 +205,12 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         Pipeline { source: self.source, plan: self.plan, path: path(self.path) }
     }
 
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn staged<F, G>(mut self, name: &str, f: F, goes_on: G) -> Staging<S, Staged<C, F, G>>
     where
         Staged<C, F, G>: Chain<In = C::In>,
     {
-        let stage = self.plan.add(name, None);
+        let stage = self.plan.add(name, None, STAGE);
         self.then(|Stages { upstream, keys, chain: before }| Stages {
             upstream,
             keys,
@@ -210,6 +221,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     /// Adds a stage: an async function over each item.
     ///
     /// An item that fails is delivered again after a [delay](Pipeline::backoff).
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn stage<U, E, F, Fut>(self, name: &str, f: F) -> Staging<S, impl Chain<In = C::In, Out = U>>
     where
         F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
@@ -242,6 +254,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     /// assert_eq!(pipeline.start()?.await?.acked, 2);
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn filter_map<U, E, F, Fut>(self, name: &str, f: F) -> Staging<S, impl Chain<In = C::In, Out = U>>
     where
         F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
@@ -274,6 +287,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     /// assert_eq!(running.await?.acked, 1);
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn flat_map<U, I, E, F, Fut>(mut self, name: &str, f: F) -> Staging<S, impl Chain<In = U, Out = U>>
     where
         F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
@@ -282,7 +296,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         U: Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        let stage = self.plan.add(name, None);
+        let stage = self.plan.add(name, None, STAGE);
         self.then(|stages| {
             let before = stages.end();
             let upstream: Upstream<S::Item, U> = Box::new(move |items, settings| {
@@ -346,13 +360,14 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     /// assert_eq!(pipeline.start()?.await?.acked, 1200);
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn batch<E, F, Fut>(mut self, name: &str, batch: Batch<C::Out>, f: F) -> Pipeline<S, Sunk<S::Item>>
     where
         F: FnOnce(Vec<C::Out>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<SinkError> + 'static,
     {
-        let stage = self.plan.add(name, Some((batch.max_items(), batch.max_wait())));
+        let stage = self.plan.add(name, Some((batch.max_items(), batch.max_wait())), STAGE);
         self.then(|stages| {
             let before = stages.end();
             let f = async move |items| f(items).await.map_err(Into::into);
@@ -364,13 +379,14 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     }
 
     /// Ends the pipeline with a sink, which gets messages in batches.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn sink<K: Sink<C::Out>>(
         mut self,
         name: &str,
         batch: Batch<C::Out>,
         sink: K,
     ) -> Pipeline<S, Sunk<S::Item>> {
-        let stage = self.plan.add(name, Some((batch.max_items(), batch.max_wait())));
+        let stage = self.plan.add(name, Some((batch.max_items(), batch.max_wait())), SINK);
         self.then(|stages| {
             let before = stages.end();
             let sink = Arc::new(sink);
@@ -467,8 +483,14 @@ impl<S: Source, P> Pipeline<S, P> {
 }
 
 impl<T> Plan<T> {
-    fn add(&mut self, name: &str, batch: Option<(usize, Option<Duration>)>) -> Arc<Stage> {
-        let stage = Arc::new(Stage::new(name));
+    #[cfg_attr(feature = "inspect", track_caller)]
+    fn add(
+        &mut self,
+        name: &str,
+        batch: Option<(usize, Option<Duration>)>,
+        kind: &'static str,
+    ) -> Arc<Stage> {
+        let stage = Arc::new(Stage::new(name, CallPlace::here(), kind));
         let (batch, within) = batch.unzip();
         let ends_in_time = within.flatten().is_some();
         let planned =

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     Delivery, Source, SourceError, Workload,
     deliveries::DeliveriesOf,
+    edges::Caller,
     in_hand::InHand,
     orders::Orders,
     race::{First, patiently, pause, race},
@@ -24,7 +25,7 @@ use crate::{
     segment::Never,
     settings::{Copying, PathSettings},
     source::Deliveries,
-    status::Status,
+    status::SourceStatus,
     threads::leave_thread,
     token::{Carried, Token},
 };
@@ -36,7 +37,7 @@ pub(crate) struct Puller<S: Source> {
     pub(crate) deliveries: Arc<DeliveriesOf<S>>,
     pub(crate) items: mpsc::UnboundedSender<Vec<Carried<S::Item>>>,
     pub(crate) orders: watch::Receiver<Orders>,
-    pub(crate) status: Arc<Status>,
+    pub(crate) status: Arc<SourceStatus>,
     pub(crate) workload: Workload,
     pub(crate) settings: Arc<PathSettings>,
     /// Copies an item whose last attempt begins.
@@ -68,11 +69,13 @@ impl<S: Source> Puller<S> {
             let status = Arc::clone(&self.status);
             let check = patiently(self.source.check(&self.workload), |waited| {
                 let text = format!("the source has not answered its check for {waited:?}");
-                status.note(&SourceError::transient(text));
+                status.note_failed(Caller::Pull, &SourceError::transient(text));
             });
+            let _calling = status.edges.call(Caller::Pull, "the answer to the check", 1);
             match race(draining(&mut self.orders), check).await {
                 First::A(()) => return Ok(false),
                 First::B(Ok(warnings)) => {
+                    self.status.edges.done(Caller::Pull);
                     self.status.warn(warnings);
                     return Ok(true);
                 }
@@ -108,12 +111,16 @@ impl<S: Source> Puller<S> {
             // seldom, and yet a small demand is none for long.
             let grown = self.in_hand.wait_for_room(demand.items.saturating_mul(2));
             let is_over = race(self.orders.changed(), grown);
-            match race(is_over, self.source.pull(demand)).await {
+            let calling = self.status.edges.call(Caller::Pull, "items", demand.items);
+            let pulled = race(is_over, self.source.pull(demand)).await;
+            calling.end();
+            match pulled {
                 // Dropped, and loses none. Its deliveries would come into a pause or a drain, or it is asked for more.
                 First::A(_) => {}
                 First::B(Ok(deliveries)) if deliveries.is_empty() => return Ok(()),
                 First::B(Ok(deliveries)) => {
                     failures = 0;
+                    self.status.edges.done(Caller::Pull);
                     self.accept(deliveries);
                     if self.in_hand.has_threads {
                         leave_thread().await;
@@ -134,9 +141,10 @@ impl<S: Source> Puller<S> {
         if !error.is_transient() {
             return Err(error);
         }
-        self.status.note(&error);
-        let pause = pause(failures, &mut self.random);
-        Ok(matches!(race(draining(&mut self.orders), sleep(pause)).await, First::B(())))
+        self.status.note_failed(Caller::Pull, &error);
+        let pause = sleep(pause(failures, &mut self.random));
+        let _pausing = self.status.edges.pause(Caller::Pull, pause.deadline());
+        Ok(matches!(race(draining(&mut self.orders), pause).await, First::B(())))
     }
 
     /// Returns the copy of an item, unless its clone panics.

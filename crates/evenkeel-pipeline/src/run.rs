@@ -26,6 +26,8 @@ use evenkeel_base::{far_future, sleep_until};
 use evenkeel_task::{Background, BoxError, Panic, background};
 use tokio::{sync::watch, time::Instant};
 
+#[cfg(feature = "inspect")]
+use crate::inspect::Objects;
 use crate::{
     DrainReport, PipelineError, SourceError,
     in_hand::InHand,
@@ -43,6 +45,9 @@ pub(crate) struct Run {
     pub(crate) intakes: Vec<Intake>,
     pub(crate) items: Items<Never>,
     pub(crate) orders: OrderSender,
+    /// In the registry as long as it runs.
+    #[cfg(feature = "inspect")]
+    pub(crate) _objects: Objects,
 }
 
 type Outcome = Result<Result<(), SourceError>, Panic>;
@@ -59,7 +64,7 @@ struct Tasks {
 
 impl Tasks {
     fn start(intake: Intake) -> Self {
-        let Intake { number, in_hand, settle, extend, dead_letters, pull } = intake;
+        let Intake { number, in_hand, settle, extend, dead_letters, pull, .. } = intake;
         let settler = background(|_| settle);
         let extender = extend.map(|task| background(|_| task));
         let letters = dead_letters.map(|task| background(|_| task));
@@ -69,7 +74,7 @@ impl Tasks {
 
 /// Runs a pipeline to its end.
 pub(crate) async fn run(run: Run) -> Result<DrainReport, PipelineError> {
-    let Run { intakes, items, orders } = run;
+    let Run { intakes, items, orders, .. } = run;
     let mut sources: Vec<Tasks> = intakes.into_iter().map(Tasks::start).collect();
     let in_hand: Vec<_> = sources.iter().map(|source| Arc::clone(&source.in_hand)).collect();
     let mut driver = background(|_| drive(items));

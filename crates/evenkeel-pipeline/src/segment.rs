@@ -47,7 +47,11 @@ where
     Fut: Future<Output = Result<U, Never>> + Send + 'static,
     U: IntoIterator<Item: Into<Carried<V>>, IntoIter: Send> + Send + 'static,
 {
-    let map = items.try_par_map(limit, f).settled();
+    let map = items.try_par_map(limit, f);
+    // The stages describe themselves.
+    #[cfg(feature = "inspect")]
+    let map = map.unlisted();
+    let map = map.settled();
     match keys {
         Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None, carried: PhantomData }),
         None => Box::pin(Outputs { map, outputs: None, carried: PhantomData }),
@@ -185,6 +189,8 @@ where
 {
     let workers = settings.workers;
     let items = Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item));
+    #[cfg(feature = "inspect")]
+    let items = items.titled(stage.name.to_string(), stage.edges.call.0);
     let batches = Infallibly { items, stage: Arc::clone(&stage) };
     map_items(batches, workers, None, async move |mut carried: Vec<Carried<T>>| {
         let turn = match stage.try_enter() {
@@ -228,6 +234,15 @@ where
             tokens[0].set_woken();
         }
         let judged = judge(turn, &stage, result);
+        match &judged {
+            Ok(()) => stage.edges.batch_done(),
+            // The lease was lost, or the sink has refused some items only.
+            Err(None) => {}
+            Err(Some(_)) if partial.as_ref().is_some_and(|partial| !partial.is_of_all()) => {
+                stage.edges.batch_done();
+            }
+            Err(Some(reason)) => stage.edges.batch_failed(reason),
+        }
         for (index, token) in tokens.iter_mut().enumerate() {
             match &judged {
                 Err(Some(reason)) if partial.as_ref().is_none_or(|partial| partial.has_failed(index)) => {

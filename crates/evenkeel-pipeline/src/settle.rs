@@ -7,11 +7,12 @@ use tokio::time::sleep;
 use crate::{
     Ack, MAX_SETTLED, Settle, SourceError,
     deliveries::Deliveries,
+    edges::Caller,
     in_hand::InHand,
     item_key::ItemKey,
     race::{First, PATIENCE, pause, race},
     random::Random,
-    status::Status,
+    status::SourceStatus,
     threads::{leave_thread, let_others_run},
 };
 
@@ -23,7 +24,7 @@ pub(crate) async fn settle<A: Ack, T>(
     ack: A,
     in_hand: Arc<InHand>,
     deliveries: Arc<Deliveries<A::Receipt, T>>,
-    status: Arc<Status>,
+    status: Arc<SourceStatus>,
     mut random: Random,
 ) -> Result<(), SourceError> {
     let linger = ack.linger();
@@ -34,6 +35,8 @@ pub(crate) async fn settle<A: Ack, T>(
         if in_hand.take_decided(MAX_SETTLED, &mut batch).is_none() {
             return Ok(());
         }
+        // Through all attempts, as nothing is settled until one of them succeeds.
+        let _calling = status.edges.call(Caller::Settle, "answers to decisions", batch.len());
         let mut failures = 0;
         loop {
             if in_hand.ack_wait.is_some() {
@@ -57,6 +60,7 @@ pub(crate) async fn settle<A: Ack, T>(
             };
             match answer {
                 Ok(outcomes) if outcomes.len() == batch.len() => {
+                    status.edges.done(Caller::Settle);
                     in_hand.settled(&batch, &outcomes);
                     if in_hand.has_threads {
                         leave_thread().await;
@@ -68,7 +72,7 @@ pub(crate) async fn settle<A: Ack, T>(
                     return Err(SourceError::permanent(format!("{got} answers to {sent} decisions")));
                 }
                 Err(error) if error.is_transient() => {
-                    status.note(&error);
+                    status.note_failed(Caller::Settle, &error);
                     failures += 1;
                     pause_or_close(&in_hand, pause(failures, &mut random)).await;
                 }

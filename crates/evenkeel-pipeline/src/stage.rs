@@ -19,7 +19,10 @@ use evenkeel_base::lock;
 use evenkeel_limit::{ConcurrencyLimiter, Permit};
 use tokio::time::Instant;
 
-use crate::token::LeaseHolder;
+use crate::{
+    edges::{CallPlace, StageEdges},
+    token::LeaseHolder,
+};
 
 pub(crate) struct Stage {
     pub(crate) name: Box<str>,
@@ -34,6 +37,7 @@ pub(crate) struct Stage {
     waiting: AtomicU64,
     working: AtomicU64,
     last_failure: Mutex<Option<String>>,
+    pub(crate) edges: StageEdges,
 }
 
 /// The right to run in a stage; unless it is [done](Turn::done), it counts as one without a result.
@@ -102,10 +106,15 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl Stage {
-    pub(crate) fn new(name: &str) -> Self {
+    /// `kind` is the kind of stage, in words.
+    pub(crate) fn new(name: &str, call: CallPlace, kind: &'static str) -> Self {
+        let limiter = ConcurrencyLimiter::new(u32::MAX);
+        // The stage describes itself.
+        #[cfg(feature = "inspect")]
+        let limiter = limiter.unlisted();
         Self {
             name: name.into(),
-            limiter: ConcurrencyLimiter::new(u32::MAX),
+            limiter,
             queued: AtomicUsize::new(0),
             timeout: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -113,6 +122,7 @@ impl Stage {
             waiting: AtomicU64::new(0),
             working: AtomicU64::new(0),
             last_failure: Mutex::new(None),
+            edges: StageEdges::new(call, kind),
         }
     }
 
@@ -145,6 +155,7 @@ impl Stage {
     pub(crate) async fn wait(&self, mut leases: impl LeaseHolder) -> Option<Turn<'_>> {
         let start = Instant::now();
         self.queued.fetch_add(1, Relaxed);
+        self.edges.begin_wait(start);
         let _waiting = Waiting { stage: self, start };
         let mut permit = pin!(self.limiter.acquire());
         let mut is_watched = false;
@@ -174,6 +185,14 @@ impl Stage {
         reason
     }
 
+    /// Describes the items that wait for the limit.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn waiters(&self, now: Instant) -> Vec<evenkeel_inspect::WaiterEdge> {
+        let mut waiters = self.limiter.waiters(now);
+        waiters.iter_mut().for_each(|waiter| waiter.place = self.edges.call.0);
+        waiters
+    }
+
     pub(crate) fn snapshot(&self) -> StageSnapshot {
         let limiter = self.limiter.snapshot();
         StageSnapshot {
@@ -199,6 +218,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.stage.queued.fetch_sub(1, Relaxed);
+        self.stage.edges.end_wait();
         self.stage.waiting.fetch_add(nanos(self.start.elapsed()), Relaxed);
     }
 }

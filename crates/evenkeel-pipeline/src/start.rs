@@ -5,6 +5,8 @@ use std::{collections::HashSet, iter, sync::Arc, time::Duration};
 use evenkeel_task::background;
 use tokio::{sync::mpsc, time::Instant};
 
+#[cfg(feature = "inspect")]
+use crate::inspect::objects;
 use crate::{
     InvalidPipeline, Pipeline, Running, Source,
     in_hand::Limits,
@@ -56,16 +58,17 @@ where
         let timeout = plan.stages.iter().map(|planned| planned.stage.timeout()).sum();
         let settings =
             Arc::new(PathSettings { limits, workers: workers(&plan.stages, window), backoff: plan.backoff });
-        let stages = plan.stages.into_iter().map(|planned| planned.stage).collect();
+        let stages: Vec<_> = plan.stages.into_iter().map(|planned| planned.stage).collect();
         let status = Status::default();
         let random = plan.seed.map_or_else(Random::unseeded, Random::new);
         let (sender, receiver) = mpsc::unbounded_channel();
         let orders = OrderSender::default();
-        let first: Box<dyn AnySource<S::Item>> = Box::new(source);
+        let first: (_, Box<dyn AnySource<S::Item>>) = (plan.call, Box::new(source));
         let mut intakes = Vec::with_capacity(sources);
-        for (index, source) in iter::once(first).chain(plan.merged).enumerate() {
+        for (index, (call, source)) in iter::once(first).chain(plan.merged).enumerate() {
             let opening = Opening {
                 number: (sources > 1).then_some(index + 1),
+                call,
                 limits: limits.share(index, sources),
                 timeout,
                 items: sender.clone(),
@@ -79,8 +82,16 @@ where
             intakes.push(source.open(opening)?);
         }
         let in_hand = intakes.iter().map(|intake| Arc::clone(&intake.in_hand)).collect();
+        #[cfg(feature = "inspect")]
+        let objects = objects(&intakes, &stages, &status);
         let items = path.connect(Box::pin(Pulled::new(receiver)), &settings);
-        let task = Run { intakes, items, orders: orders.clone() };
+        let task = Run {
+            intakes,
+            items,
+            orders: orders.clone(),
+            #[cfg(feature = "inspect")]
+            _objects: objects,
+        };
         let shared = Shared { orders, in_hand, stages, status, started: Instant::now() };
         Ok(Running::new(background(|_| run(task)), shared))
     }

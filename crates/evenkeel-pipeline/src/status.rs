@@ -4,14 +4,23 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel_base::{error_chain, lock};
 
-use crate::{SourceError, Warning};
+use crate::{
+    SourceError, Warning,
+    edges::{CallPlace, Caller, SourceEdges},
+};
 
 /// Errors and warnings, as one of the sources tells them.
 #[derive(Clone, Default)]
 pub(crate) struct Status {
     state: Arc<Mutex<State>>,
-    /// The number of the source, if there are several.
+}
+
+/// The part of one source.
+pub(crate) struct SourceStatus {
+    state: Arc<Mutex<State>>,
+    /// Its number, if there are several.
     source: Option<usize>,
+    pub(crate) edges: SourceEdges,
 }
 
 #[derive(Default)]
@@ -23,10 +32,21 @@ struct State {
 
 impl Status {
     /// Returns the part of a source.
-    pub(crate) fn of_source(&self, number: Option<usize>) -> Self {
-        Self { state: Arc::clone(&self.state), source: number }
+    pub(crate) fn of_source(&self, number: Option<usize>, call: CallPlace) -> SourceStatus {
+        SourceStatus { state: Arc::clone(&self.state), source: number, edges: SourceEdges::new(call) }
     }
 
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        lock(&self.state).warnings.clone()
+    }
+
+    pub(crate) fn errors(&self) -> (u64, Option<String>) {
+        let state = lock(&self.state);
+        (state.errors, state.last_error.clone())
+    }
+}
+
+impl SourceStatus {
     fn named(&self, text: String) -> String {
         match self.source {
             Some(number) => format!("source {number}: {text}"),
@@ -41,20 +61,17 @@ impl Status {
         state.last_error = Some(text);
     }
 
+    /// Notes an error of a call that may succeed later.
+    pub(crate) fn note_failed(&self, caller: Caller, error: &SourceError) {
+        self.note(error);
+        self.edges.failed(caller, error);
+    }
+
     pub(crate) fn warn(&self, warnings: Vec<Warning>) {
         let warnings: Vec<_> = match self.source {
             Some(_) => warnings.iter().map(|warning| Warning::new(self.named(warning.to_string()))).collect(),
             None => warnings,
         };
         lock(&self.state).warnings.extend(warnings);
-    }
-
-    pub(crate) fn warnings(&self) -> Vec<Warning> {
-        lock(&self.state).warnings.clone()
-    }
-
-    pub(crate) fn errors(&self) -> (u64, Option<String>) {
-        let state = lock(&self.state);
-        (state.errors, state.last_error.clone())
     }
 }

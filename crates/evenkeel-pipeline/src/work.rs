@@ -12,6 +12,7 @@ use evenkeel_task::{BoxError, Panic};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    edges::Hold,
     stage::{Stage, Turn},
     token::{LeaseHolder, SAMPLED},
 };
@@ -66,8 +67,14 @@ pub(crate) fn poll_first<L: LeaseHolder, Fut: Future>(
         stage.worked(start.elapsed().saturating_mul(SAMPLED));
     }
     match polled {
-        Ok(polled) => polled.map(Ok),
+        Ok(polled) => {
+            if polled.is_ready() {
+                stage.edges.end_at_once();
+            }
+            polled.map(Ok)
+        }
         Err(panic) => {
+            stage.edges.end_at_once();
             // Of several panics the first one says most.
             drop(Panic::catch(|| future.set(None)));
             Poll::Ready(Err(Interrupted::Panicked(panic)))
@@ -92,6 +99,7 @@ pub(crate) struct Pending<'a, 'f, L, Fut> {
     /// When the first poll was pending.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    hold: Hold<'a>,
 }
 
 // Nothing is pinned in it.
@@ -99,7 +107,7 @@ impl<L, Fut> Unpin for Pending<'_, '_, L, Fut> {}
 
 impl<'a, 'f, L: LeaseHolder, Fut: Future> Pending<'a, 'f, L, Fut> {
     pub(crate) const fn new(future: Pin<&'f mut Option<Fut>>, stage: &'a Stage, leases: L) -> Self {
-        Self { future, stage, leases, since: None, timer: None }
+        Self { future, stage, leases, since: None, timer: None, hold: Hold::none() }
     }
 
     fn poll_work(&mut self, since: Instant, cx: &mut Context<'_>) -> Poll<Result<Fut::Output, Interrupted>> {
@@ -112,7 +120,9 @@ impl<'a, 'f, L: LeaseHolder, Fut: Future> Pending<'a, 'f, L, Fut> {
             Err(panic) => Err(Interrupted::Panicked(panic)),
             Ok(Poll::Pending) => Err(Interrupted::TimedOut(ready!(self.poll_timeout(since, cx)))),
         };
-        self.stage.worked(since.elapsed());
+        let now = Instant::now();
+        self.stage.worked(now - since);
+        self.hold.end(now);
         Poll::Ready(output)
     }
 
@@ -136,6 +146,7 @@ impl<L: LeaseHolder, Fut: Future> Future for Pending<'_, '_, L, Fut> {
             Some(since) => this.poll_work(since, cx),
             None => {
                 let since = *this.since.insert(Instant::now());
+                this.hold.begin(&this.stage.edges, since);
                 this.leases.watch(cx);
                 // A lease that was lost in between had nobody to wake.
                 if this.leases.is_lost() {

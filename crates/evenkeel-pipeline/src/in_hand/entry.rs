@@ -5,6 +5,8 @@ use std::{mem, task::Waker, time::Duration};
 use evenkeel_base::Slab;
 use tokio::time::Instant;
 
+use crate::edges::DumpInstant;
+
 /// A delivery. It is small, since each item moves one in and out.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -22,6 +24,8 @@ pub(super) struct Entry {
     pub(super) is_lost: bool,
     /// The server has said that it is lost.
     pub(super) is_superseded: bool,
+    #[cfg_attr(not(feature = "inspect"), expect(dead_code, reason = "it is for dumps"))]
+    pub(super) accepted_at: DumpInstant,
 }
 
 /// The facts that few entries have.

@@ -9,10 +9,10 @@ use super::{
     effects::{DoneEffects, Effects},
     entry::{Entry, Phase, Rare},
     limits::Limits,
-    numbers::Numbers,
 };
 use crate::{
-    Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, race::default_backoff, report::DrainReport,
+    Demand, MAX_SETTLED, Settle, SettleOutcome, edges::DumpInstant, item_key::ItemKey, race::default_backoff,
+    report::DrainReport,
 };
 
 /// A failure that waits for nothing.
@@ -46,24 +46,24 @@ pub(crate) struct Leases {
 }
 
 pub(super) struct State {
-    limits: Limits,
+    pub(super) limits: Limits,
     /// The server refuses decisions that come too late.
     is_fenced: bool,
-    entries: Slab<Entry>,
-    accepted: u64,
+    pub(super) entries: Slab<Entry>,
+    pub(super) accepted: u64,
     /// Items that are worked on, and the sum of their sizes.
-    in_hand: usize,
-    bytes: usize,
+    pub(super) in_hand: usize,
+    pub(super) bytes: usize,
     /// The tokens of all items.
     tokens: usize,
     /// Items with a decision that the server has not confirmed.
-    unsettled: usize,
+    pub(super) unsettled: usize,
     decided: VecDeque<(ItemKey, Settle)>,
-    exhausted: Vec<Exhausted>,
-    counts: DrainReport,
+    pub(super) exhausted: Vec<Exhausted>,
+    pub(super) counts: DrainReport,
     /// The room, in items, that the pull waits for.
     wanted: Option<usize>,
-    is_paused: bool,
+    pub(super) is_paused: bool,
     is_aborted: bool,
     is_closed: bool,
     /// Nothing is told to the server any more.
@@ -140,7 +140,13 @@ impl State {
         self.offer_room(effects);
     }
 
-    pub(super) fn accept(&mut self, attempt: u32, size: usize, lease_ends: Option<Instant>) -> ItemKey {
+    pub(super) fn accept(
+        &mut self,
+        attempt: u32,
+        size: usize,
+        lease_ends: Option<Instant>,
+        accepted_at: DumpInstant,
+    ) -> ItemKey {
         self.accepted += 1;
         self.in_hand += 1;
         self.tokens += 1;
@@ -157,6 +163,7 @@ impl State {
             phase: Phase::Working,
             is_lost: false,
             is_superseded: false,
+            accepted_at,
         });
         ItemKey { index, number }
     }
@@ -436,29 +443,6 @@ impl State {
         }
         self.is_closed = true;
         effects.is_decided = true;
-    }
-
-    pub(super) fn report(&self) -> DrainReport {
-        let counts = self.counts;
-        let counted = counts.acked + counts.nacked + counts.dead + counts.released + counts.superseded;
-        let unsettled = self.unsettled as u64;
-        DrainReport {
-            accepted: self.accepted,
-            unconfirmed: unsettled,
-            unfinished: self.accepted - counted - unsettled,
-            ..counts
-        }
-    }
-
-    pub(super) fn numbers(&self) -> Numbers {
-        Numbers {
-            window: self.limits.window,
-            in_hand: self.in_hand,
-            bytes: self.bytes,
-            unsettled: self.unsettled,
-            is_paused: self.is_paused,
-            counts: self.report(),
-        }
     }
 }
 
