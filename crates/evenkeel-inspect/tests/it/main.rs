@@ -3,11 +3,14 @@
 mod churn;
 mod drains;
 mod findings;
+mod flow_threads;
+mod flows;
 mod forms;
 mod limits_and_retries;
 mod own_objects;
 mod running;
 mod stand_stills;
+mod streams;
 mod task_waits;
 mod threads;
 mod units;

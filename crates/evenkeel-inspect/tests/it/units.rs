@@ -1,9 +1,10 @@
 //! Pools of objects that cost nothing, objects of a test's own, and a look at the runtime of the test.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
-use evenkeel_inspect::{Dump, Inspect, Inspected, Registration, dump_of, register};
+use evenkeel_inspect::{Dump, Inspect, Inspected, InspectedResource, Registration, dump_of, register};
 use evenkeel_pool::{Manager, Pool};
+use futures_core::Stream;
 use tokio::{runtime::Handle, time::Instant};
 
 pub(crate) struct Units;
@@ -53,4 +54,22 @@ pub(crate) fn line_of(source: &str, mark: &str) -> u32 {
 /// The dump of this test alone.
 pub(crate) fn look() -> Dump {
     dump_of(Handle::current().id())
+}
+
+/// The only resource with this title.
+pub(crate) fn titled(dump: &Dump, title: &str) -> InspectedResource {
+    let found: Vec<_> = dump.resources.iter().filter(|resource| resource.to_string() == title).collect();
+    assert_eq!(found.len(), 1, "{title} in {dump}");
+    found[0].clone()
+}
+
+/// The only resource of this kind.
+pub(crate) fn of_kind(dump: &Dump, kind: &str) -> InspectedResource {
+    let found: Vec<_> = dump.resources.iter().filter(|resource| resource.kind == kind).collect();
+    assert_eq!(found.len(), 1, "{kind} in {dump}");
+    found[0].clone()
+}
+
+pub(crate) async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
 }
