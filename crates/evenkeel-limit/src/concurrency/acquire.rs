@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -13,10 +13,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{
     limiter::ConcurrencyLimiter,
     permit::{LimiterRef, Permit},
+    state::Grant,
 };
 use crate::{
     error::{Denied, Reason},
-    sync::{edges::CallPlace, entry::Stage},
+    sync::{edges::CallPlace, entry::Stage, wait_queue::Key},
 };
 
 impl ConcurrencyLimiter {
@@ -241,19 +242,48 @@ impl ConcurrencyLimiter {
 /// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct AcquirePermit<'a> {
-    limiter: LimiterRef<'a>,
-    weight: u32,
-    call: CallPlace,
+    request: PermitRequest<'a>,
     deadline: Option<Instant>,
     /// The timer of the deadline, once it waits.
     sleep: Option<Pin<Box<Sleep>>>,
     stage: Stage,
 }
 
+/// The part of a request that stays as it is, in one place: the steps of a poll have one pointer to all of it.
+struct PermitRequest<'a> {
+    limiter: LimiterRef<'a>,
+    weight: u32,
+    call: CallPlace,
+}
+
+impl<'a> PermitRequest<'a> {
+    #[inline]
+    fn permit(&self, grant: Grant) -> Permit<'a> {
+        Permit::new(self.limiter.clone(), grant)
+    }
+
+    // A permit of the fast path is made here, where it is known that it has neither a measurement nor a record.
+    #[inline]
+    fn take_fast(&self) -> Option<Permit<'a>> {
+        self.limiter.core.take_fast(self.weight).map(|grant| self.permit(grant))
+    }
+
+    fn enter(&self, stage: &mut Stage, waker: &Waker) -> Poll<Result<Permit<'a>, Denied>> {
+        let limiter = &*self.limiter;
+        let poll = limiter.core.enter(self.weight, limiter.max_waiters, waker, stage, self.call);
+        poll.map_ok(|grant| self.permit(grant))
+    }
+
+    fn decision(&self, stage: &mut Stage, key: Key, waker: &Waker) -> Poll<Result<Permit<'a>, Denied>> {
+        self.limiter.core.poll(key, waker, stage, self.call).map_ok(|grant| self.permit(grant))
+    }
+}
+
 impl<'a> AcquirePermit<'a> {
     #[inline]
     fn new(limiter: LimiterRef<'a>, weight: u32, call: CallPlace) -> Self {
-        Self { limiter, weight, call, deadline: None, sleep: None, stage: Stage::New }
+        let request = PermitRequest { limiter, weight, call };
+        Self { request, deadline: None, sleep: None, stage: Stage::New }
     }
 
     /// Waits until `deadline`, and then fails with [`Deadline`](Reason::Deadline).
@@ -291,7 +321,7 @@ impl<'a> AcquirePermit<'a> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         ready!(sleep.as_mut().poll(cx));
         self.stage = Stage::Done;
-        self.limiter.core.leave(key, true);
+        self.request.limiter.core.leave(key, true);
         Poll::Ready(Denied::without_time(Reason::Deadline))
     }
 }
@@ -301,18 +331,17 @@ impl<'a> Future for AcquirePermit<'a> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let (limiter, weight, call) = (&*this.limiter, this.weight, this.call);
-        let poll = this.stage.poll(
+        let Self { request, stage, .. } = &mut *self;
+        let request = &*request;
+        let poll = stage.poll(
             cx,
-            || limiter.core.take_fast(weight).map(Ok),
-            |stage, waker| limiter.core.enter(weight, limiter.max_waiters, waker, stage, call),
-            |stage, key, waker| limiter.core.poll(key, waker, stage, call),
+            || request.take_fast().map(Ok),
+            |stage, waker| request.enter(stage, waker),
+            |stage, key, waker| request.decision(stage, key, waker),
         );
         match poll {
-            Poll::Ready(Ok(grant)) => Poll::Ready(Ok(Permit::new(this.limiter.clone(), grant))),
-            Poll::Ready(Err(denied)) => Poll::Ready(Err(denied)),
-            Poll::Pending => this.poll_deadline(cx).map(Err),
+            Poll::Pending => self.poll_deadline(cx).map(Err),
+            ready => ready,
         }
     }
 }
@@ -321,14 +350,14 @@ impl Drop for AcquirePermit<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Stage::Queued(key) = self.stage {
-            self.limiter.core.leave(key, false);
+            self.request.limiter.core.leave(key, false);
         }
     }
 }
 
 impl fmt::Debug for AcquirePermit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { weight, deadline, stage, .. } = self;
+        let Self { request: PermitRequest { weight, .. }, deadline, stage, .. } = self;
         let mut debug = f.debug_struct("AcquirePermit");
         debug
             .field("weight", weight)

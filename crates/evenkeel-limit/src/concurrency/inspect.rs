@@ -178,16 +178,18 @@ impl CoreCell {
         }
     }
 
-    /// Puts back the permits of a grant that was measured or has a record.
-    pub(super) fn put_back_recorded(&self, grant: &Grant, sample: Option<Sample>) {
-        let shared = self.shared();
-        if let Some(holders) = shared.holders.as_ref().filter(|_| grant.hold.is_some()) {
-            let task = TaskId::current();
-            lock(holders).end(grant.hold.0 as usize, task);
-        }
-        match grant.measured {
-            Some(_) => shared.core.put_back_measured(grant.weight, sample),
-            None => shared.core.put_back(grant.weight),
+    /// Puts back the permits of a grant that has a record; `sample` makes the report of one that was measured.
+    pub(super) fn put_back_recorded(
+        &self,
+        weight: u32,
+        hold: HoldKey,
+        sample: impl FnOnce(Instant, u64) -> Option<Sample>,
+    ) {
+        let (shared, task) = (self.shared(), TaskId::current());
+        let ended = shared.holders.as_ref().and_then(|holders| lock(holders).end(hold.0 as usize, task));
+        match ended.and_then(|hold| Some((hold.since, hold.measured?))) {
+            Some((started, in_use)) => shared.core.put_back_measured(weight, sample(started, in_use)),
+            None => shared.core.put_back(weight),
         }
     }
 
@@ -214,8 +216,8 @@ impl SharedCore {
     fn record(&self, grant: Grant, call: CallPlace) -> Grant {
         let Some(holders) = &self.holders else { return grant };
         let (task, since) = (TaskId::current(), Instant::now());
-        let key =
-            lock(holders).begin(Hold { number: 0, task, since, weight: grant.weight, place: call.place });
+        let Grant { weight, measured, .. } = grant;
+        let key = lock(holders).begin(Hold { number: 0, task, since, weight, measured, place: call.place });
         // More than that many permits are not told apart from those without a record.
         Grant { hold: u32::try_from(key).map_or(HoldKey::NONE, HoldKey), ..grant }
     }
@@ -238,6 +240,8 @@ struct Hold {
     task: TaskId,
     since: Instant,
     weight: u32,
+    /// The weight in use at the grant, if the limit adapts.
+    measured: Option<u64>,
     place: &'static Location<'static>,
 }
 
@@ -247,14 +251,12 @@ impl Holders {
         self.holds.insert(Hold { number: self.numbers, ..hold })
     }
 
-    fn end(&mut self, key: usize, task: TaskId) {
-        let hold = self.end_hold(key);
-        if let Some(hold) = hold.filter(|hold| hold.task != task)
-            && self.given.len() < GIVEN
-            && !self.given.contains(&hold.place)
-        {
+    fn end(&mut self, key: usize, task: TaskId) -> Option<Hold> {
+        let hold = self.end_hold(key)?;
+        if hold.task != task && self.given.len() < GIVEN && !self.given.contains(&hold.place) {
             self.given.push(hold.place);
         }
+        Some(hold)
     }
 
     fn end_hold(&mut self, key: usize) -> Option<Hold> {

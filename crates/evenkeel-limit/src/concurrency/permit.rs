@@ -65,24 +65,26 @@ pub struct Permit<'a> {
 #[cfg(not(feature = "inspect"))]
 type Extra = (Instant, u64);
 
+// Not larger than it is without the feature: a permit is moved more often than it is made.
 #[cfg(feature = "inspect")]
 #[derive(Clone, Copy)]
-struct Extra {
+enum Extra {
     /// The time of the grant and the weight in use then, if the limit adapts.
-    measured: Option<(Instant, u64)>,
-    /// The record, if the limiter has a name.
-    hold: HoldKey,
+    Measured(Instant, u64),
+    /// The record, if the limiter has a name; it has the measurement as well.
+    Recorded(HoldKey),
 }
 
 impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn new(limiter: LimiterRef<'a>, grant: Grant) -> Self {
-        let measured = grant.measured.map(|in_use| (Instant::now(), in_use));
         #[cfg(not(feature = "inspect"))]
-        let extra = measured;
+        let extra = grant.measured.map(|in_use| (Instant::now(), in_use));
         #[cfg(feature = "inspect")]
-        let extra =
-            (measured.is_some() || grant.hold.is_some()).then_some(Extra { measured, hold: grant.hold });
+        let extra = match grant.hold.is_some() {
+            true => Some(Extra::Recorded(grant.hold)),
+            false => grant.measured.map(|in_use| Extra::Measured(Instant::now(), in_use)),
+        };
         Self { limiter, weight: grant.weight, extra, result: None }
     }
 
@@ -110,10 +112,16 @@ impl<'a> Permit<'a> {
 
     #[cfg(feature = "inspect")]
     #[inline(never)]
-    fn put_back_with(&self, Extra { measured, hold }: Extra) {
-        let sample = measured.and_then(|(started, in_use)| self.sample(started, in_use));
-        let grant = Grant { weight: self.weight, measured: measured.map(|(_, in_use)| in_use), hold };
-        self.limiter.core.put_back_recorded(&grant, sample);
+    fn put_back_with(&self, extra: Extra) {
+        match extra {
+            Extra::Measured(started, in_use) => {
+                self.limiter.core.put_back_measured(self.weight, self.sample(started, in_use));
+            }
+            Extra::Recorded(hold) => {
+                let sample = |started, in_use| self.sample(started, in_use);
+                self.limiter.core.put_back_recorded(self.weight, hold, sample);
+            }
+        }
     }
 
     fn sample(&self, started: Instant, in_use: u64) -> Option<Sample> {

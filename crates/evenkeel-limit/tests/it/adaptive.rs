@@ -269,3 +269,12 @@ fn bounds_are_bounds() {
     assert!(catch_unwind(|| ConcurrencyLimiter::new(1).max_waiters(0)).is_err());
     assert!(catch_unwind(|| ConcurrencyLimiter::new(1).set_limit(0)).is_err());
 }
+
+/// A limiter with a name, whose permits have records under the feature `inspect`, adapts as any other.
+#[tokio::test(start_paused = true)]
+async fn a_name_changes_nothing() {
+    let limiter = ConcurrencyLimiter::adaptive(Adaptive::aimd(1, 100).initial(20)).named("calls");
+    limiter.acquire().await.unwrap().overload();
+    limiter.acquire().await.unwrap().ignore();
+    assert_eq!((limiter.snapshot().limit, limiter.snapshot().in_use), (18, 0));
+}
