@@ -2,13 +2,14 @@
 
 use std::{
     io,
+    panic::Location,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
-use evenkeel_inspect::InspectedResource;
+use evenkeel_inspect::{FindingKind, InspectedResource};
 use evenkeel_limit::{
     Distributed, Rate,
     distributed::{
@@ -59,10 +60,8 @@ impl Store for Switch {
 }
 
 pub(super) fn quota(store: &Arc<Switch>, policy: OnFailure) -> Distributed {
-    Distributed::new(store.clone(), "secret-key", Rate::per_second(10))
-        .burst(2)
-        .on_failure(policy)
-        .named("quota") // makes a quota
+    let quota = Distributed::new(store.clone(), "secret-key", Rate::per_second(10)); // makes a quota
+    quota.burst(2).on_failure(policy).named("quota")
 }
 
 fn notes(limit: &InspectedResource) -> Vec<&str> {
@@ -143,6 +142,11 @@ fn an_outage_is_told_under_each_policy() {
                 sleep(secs(1)).await;
             }
             assert!(only().outage.expect("an outage").lasted >= secs(100));
+            let dump = look();
+            assert_eq!((dump.findings.len(), dump.findings[0].kind), (1, FindingKind::Outage), "{dump}");
+            assert_eq!(dump.findings[0].place.map(Location::line), Some(at("makes a quota")));
+            let first_line = "outage: distributed rate limit 'quota' has been out of reach for 10";
+            assert!(dump.to_string().starts_with(first_line), "{dump}");
             let wait = |permits| {
                 let quota = quota.clone();
                 spawn(async move {

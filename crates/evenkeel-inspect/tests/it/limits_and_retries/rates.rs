@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_inspect::FindingKind;
 use evenkeel_limit::{ConcurrencyLimiter, Keyed, Rate, RateLimiter, all_of};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
@@ -189,7 +190,7 @@ fn a_turn_that_nobody_is_free_to_serve_is_late() {
     World::run(async |world| {
         let start = Instant::now();
         let calls = Arc::new(RateLimiter::per_second(1).start_empty().named("calls"));
-        let _task = spawn({
+        let task = spawn({
             let calls = calls.clone();
             async move { calls.acquire().await } // is late
         });
@@ -202,6 +203,9 @@ fn a_turn_that_nobody_is_free_to_serve_is_late() {
             let waiter = &dump.resources[0].waiters[0];
             assert_eq!((ends(&dump.resources[0].waiters, start)[0], line(waiter)), (secs(1), at("is late")));
             assert!(dump.to_string().contains("late by 4s"), "{dump}");
+            assert_eq!((dump.findings[0].kind, dump.findings[0].lasted), (FindingKind::LateTimer, secs(4)));
+            let first_line = format!("late timer: task {} should have gone on 4s ago", task.id());
+            assert!(dump.to_string().starts_with(&first_line), "{dump}");
         }
         busy.await;
         world.settle().await;

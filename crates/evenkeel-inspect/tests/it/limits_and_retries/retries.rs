@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_inspect::FindingKind;
 use evenkeel_retry::{Backoff, Budget, Jitter, Policy};
 use evenkeel_testkit::World;
 use tokio::{
@@ -143,6 +144,7 @@ fn a_backoff_that_nobody_is_free_to_end_is_late() {
         let dump = look();
         assert_eq!(ends(&dump.resources[0].waiters, start), [secs(1)]);
         assert!(dump.to_string().contains("late by 4s"), "{dump}");
+        assert_eq!((dump.findings[0].kind, dump.findings[0].lasted), (FindingKind::LateTimer, secs(4)));
         busy.await;
         call.abort();
     });
