@@ -67,7 +67,7 @@ impl<'a> Hold<'a> {
     pub(crate) const fn end(&mut self, _: Instant) {}
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SourceEdges;
 
 #[derive(Debug)]

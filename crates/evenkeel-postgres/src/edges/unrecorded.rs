@@ -4,7 +4,7 @@ use std::{panic::Location, time::Duration};
 
 use crate::sql::effect::SqlEffect;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DatabaseEdges;
 
 #[derive(Debug)]
