@@ -12,7 +12,7 @@
 //! | `consumer` | the side of the consumer |
 //! | `worker` | the task that runs items; calling one |
 //! | `pull`, `source` | taking items from the source; the source, on its way from one to the other |
-//! | `state`, `shared` | every step, behind the lock; the lock |
+//! | `state`, `shared`, `step` | every step, behind the lock; the lock; an item, and the next step of a worker |
 //! | `workers` | the workers that are parked, and how many are on their way |
 //! | `inspect` | the map in the dumps of evenkeel-inspect |
 //! | `results`, `keys` | the order of the results; the order within a key |
@@ -36,6 +36,7 @@ mod results;
 mod shared;
 mod source;
 mod state;
+mod step;
 mod worker;
 mod workers;
 

@@ -18,7 +18,8 @@ use loom::{
 
 use super::{
     results::Results,
-    state::{ItemResult, Parked, State, Step},
+    state::{ItemResult, Parked, State},
+    step::Step,
     workers::Call,
 };
 use crate::span::Span;

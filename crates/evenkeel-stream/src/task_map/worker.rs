@@ -30,7 +30,7 @@ use super::{
     pull::{Stopped, drop_source, pull},
     shared::Shared,
     source::Source,
-    state::{Next, Seen, Step, Ticket},
+    step::{Next, Seen, Step, Ticket},
     workers::Call,
 };
 use crate::{
