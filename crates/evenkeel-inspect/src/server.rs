@@ -160,6 +160,22 @@ impl InspectServer {
     /// # Cancel safety
     ///
     /// Dropping it closes all connections.
+    ///
+    /// # Examples
+    ///
+    /// On a thread of its own, for as long as the process lives:
+    ///
+    /// ```
+    /// use evenkeel_inspect::serve;
+    /// use std::{future::pending, io, net::SocketAddr, thread};
+    /// use tokio::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_current_thread().enable_all().build()?;
+    /// let server = runtime.block_on(serve(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+    /// println!("http://{}/debug/evenkeel", server.local_addr());
+    /// thread::spawn(move || runtime.block_on(server.run(pending())));
+    /// # Ok::<_, io::Error>(())
+    /// ```
     pub async fn run(self, until: impl Future<Output = ()>) {
         let Self { listener, address, answers } = self;
         let is_local = is_loopback(address.ip());

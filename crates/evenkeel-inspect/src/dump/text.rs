@@ -42,7 +42,7 @@ pub(super) fn write(dump: &Dump) -> String {
     }
     more_sections(dump.resources.len(), "resource", &mut lines);
     for group in dump.groups.iter().take(SECTIONS) {
-        group_lines(group, &tasks, &mut lines);
+        group_lines(group, dump.at, &tasks, &mut lines);
     }
     more_sections(dump.groups.len(), "group", &mut lines);
     let mut text = String::new();
@@ -100,7 +100,7 @@ pub(super) fn end(until: Instant, at: Instant) -> String {
     }
 }
 
-fn group_lines(group: &InspectedGroup, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
+fn group_lines(group: &InspectedGroup, at: Instant, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
     let count = super::count(group.tasks.len(), "task");
     let mut line = format!("{group} of {} for {:?}: {count}", title(group.owner, tasks), rounded(group.age));
     if let Some(limit) = group.limit {
@@ -109,7 +109,8 @@ fn group_lines(group: &InspectedGroup, tasks: &Tasks<'_>, lines: &mut Vec<String
     lines.push(line);
     if let Some(join) = &group.join {
         let (task, waited) = (title(join.task, tasks), rounded(join.waited));
-        lines.push(format!("  {task} waits for all of its tasks since {waited:?}"));
+        let end = join.until.map_or_else(String::new, |until| format!(", {}", end(until, at)));
+        lines.push(format!("  {task} waits for all of its tasks since {waited:?}{end}"));
     }
     for wait in group.child_waits.iter().take(SHOWN) {
         let (task, child) = (title(wait.task, tasks), title(wait.child, tasks));

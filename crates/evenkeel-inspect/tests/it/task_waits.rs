@@ -129,6 +129,9 @@ fn the_end_of_a_group_has_a_time() {
                 sleep(after).await;
                 let join = look().groups[0].join.clone().expect("the body has ended");
                 assert_eq!((join.until, join.waited), (Some(start + until), start.elapsed()));
+                let (dump, left) = (look(), start + until - Instant::now());
+                let words = format!("waits for all of its tasks since {:?}, {left:?} left", join.waited);
+                assert!(dump.to_string().contains(&words), "{dump}");
             }
         };
         let (ended, ()) = tokio::join!(run, looks);
