@@ -338,7 +338,7 @@ impl<'p> Attempts<'p> {
         #[cfg(feature = "inspect")]
         if let Some(until) = self.state.0.as_ref().and_then(|state| state.as_ref().waits_until()) {
             let wait = Wait::new(_call.place, until, self.attempts, _failure);
-            let listed = self.policy.waits.add(self.policy.budget.as_ref(), wait);
+            let listed = self.policy.title.add(self.policy.budget.as_ref(), wait);
             return WaitEntry { listed: Some(listed) };
         }
         WaitEntry::NONE

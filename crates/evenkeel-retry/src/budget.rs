@@ -156,6 +156,12 @@ impl Budget {
         }
     }
 
+    /// Returns the address of the tokens, which clones share.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(self.shared()).addr()
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         self.shared.get_or_init(|| {
             let (bucket, start) = (Bucket::full(self.reserve), Instant::now());

@@ -2,38 +2,52 @@
 //!
 //! # How it works
 //!
-//! A policy can be a `static`, which the registry cannot refer to. So the list of its [`Waits`] is made at the first wait, in
-//! an `Arc`, and the registry has a weak reference to it. A call enters the list when a delay begins, which it has decided on
-//! and set a timer for by then, and leaves it when the delay ends or the call is dropped. A call that succeeds at once meets
-//! nothing of this.
+//! A policy can be a `const` or a `static`, which the registry cannot refer to, and the feature must not change that. So a
+//! policy has a [`Title`] only, and those with the same title and budget share a [`WaitList`] in each runtime. It is in [`LISTS`]
+//! while a call waits, and the registry has a weak reference to it. A call enters the list when a delay begins, which it has
+//! decided on and set a timer for by then, and leaves it when the delay ends or the call is dropped. A call that succeeds at
+//! once meets nothing of this.
 //!
 //! Of an error the list has the name of its type, and never its text, which may hold a secret.
 
 use std::{
+    collections::HashMap,
     fmt,
     panic::Location,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, LazyLock, Mutex, Weak},
 };
 
 use evenkeel_base::{Slab, lock};
 use evenkeel_inspect::{Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, register};
-use tokio::time::Instant;
+use tokio::{
+    runtime::{self, Handle},
+    time::Instant,
+};
 
 use crate::Budget;
 
-/// The title of a policy in dumps, and its waits.
-#[derive(Clone)]
-pub(crate) struct Waits {
+/// The lists on which calls wait.
+static LISTS: LazyLock<Mutex<HashMap<ListKey, Weak<WaitList>>>> = LazyLock::new(Mutex::default);
+
+/// The title of a policy in dumps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Title {
     name: Option<&'static str>,
     /// `None` for a policy that was read from a configuration.
     place: Option<&'static Location<'static>>,
-    list: OnceLock<Arc<WaitList>>,
 }
 
-/// The waits of a policy and its clones.
+/// The identity of a list; the budget's is its address, which lives as long as the list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct ListKey {
+    title: Title,
+    budget: Option<usize>,
+    runtime: Option<runtime::Id>,
+}
+
+/// The waits of the policies with a title.
 struct WaitList {
-    name: Option<&'static str>,
-    place: Option<&'static Location<'static>>,
+    key: ListKey,
     budget: Option<Budget>,
     waits: Mutex<NumberedWaits>,
     _registration: Registration,
@@ -89,9 +103,9 @@ impl Wait {
     }
 }
 
-impl Waits {
+impl Title {
     pub(crate) const fn new(place: &'static Location<'static>) -> Self {
-        Self { name: None, place: Some(place), list: OnceLock::new() }
+        Self { name: None, place: Some(place) }
     }
 
     pub(crate) const fn set_name(&mut self, name: &'static str) {
@@ -104,19 +118,39 @@ impl Waits {
     }
 
     /// Adds a wait to the list.
-    pub(crate) fn add(&self, budget: Option<&Budget>, wait: Wait) -> ListedWait {
-        let list = self.list.get_or_init(|| {
-            Arc::new_cyclic(|list| WaitList {
-                name: self.name,
-                place: self.place,
-                budget: budget.cloned(),
-                waits: Mutex::default(),
-                _registration: register(std::sync::Weak::clone(list)),
-            })
-        });
-        let (list, task) = (Arc::clone(list), wait.task);
+    pub(crate) fn add(self, budget: Option<&Budget>, wait: Wait) -> ListedWait {
+        let (list, task) = (WaitList::of(self, budget), wait.task);
         let key = lock(&list.waits).add(wait);
         ListedWait { list, key, task }
+    }
+}
+
+impl WaitList {
+    fn of(title: Title, budget: Option<&Budget>) -> Arc<Self> {
+        let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
+        let key = ListKey { title, budget: budget.map(Budget::address), runtime };
+        let mut lists = lock(&LISTS);
+        if let Some(list) = lists.get(&key).and_then(Weak::upgrade) {
+            return list;
+        }
+        let list = Arc::new_cyclic(|list| Self {
+            key,
+            budget: budget.cloned(),
+            waits: Mutex::default(),
+            _registration: register(Weak::clone(list)),
+        });
+        lists.insert(key, Arc::downgrade(&list));
+        list
+    }
+}
+
+impl Drop for WaitList {
+    fn drop(&mut self) {
+        let mut lists = lock(&LISTS);
+        // There may be another one by now.
+        if lists.get(&self.key).is_some_and(|list| list.strong_count() == 0) {
+            lists.remove(&self.key);
+        }
     }
 }
 
@@ -154,7 +188,7 @@ impl Inspect for WaitList {
         }
         waits.sort_unstable_by_key(|wait| (wait.until, wait.number));
         let mut retry = InspectedResource::new("retry", 0);
-        (retry.name, retry.place) = (self.name.map(Into::into), self.place);
+        (retry.name, retry.place) = (self.key.title.name.map(Into::into), self.key.title.place);
         retry.waiters = waits.iter().map(|wait| wait.edge(now)).collect();
         if let Some(budget) = &self.budget {
             let snapshot = budget.snapshot();
@@ -166,9 +200,9 @@ impl Inspect for WaitList {
 }
 
 // Policies from different places with the same settings look the same.
-impl fmt::Debug for Waits {
+impl fmt::Debug for Title {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Waits").field(&self.name).finish()
+        f.debug_tuple("Title").field(&self.name).finish()
     }
 }
 

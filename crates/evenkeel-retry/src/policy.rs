@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 #[cfg(feature = "inspect")]
-use crate::inspect::Waits;
+use crate::inspect::Title;
 use crate::{
     Attempt, Attempts, Backoff, Budget, InvalidPolicy, Retry, RetryEvent, Verdict,
     edges::CallPlace,
@@ -65,7 +65,7 @@ pub struct Policy {
     pub(crate) budget: Option<Budget>,
     pub(crate) seed: Option<u64>,
     #[cfg(feature = "inspect")]
-    pub(crate) waits: Waits,
+    pub(crate) title: Title,
 }
 
 impl Policy {
@@ -83,7 +83,7 @@ impl Policy {
             budget: None,
             seed: None,
             #[cfg(feature = "inspect")]
-            waits: Waits::new(Location::caller()),
+            title: Title::new(Location::caller()),
         }
     }
 
@@ -105,7 +105,7 @@ impl Policy {
         #[cfg(feature = "inspect")]
         {
             let mut policy = self;
-            policy.waits.set_name(name);
+            policy.title.set_name(name);
             policy
         }
         #[cfg(not(feature = "inspect"))]

@@ -139,7 +139,7 @@ impl TryFrom<PolicyData> for Policy {
         policy.budget = data.budget;
         policy.seed = data.seed;
         #[cfg(feature = "inspect")]
-        policy.waits.forget_place();
+        policy.title.forget_place();
         Ok(policy)
     }
 }

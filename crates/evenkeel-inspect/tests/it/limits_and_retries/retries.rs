@@ -115,6 +115,23 @@ fn a_policy_that_is_owned_and_its_clones() {
     });
 }
 
+/// The feature changes nothing of what a program may do with a policy.
+#[test]
+fn a_constant_is_one_policy_wherever_it_is_used() {
+    const ORDERS: Policy = Policy::fixed(Duration::from_secs(2)).named("orders");
+    World::run(async |world| {
+        let calls =
+            [0; 2].map(|_| spawn(async { ORDERS.run(async || Err::<(), _>(Refused)).await.is_err() }));
+        world.settle().await;
+        let retry = only();
+        assert_eq!((retry.to_string(), retry.waiters.len()), ("retry 'orders'".to_owned(), 2));
+        for call in calls {
+            assert!(call.await.unwrap());
+        }
+        assert!(look().resources.is_empty(), "no call waits");
+    });
+}
+
 /// A delay of nothing is no wait.
 #[test]
 fn retries_without_a_delay_are_not_told() {
