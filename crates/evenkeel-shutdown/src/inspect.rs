@@ -11,10 +11,11 @@
 use std::{
     cmp::Reverse,
     panic::Location,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use evenkeel_inspect::{
     Dump, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, dump, dump_of,
     register,
@@ -35,6 +36,8 @@ pub(crate) struct Inspection {
     place: &'static Location<'static>,
     // `Some` once the run has begun.
     awaited: OnceLock<Awaited>,
+    // The number of the current step of a stop, and its begin; `None` until a phase stops.
+    step: Mutex<Option<(u64, Instant)>>,
     dump: OnceLock<Arc<Dump>>,
 }
 
@@ -47,7 +50,14 @@ struct Awaited {
 
 impl Inspection {
     pub(crate) fn new(place: &'static Location<'static>) -> Self {
-        Self { place, awaited: OnceLock::new(), dump: OnceLock::new() }
+        Self { place, awaited: OnceLock::new(), step: Mutex::new(None), dump: OnceLock::new() }
+    }
+
+    /// Records that a step of a stop begins, before the state says so: the wait for its parts is a new one.
+    pub(crate) fn begin_step(&self) {
+        let now = Instant::now();
+        let mut step = lock(&self.step);
+        *step = Some((step.map_or(1, |(number, _)| number + 1), now));
     }
 
     /// Returns the dump of the first step that was about to be over its time.
@@ -122,7 +132,9 @@ impl Inspect for Run {
         drain.in_use = drain.holders.len() as u64;
         drain.capacity = drain.in_use;
         if let (Some(step), Some(stopped_at)) = (step, stopped_at) {
-            let mut waiter = WaiterEdge::new(0, waiter, place, now.saturating_duration_since(stopped_at));
+            // Read behind the state, so that it is no older than that.
+            let (number, since) = lock(&inspection.step).unwrap_or((0, stopped_at));
+            let mut waiter = WaiterEdge::new(number, waiter, place, now.saturating_duration_since(since));
             (waiter.until, waiter.label) = (step.until, Some(step.label));
             drain.waiters.push(waiter);
         }

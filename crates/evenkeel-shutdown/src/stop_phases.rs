@@ -95,11 +95,15 @@ impl StopPhases<'_> {
     async fn stop_all(&self) -> bool {
         let phases = self.run.state().phases.len();
         for phase in 0..phases {
+            #[cfg(feature = "inspect")]
+            self.run.inspection.begin_step();
             self.run.state().phases[phase].step = PhaseStep::Draining;
             self.run.drain_tasks(|task| task.registration.phase == phase);
             if !self.finish_step(phase, PhaseStep::Draining).await {
                 return false;
             }
+            #[cfg(feature = "inspect")]
+            self.run.inspection.begin_step();
             let clean_ups = self.run.state().clean_ups(phase);
             // A clean-up without any time left is not started, so that it is not reported as hanging.
             if !clean_ups.is_empty() && self.since.elapsed() >= self.run.deadlines().grace {

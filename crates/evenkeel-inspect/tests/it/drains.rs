@@ -105,7 +105,7 @@ fn each_step_of_a_stop_says_what_it_waits_for() {
         let start = Instant::now();
         let shutdown = shutdown
             .grace(secs(100))
-            .pre_stop(secs(5))
+            .pre_stop(secs(20))
             .phase("accept")
             .task("http", async |stop| {
                 stop.draining().await;
@@ -125,21 +125,30 @@ fn each_step_of_a_stop_says_what_it_waits_for() {
             sleep(secs(1)).await;
             let pre_stop = drain();
             assert_eq!(holders(&pre_stop), Vec::<&str>::new(), "it waits for the time alone");
-            assert_eq!(waits_for(&pre_stop), ("the end of the pre-stop delay", Some(start + secs(6))));
-            // A tenth of the grace period is kept for each step behind it.
+            assert_eq!(waits_for(&pre_stop), ("the end of the pre-stop delay", Some(start + secs(21))));
+            // Nothing hangs, however long the steps before have taken.
+            let nothing_hangs = || assert!(look().findings.is_empty(), "{}", look());
+            sleep(secs(15)).await;
+            nothing_hangs();
             sleep(secs(5)).await;
+            nothing_hangs();
+            // A tenth of the grace period is kept for each step behind it.
             let accept = drain();
+            assert_eq!(accept.waiters[0].waited, secs(1));
             assert_eq!(holders(&accept), ["task http"]);
             let until = Some(start + secs(1 + 100 - 20));
             assert_eq!(waits_for(&accept), ("the tasks and guards of phase 'accept'", until));
             sleep(secs(2)).await;
+            nothing_hangs();
             let socket = drain();
             assert_eq!(holders(&socket), ["clean-up socket"]);
             let until = Some(start + secs(1 + 100 - 10));
             assert_eq!(waits_for(&socket), ("the clean-ups of phase 'accept'", until));
             assert_eq!(holder(&socket, "clean-up socket").held_for, secs(1));
             sleep(secs(2)).await;
+            nothing_hangs();
             let work = drain();
+            assert_eq!((work.waiters[0].waited, work.waiters[0].number), (secs(1), 3));
             assert_eq!(holders(&work), ["guard job", "task jobs"]);
             assert_eq!(waits_for(&work), ("the tasks and guards of phase 'work'", Some(start + secs(101))));
             drop(guard);
