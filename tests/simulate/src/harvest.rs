@@ -89,6 +89,9 @@ impl Subject for Harvest {
         }
         world.checks.result()?;
         faults.shutdown().await;
+        // A fault that ends with the run must not keep the ends of connections from arriving.
+        world.link(false).heal();
+        world.link(true).heal();
         world.is_over().await
     }
 }

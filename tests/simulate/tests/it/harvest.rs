@@ -121,6 +121,19 @@ fn a_kill_behind_the_end_of_a_run_costs_nothing() {
 }
 
 #[test]
+fn sessions_end_behind_a_partition_that_begins_at_the_end() {
+    let mut script = sizes(6, 0, 0);
+    let lines = run(&Harvest, 1, &script, true).lines;
+    let end = lines.iter().find(|line| line.contains(" ends: Ok(Complete)")).expect("it is complete");
+    let seconds: f64 =
+        end.split_whitespace().next().and_then(|time| time.parse().ok()).expect("it has a time");
+    // Its connections are cleaned up, and have not ended.
+    let (at, fault) = ((seconds * 1000.0) as u64 + 10, NetworkFault::Partition);
+    script.faults = vec![Fault::Network { at, time: 2000, fault, is_database: true }];
+    reached(1, &script);
+}
+
+#[test]
 fn a_document_that_is_missing_may_fail_by_the_network_before() {
     let mut script = sizes(3, 86, 0);
     script.faults = (3..27).map(|document| Fault::Missing { document }).collect();
