@@ -231,10 +231,10 @@ impl Slots {
         // Leases are not counted: this is the way of most returns.
         if !matches!(used_for, SlotUse::Lease) {
             self.count(used_for, |number| *number -= 1);
-            return;
+        } else {
+            #[cfg(feature = "inspect")]
+            self.record_hold(since, number);
         }
-        #[cfg(feature = "inspect")]
-        self.record_hold(since, number);
     }
 
     pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {
