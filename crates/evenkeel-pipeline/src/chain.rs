@@ -16,6 +16,7 @@ use crate::{
     segment::{Items, KeyHash, Keying, Never, map_items},
     settings::PathSettings,
     stage::Stage,
+    threads::leave_thread,
     token::{Carried, Token},
     work::{Pending, judge, poll_first},
 };
@@ -48,11 +49,15 @@ pub trait Chain: Sized + Send + Sync + 'static {
         connect(items, keys, settings, async move |Carried { mut token, item }| {
             match shared.0.run(&mut token, item, &shared.1).await {
                 Some(item) => {
-                    token.leave_if_woken().await;
+                    if token.must_leave() {
+                        leave_thread().await;
+                    }
                     Ok(Some(Carried { token, item }))
                 }
                 None => {
-                    token.end().await;
+                    if token.end() {
+                        leave_thread().await;
+                    }
                     Ok(None)
                 }
             }
@@ -130,7 +135,9 @@ where
 
     async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<U> {
         let item = self.before.run(token, item, settings).await?;
-        token.leave_if_woken().await;
+        if token.must_leave() {
+            leave_thread().await;
+        }
         let stage = &*self.stage;
         let turn = match stage.try_enter() {
             Some(turn) => turn,
@@ -206,7 +213,9 @@ impl<C: Chain> Chain for Finished<C> {
         let shared = Arc::new((self, Arc::clone(settings)));
         connect(items, keys, settings, async move |Carried { mut token, item }| {
             let ended = shared.0.run(&mut token, item, &shared.1).await;
-            token.end().await;
+            if token.end() {
+                leave_thread().await;
+            }
             Ok(ended)
         })
     }

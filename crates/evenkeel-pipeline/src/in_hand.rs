@@ -137,9 +137,13 @@ impl InHand {
                 return demand;
             }
             self.room.notified().await;
-            // Behind the others that are ready, which make more room: a call for each item costs more than it gains.
-            let_others_run(self.has_threads).await;
+            self.let_others_make_room().await;
         }
+    }
+
+    /// Lets the others run that are ready, which make more room: a call for each item costs more than it gains.
+    pub(crate) async fn let_others_make_room(&self) {
+        let_others_run(self.has_threads, || lock(&self.state).free()).await;
     }
 
     /// Enters deliveries, each by its attempt, its size and the instant of its lease.

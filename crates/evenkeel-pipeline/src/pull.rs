@@ -26,7 +26,6 @@ use crate::{
     settings::{Copying, PathSettings},
     source::Deliveries,
     status::SourceStatus,
-    threads::leave_thread,
     token::{Carried, Token},
 };
 
@@ -122,8 +121,8 @@ impl<S: Source> Puller<S> {
                     failures = 0;
                     self.status.edges.done(Caller::Pull);
                     self.accept(deliveries);
-                    if self.in_hand.has_threads {
-                        leave_thread().await;
+                    if self.in_hand.has_threads && self.source.may_block() {
+                        self.in_hand.let_others_make_room().await;
                     }
                 }
                 First::B(Err(error)) => {

@@ -144,7 +144,9 @@ where
             None => match stage.wait(&mut token).await {
                 Some(turn) => turn,
                 None => {
-                    token.end().await;
+                    if token.end() {
+                        leave_thread().await;
+                    }
                     return Ok(Vec::new());
                 }
             },
@@ -167,7 +169,9 @@ where
                 Vec::new()
             }
         };
-        token.end().await;
+        if token.end() {
+            leave_thread().await;
+        }
         Ok(parts)
     })
 }
@@ -262,7 +266,7 @@ where
 async fn end_all(tokens: impl Iterator<Item = Token>) {
     let mut has_woken = false;
     for mut token in tokens {
-        has_woken |= token.end_now();
+        has_woken |= token.end();
     }
     if has_woken {
         leave_thread().await;

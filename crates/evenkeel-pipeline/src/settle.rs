@@ -102,7 +102,7 @@ async fn wait_for_decisions(in_hand: &InHand, linger: Duration) {
             (0, false) => {
                 in_hand.decided.notified().await;
                 // Behind the others that are ready, whose decisions go with it.
-                let_others_run(in_hand.has_threads).await;
+                let_others_run(in_hand.has_threads, || in_hand.waiting_decisions().0).await;
             }
             (waiting, is_closed) if is_closed || linger.is_zero() || waiting >= MAX_SETTLED => return,
             _ => break,

@@ -82,6 +82,14 @@ pub trait Source: Send + 'static {
     /// Returns the half that settles; the pipeline asks once.
     fn ack(&self) -> Self::Ack;
 
+    /// Returns whether a pull may block its thread, as one that reads a file does: `true` by default.
+    ///
+    /// If so, a pipeline on several threads does not pull in the poll in which it has woken a stage: the stage would be kept to
+    /// the thread. A source that never blocks spares a turn of a task for each pull, and mostly the wake of a thread.
+    fn may_block(&self) -> bool {
+        true
+    }
+
     /// Compares the durability and the limits that the server really has with what the pipeline is about to do, before the
     /// first pull. It warns of nothing by default.
     ///

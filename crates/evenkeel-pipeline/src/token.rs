@@ -13,7 +13,6 @@ use crate::{
     in_hand::{InHand, PartEnd},
     item_key::ItemKey,
     race::default_backoff,
-    threads::leave_thread,
 };
 
 /// One item of so many has its first polls timed, which spares the others two readings of the clock.
@@ -142,29 +141,22 @@ impl Token {
         self.has_woken = self.in_hand.has_threads;
     }
 
-    /// Returns from the poll if another task was woken: code of others comes next.
+    /// Returns whether its task is to [leave its thread](crate::threads::leave_thread) before it goes on to code of others, since it
+    /// has woken another one. It is no future, which each item would have to poll at each stage.
     #[inline]
-    pub(crate) async fn leave_if_woken(&mut self) {
-        if mem::take(&mut self.has_woken) {
-            leave_thread().await;
-        }
+    #[must_use = "another task may be kept to the thread"]
+    pub(crate) fn must_leave(&mut self) -> bool {
+        mem::take(&mut self.has_woken)
     }
 
-    /// Tells what became of the part. Returns whether the task is to return from its poll.
+    /// Tells what became of the part. Returns whether its task is to leave its thread, as [`must_leave`](Self::must_leave) does.
     #[inline]
-    pub(crate) fn end_now(&mut self) -> bool {
+    #[must_use = "another task may be kept to the thread"]
+    pub(crate) fn end(&mut self) -> bool {
         if self.tell() {
             self.set_woken();
         }
         self.has_woken
-    }
-
-    /// Tells what became of the part, in a task that goes on to code of others.
-    #[inline]
-    pub(crate) async fn end(mut self) {
-        if self.end_now() {
-            leave_thread().await;
-        }
     }
 
     /// Tells what became of the part. Returns whether that may have woken a task.

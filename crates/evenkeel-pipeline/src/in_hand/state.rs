@@ -107,8 +107,13 @@ impl State {
         }
     }
 
+    /// Returns the number of items that the window has room for.
+    pub(super) fn free(&self) -> usize {
+        self.limits.window.saturating_sub(self.in_hand)
+    }
+
     fn room(&self) -> Option<Demand> {
-        let items = self.limits.window.saturating_sub(self.in_hand);
+        let items = self.free();
         let bytes = self.limits.budget.saturating_sub(self.bytes);
         let arrears = self.limits.window.max(2 * MAX_SETTLED);
         // Half of the budget: the first item of a pull may exceed what is left of it.

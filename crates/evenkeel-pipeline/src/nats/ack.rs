@@ -107,7 +107,8 @@ impl Ack for JetStreamAck {
     }
 }
 
-const ACKED: Bytes = Bytes::from_static(b"+ACK");
+/// Servers take nothing for `+ACK`, and copy no payload then.
+const ACKED: Bytes = Bytes::new();
 
 fn payload(settle: Settle) -> Bytes {
     match settle {

@@ -1,6 +1,6 @@
 //! The handle of a delivery, read from the subject of its ack.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use async_nats::{Subject, ToSubject};
 
@@ -40,22 +40,7 @@ impl JetStreamReceipt {
 
     fn numbers(route: &'static Route, reply: &str) -> Option<Self> {
         let mut rest = reply.get(route.text.len()..)?.as_bytes();
-        let mut next = || {
-            let mut number = 0_u64;
-            let mut digits = 0;
-            while let Some((byte, behind)) = rest.split_first() {
-                rest = behind;
-                match byte {
-                    b'0'..=b'9' => {
-                        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-                        digits += 1;
-                    }
-                    b'.' => break,
-                    _ => return None,
-                }
-            }
-            (digits > 0).then_some(number)
-        };
+        let mut next = || take_number(&mut rest);
         let (delivered, sequence, consumer_sequence, published) = (next()?, next()?, next()?, next()?);
         let _pending = next()?;
         if route.is_short && !rest.is_empty() {
@@ -92,21 +77,76 @@ impl JetStreamReceipt {
     }
 }
 
+/// Takes a number, and the dot behind it, from the start of a text.
+fn take_number(text: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut rest) = (0_u64, *text);
+    while let Some((digits, behind)) = rest.split_first_chunk()
+        && let Some(value) = eight_digits(*digits)
+    {
+        number = number.checked_mul(100_000_000)?.checked_add(value)?;
+        rest = behind;
+    }
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        rest = behind;
+    }
+    let is_empty = rest.len() == text.len();
+    *text = match rest {
+        [] => rest,
+        [b'.', behind @ ..] => behind,
+        _ => return None,
+    };
+    (!is_empty).then_some(number)
+}
+
+/// Reads eight digits at once: the time of a publication has 19 of them. Each step adds up neighbors: digits to numbers of two,
+/// these to numbers of four, and these to the whole.
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    const ALL: u64 = 0x0101_0101_0101_0101;
+    let digits = u64::from_le_bytes(text) ^ (0x30 * ALL);
+    if (digits | digits.wrapping_add(6 * ALL)) & (0xF0 * ALL) != 0 {
+        return None;
+    }
+    let twos = (digits.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (twos.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_FFFF_0000_FFFF;
+    Some(fours.wrapping_mul(1 + (10_000 << 32)) >> 32)
+}
+
 /// The subject to which the acks of a delivery are sent.
 pub(super) struct AckSubject<'a>(pub(super) &'a JetStreamReceipt);
 
 impl ToSubject for AckSubject<'_> {
     fn to_subject(&self) -> Subject {
         let JetStreamReceipt { route, delivered, sequence, consumer_sequence, published, .. } = *self.0;
-        let digits = |number: u64| number.checked_ilog10().unwrap_or(0) as usize + 1;
-        let numbers = [delivered, sequence, consumer_sequence, published].into_iter().map(digits);
+        // From the end, two digits at a time.
+        let mut text = [b'0'; NUMBERS];
+        let mut start = NUMBERS - 1;
+        for mut number in [published, consumer_sequence, sequence, delivered] {
+            start -= 1;
+            text[start] = b'.';
+            let end = start;
+            while number >= 10 {
+                let pair = (number % 100) as u8;
+                number /= 100;
+                start -= 2;
+                (text[start], text[start + 1]) = (b'0' + pair / 10, b'0' + pair % 10);
+            }
+            if number > 0 || start == end {
+                start -= 1;
+                text[start] = b'0' + number as u8;
+            }
+        }
+        let numbers = str::from_utf8(&text[start..]).unwrap_or_default();
         // Of its exact length, so that it is not copied once more.
-        let mut text = String::with_capacity(route.text.len() + numbers.sum::<usize>() + "....0".len());
-        // A text takes all that is written.
-        let _ = write!(text, "{}{delivered}.{sequence}.{consumer_sequence}.{published}.0", route.text);
-        Subject::from(text)
+        let mut subject = String::with_capacity(route.text.len() + numbers.len());
+        subject.push_str(route.text);
+        subject.push_str(numbers);
+        Subject::from(subject)
     }
 }
+
+/// The longest text of four numbers, with a dot behind each, and of that of the messages that wait, which nobody reads.
+const NUMBERS: usize = 4 * 21 + 1;
 
 impl fmt::Display for JetStreamReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,6 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_each_length_are_read_and_written() {
+        let numbers = (0..20).flat_map(|digits| {
+            let least = 10_u64.pow(digits);
+            [least - 1, least, least + 1, u64::MAX / least]
+        });
+        for number in numbers {
+            let reply = format!("$JS.ACK.S.c.{number}.{number}.{number}.{number}.42");
+            let receipt = parse(&reply).unwrap();
+            let read = [receipt.delivered, receipt.sequence, receipt.consumer_sequence, receipt.published];
+            assert_eq!(read, [number; 4]);
+            let subject = format!("$JS.ACK.S.c.{number}.{number}.{number}.{number}.0");
+            assert_eq!(&*AckSubject(&receipt).to_subject(), subject);
+        }
+        let zeros = parse("$JS.ACK.S.c.000000001.0000000000000000000000017.7.17.42").unwrap();
+        assert_eq!((zeros.delivered, zeros.sequence), (1, 17));
+    }
+
+    #[test]
     fn other_subjects_are_refused() {
         for reply in [
             "",
@@ -157,6 +215,11 @@ mod tests {
             "$JS.FC.S.c.3.100.7.17.42",
             "$JS.ACK.S.c.3.x.7.17.42",
             "$JS.ACK.S.c.3.99999999999999999999.7.17.42",
+            "$JS.ACK.S.c.3.18446744073709551616.7.17.42",
+            "$JS.ACK.S.c.3.100.7.1234567/.42",
+            "$JS.ACK.S.c.3.100.7.1234567:.42",
+            "$JS.ACK.S.c.3.100.7.12345678 .42",
+            "$JS.ACK.S.c.3..7.17.42",
         ] {
             assert_eq!(parse(reply), None, "{reply}");
         }

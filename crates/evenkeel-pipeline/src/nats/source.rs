@@ -174,6 +174,10 @@ impl Source for JetStreamSource {
         JetStreamAck { link: Arc::clone(&self.link) }
     }
 
+    fn may_block(&self) -> bool {
+        false
+    }
+
     async fn check(&mut self, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
         check::check(&self.link, workload).await
     }

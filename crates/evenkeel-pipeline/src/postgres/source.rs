@@ -202,6 +202,10 @@ impl Source for PgSource {
         PgAck::new(Arc::clone(&self.worker))
     }
 
+    fn may_block(&self) -> bool {
+        false
+    }
+
     async fn check(&mut self, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
         check(&self.worker.queue, workload).await.map_err(source_error)
     }

@@ -80,6 +80,8 @@ struct Numbers {
 #[derive(Clone, Copy, Default)]
 struct Blocks {
     pull: bool,
+    /// Whether the source says that no pull does.
+    no_pull: bool,
     settle: bool,
     extend: bool,
     stop: bool,
@@ -114,6 +116,10 @@ impl Source for Numbers {
 
     fn ack(&self) -> NumberAck {
         NumberAck { end: self.end, events: self.events.clone(), blocks: self.blocks }
+    }
+
+    fn may_block(&self) -> bool {
+        !self.blocks.no_pull
     }
 
     async fn stop(&mut self) {
@@ -167,10 +173,13 @@ fn on_threads(test: impl AsyncFn()) {
 #[test]
 fn an_item_that_blocks_keeps_no_ack() {
     on_threads(async || {
-        for (limit, at_a_time) in [(1, 1), (1, 50), (4, 3), (64, 64)] {
+        let sizes = [(1, 1), (1, 50), (4, 3), (64, 64)];
+        for ((limit, at_a_time), no_pull) in sizes.into_iter().flat_map(|size| [(size, false), (size, true)])
+        {
             let events = Events::default();
             let inner = events.clone();
-            let running = Pipeline::from(numbers(1000, at_a_time, &events, Blocks::default()))
+            let blocks = Blocks { no_pull, ..Blocks::default() };
+            let running = Pipeline::from(numbers(1000, at_a_time, &events, blocks))
                 .stage("work", async move |n: u64| {
                     if n % 7 == 6 {
                         inner.block(
@@ -278,9 +287,10 @@ fn a_pull_that_blocks_keeps_no_item() {
 #[test]
 fn a_settlement_that_blocks_keeps_no_pull() {
     on_threads(async || {
-        for at_a_time in [1, 7, 64] {
+        for (at_a_time, no_pull) in [(1, false), (1, true), (7, false), (7, true), (64, false), (64, true)] {
             let events = Events::default();
-            let source = numbers(1000, at_a_time, &events, Blocks { settle: true, ..Blocks::default() });
+            let blocks = Blocks { settle: true, no_pull, ..Blocks::default() };
+            let source = numbers(1000, at_a_time, &events, blocks);
             let running =
                 Pipeline::from(source).stage("work", async |_| Ok::<_, Infallible>(())).start().unwrap();
             assert_eq!(running.await.unwrap().acked, 1000);
