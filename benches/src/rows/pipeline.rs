@@ -84,6 +84,10 @@ impl Source for Numbers {
     fn ack(&self) -> NoServer {
         NoServer
     }
+
+    fn may_block(&self) -> bool {
+        false
+    }
 }
 
 impl Ack for NoServer {
