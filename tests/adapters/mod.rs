@@ -3,6 +3,7 @@
 //! An adapter follows its peer's documentation, and adds nothing. A rule that a peer fails is a claim about the
 //! work of others: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
 
+pub(crate) mod inspect;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod pool;

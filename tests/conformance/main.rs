@@ -26,7 +26,7 @@ use std::{
     thread,
 };
 
-use evenkeel_tck::{child, limit, pipeline, pool, retry, shutdown, stream, task};
+use evenkeel_tck::{child, inspect, limit, pipeline, pool, retry, shutdown, stream, task};
 
 use self::{
     board::Board,
@@ -77,6 +77,12 @@ const PATTERNS: &[&dyn Pattern] = &[
         peers: &adapters::pipeline::PEERS,
         sound: faulty::pipeline::SOUND,
         planted: faulty::pipeline::PLANTED,
+    },
+    &Entry {
+        suite: &inspect::SUITE,
+        peers: &adapters::inspect::PEERS,
+        sound: faulty::inspect::SOUND,
+        planted: faulty::inspect::PLANTED,
     },
 ];
 

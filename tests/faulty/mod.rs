@@ -19,6 +19,7 @@ macro_rules! faults {
 }
 
 mod inline_task;
+pub(crate) mod inspect;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod pool;

@@ -34,7 +34,7 @@ pub trait Pattern: 'static {
 /// One for each pattern: [`retry::SUITE`](crate::retry::SUITE), [`task::SUITE`](crate::task::SUITE),
 /// [`shutdown::SUITE`](crate::shutdown::SUITE), [`limit::SUITE`](crate::limit::SUITE),
 /// [`stream::SUITE`](crate::stream::SUITE), [`pool::SUITE`](crate::pool::SUITE),
-/// [`pipeline::SUITE`](crate::pipeline::SUITE).
+/// [`pipeline::SUITE`](crate::pipeline::SUITE), [`inspect::SUITE`](crate::inspect::SUITE).
 pub trait Adapter<S: Pattern>: Send + Sync {
     /// Returns whether the implementation has this capability.
     ///

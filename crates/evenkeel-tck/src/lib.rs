@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Files in reading order; X is a chapter, one of `limit`, `pipeline`, `pool`, `retry`,
+// Files in reading order; X is a chapter, one of `inspect`, `limit`, `pipeline`, `pool`, `retry`,
 // `shutdown`, `stream`, `task`:
 //
 // | file | contents |
@@ -15,6 +15,7 @@
 // | `limit/limiter.rs`, `retry/operation.rs`, `task/body.rs`, `shutdown/parts.rs` | the work that a rule gives its subject |
 // | `stream/operator.rs`, `stream/source.rs`, `stream/item.rs`, `stream/consumer.rs`, `stream/fetch.rs` | the same for streams: the operator, and the parts at its ends |
 // | `stream/queue.rs`, `stream/queue_harness.rs` | the ends of a queue; one queue under test |
+// | `inspect/program.rs` | the parts of an observed program, and the views of it |
 // | `pool/handle.rs`, `pool/get_error.rs`, `pool/backend.rs` | a pool and its leases; the error of a get; the objects |
 // | `pipeline/queue.rs`, `pipeline/work.rs` | a server and its workers; the work that they do |
 // | `pipeline/real_time.rs`, `pipeline/close.rs` | the rules on a real clock; equality with its times |
@@ -28,6 +29,7 @@ mod cancel;
 pub mod child;
 mod clock;
 mod duration;
+pub mod inspect;
 pub mod limit;
 pub mod pipeline;
 pub mod pool;

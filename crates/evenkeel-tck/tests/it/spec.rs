@@ -1,6 +1,8 @@
 //! The specification and the README against the rules.
 
-use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, pipeline, pool, retry, shutdown, stream, task};
+use evenkeel_tck::{
+    Level, Pattern, Suite, Tier, inspect, limit, pipeline, pool, retry, shutdown, stream, task,
+};
 
 /// A test for every suite, whatever its pattern.
 macro_rules! for_every_suite {
@@ -12,6 +14,7 @@ macro_rules! for_every_suite {
         $test(&stream::SUITE);
         $test(&pool::SUITE);
         $test(&pipeline::SUITE);
+        $test(&inspect::SUITE);
     };
 }
 
