@@ -1,4 +1,4 @@
-//! Who holds what, and who waits for what.
+//! The graph of holds and waits.
 
 use std::{
     collections::BTreeMap,

@@ -115,7 +115,7 @@ impl Site {
     }
 }
 
-/// What an observer shows.
+/// The findings, the tasks and the resources that an observer shows.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     /// The stand-stills that it has found by itself.

@@ -1,11 +1,10 @@
 //! Implementations that claim every capability, and do nothing or grant everything: each rule has a verdict of its own, and
 //! none panics.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture, Configured, Report, Verdict,
-    inspect::{self, Inspectable, ProgramBody, Shared, SharedKind, Site, Spawned, Tasks, View},
     limit::{self, Change, Denied, Limiter, Permit, Request, Settle},
     pipeline::{self, End, LowWater, Queue, Worker},
     pool::{self, Backend, Get, GetError, Lease, Object, Pool, Snapshot},
@@ -507,53 +506,4 @@ impl LowWater for Idle {
 #[test]
 fn workers_that_do_nothing() {
     assert_verdicts(&pipeline::SUITE.run(&Idle));
-}
-
-impl Adapter<inspect::Settings> for Idle {
-    fn supports(&self, _: inspect::Capability) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn configure(&self, _: &inspect::Settings) -> Result<Arc<dyn Inspectable>, AdapterError> {
-        Ok(Arc::new(Self))
-    }
-}
-
-impl Inspectable for Idle {
-    fn run(&self, body: ProgramBody) -> BoxFuture<'static, ()> {
-        body(Arc::new(Self))
-    }
-
-    fn resource(&self, _: SharedKind, _: &'static str, _: usize) -> Arc<dyn Shared> {
-        Arc::new(Self)
-    }
-
-    fn look(&self) -> View {
-        View::default()
-    }
-}
-
-impl Tasks for Idle {
-    fn spawn(&self, _: String, _: BoxFuture<'static, ()>) -> Box<dyn Spawned> {
-        Box::new(Self)
-    }
-}
-
-impl Spawned for Idle {
-    fn abort(&self) {}
-
-    fn ended(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async {})
-    }
-}
-
-impl Shared for Idle {
-    fn hold(&self, _: Site, inside: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
-        inside
-    }
-}
-
-#[test]
-fn an_observer_that_sees_nothing() {
-    assert_verdicts(&inspect::SUITE.run(&Idle));
 }

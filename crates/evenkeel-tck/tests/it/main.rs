@@ -4,4 +4,5 @@
 mod claims_everything;
 mod frame;
 mod outsiders;
+mod sees_nothing;
 mod spec;

@@ -1,4 +1,4 @@
-//! What does not go on, though no tasks wait for each other.
+//! Parts that do not go on, though no tasks wait for each other.
 
 use super::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What is shown of tasks and resources, and what that keeps alive.
+//! Tasks and resources in views, and values that views keep alive.
 
 use super::prelude::*;
 

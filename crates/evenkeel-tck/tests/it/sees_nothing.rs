@@ -1,0 +1,62 @@
+//! An observer that claims every capability, and sees nothing.
+
+use std::sync::Arc;
+
+use evenkeel_tck::{
+    Adapter, AdapterError, BoxFuture,
+    inspect::{self, Inspectable, ProgramBody, Shared, SharedKind, Site, Spawned, Tasks, View},
+};
+
+struct Idle;
+
+impl Adapter<inspect::Settings> for Idle {
+    fn supports(&self, _: inspect::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, _: &inspect::Settings) -> Result<Arc<dyn Inspectable>, AdapterError> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl Inspectable for Idle {
+    fn run(&self, body: ProgramBody) -> BoxFuture<'static, ()> {
+        body(Arc::new(Self))
+    }
+
+    fn resource(&self, _: SharedKind, _: &'static str, _: usize) -> Arc<dyn Shared> {
+        Arc::new(Self)
+    }
+
+    fn look(&self) -> View {
+        View::default()
+    }
+}
+
+impl Tasks for Idle {
+    fn spawn(&self, _: String, _: BoxFuture<'static, ()>) -> Box<dyn Spawned> {
+        Box::new(Self)
+    }
+}
+
+impl Spawned for Idle {
+    fn abort(&self) {}
+
+    fn ended(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Shared for Idle {
+    fn hold(&self, _: Site, inside: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        inside
+    }
+}
+
+#[test]
+fn an_observer_that_sees_nothing() {
+    let report = inspect::SUITE.run(&Idle);
+    let verdict = |id: &str| report.findings.iter().find(|rule| rule.id == id).unwrap().verdict.name();
+    assert_eq!([verdict("INSPECT-01"), verdict("INSPECT-15")], ["fail"; 2]);
+    assert!(report.score().failed > 5, "{report}");
+}
