@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -62,8 +62,12 @@ pub(super) struct Entry {
 }
 
 impl Graph {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(self: &Arc<Self>, add: impl FnOnce(&mut State, u64) -> Part) -> Entry {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.lock();
         state.last += 1;
         let number = state.last;
         let part = add(&mut state, number);
@@ -114,7 +118,7 @@ impl Graph {
 
     /// The current task has done an item of this node.
     pub(super) fn done(&self, node: u64) {
-        if let Some(node) = self.state.lock().unwrap().nodes.get_mut(&node) {
+        if let Some(node) = self.lock().nodes.get_mut(&node) {
             node.units = node.units.saturating_sub(1);
             node.waiters.values_mut().for_each(|waiter| waiter.since = Instant::now());
         }
@@ -131,7 +135,7 @@ impl Entry {
     /// The wait has ended with a unit.
     pub(super) fn granted(self) {
         if let Part::Waiter(node, number) = self.part
-            && let Some(node) = self.graph.state.lock().unwrap().nodes.get_mut(&node)
+            && let Some(node) = self.graph.lock().nodes.get_mut(&node)
         {
             node.waiters.remove(&number);
         }
@@ -141,7 +145,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let fault = self.graph.fault;
-        let mut state = self.graph.state.lock().unwrap();
+        let mut state = self.graph.lock();
         match self.part {
             Part::Node(_) if fault == Fault::KeepsResources => {}
             Part::Node(node) => drop(state.nodes.remove(&node)),

@@ -54,7 +54,7 @@ impl Inspectable for Program {
 
     fn look(&self) -> View {
         let fault = self.graph.fault;
-        let mut state = self.graph.state.lock().unwrap();
+        let mut state = self.graph.lock();
         let mut findings = state.findings(fault);
         if fault == Fault::KeepsFindings {
             state.found.extend(findings.drain(..).map(|found| found.text));
