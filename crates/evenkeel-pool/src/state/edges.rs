@@ -56,21 +56,6 @@ impl<M: Manager> State<M> {
 }
 
 impl Slots {
-    /// Records the time of a lease that ends, if the clock was read at its beginning.
-    #[inline]
-    pub(super) fn record_hold(&mut self, since: Option<Instant>, number: u64) {
-        if let Some(since) = since
-            && self.holds.wants(number)
-        {
-            self.read_hold(since);
-        }
-    }
-
-    #[cold]
-    fn read_hold(&mut self, since: Instant) {
-        self.holds.record(Instant::now().saturating_duration_since(since));
-    }
-
     fn usual_hold(&self) -> Option<Duration> {
         self.holds.median()
     }

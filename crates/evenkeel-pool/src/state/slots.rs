@@ -222,7 +222,7 @@ impl Slots {
         let slot = self.slots.get_mut(key).expect(TAKEN);
         let used_for = mem::replace(&mut slot.used_for, SlotUse::Idle);
         #[cfg(feature = "inspect")]
-        let (since, number) = (slot.since, slot.number);
+        let is_timed = slot.since.is_some();
         if self.tasks.are_counted()
             && let Some(task) = slot.task.take()
         {
@@ -233,7 +233,9 @@ impl Slots {
             self.count(used_for, |number| *number -= 1);
         } else {
             #[cfg(feature = "inspect")]
-            self.record_hold(since, number);
+            if is_timed {
+                self.record_hold_of(key);
+            }
         }
     }
 
@@ -288,6 +290,25 @@ impl Slots {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.since.get_or_insert(now);
             }
+        }
+    }
+
+    /// Records the time of a lease that ends, if the clock was read at its beginning.
+    #[cfg(feature = "inspect")]
+    fn record_hold(&mut self, since: Option<Instant>, number: u64) {
+        if let Some(since) = since
+            && self.holds.wants(number)
+        {
+            self.holds.record(Instant::now().saturating_duration_since(since));
+        }
+    }
+
+    /// As [`record_hold`](Self::record_hold), for the slot of the lease.
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn record_hold_of(&mut self, key: usize) {
+        if let Some(slot) = self.slots.get(key) {
+            self.record_hold(slot.since, slot.number);
         }
     }
 
