@@ -123,7 +123,7 @@ fn finding(circle: &[TaskId], led: usize, stuck: &Stuck<'_>, tasks: &Tasks<'_>) 
 
 /// Describes a task of a circle, which has what the one before waits for.
 fn step(task: TaskId, before: Wait<'_>, wait: Wait<'_>, tasks: &Tasks<'_>) -> FindingStep {
-    let known = tasks.get(&task);
+    let known = tasks.get(task);
     let spawned_at = known.map(|task| task.place);
     let (has, taken_at, held_for) = match before {
         Wait::Resource(resource, _) => {
@@ -138,7 +138,7 @@ fn step(task: TaskId, before: Wait<'_>, wait: Wait<'_>, tasks: &Tasks<'_>) -> Fi
         Wait::Resource(resource, waiter) => (resource.to_string(), Some(waiter.place), waiter.waited),
         Wait::Slot(group, task) => (format!("{SLOT}{group}"), Some(task.place), task.age),
         Wait::Child(_, wait) => {
-            let child = tasks.get(&wait.child);
+            let child = tasks.get(wait.child);
             let title = child.map_or_else(|| wait.child.to_string(), |child| child.to_string());
             (title, child.map(|child| child.place), wait.waited)
         }

@@ -6,7 +6,7 @@ use tokio::{runtime, time::Instant};
 
 use crate::{
     Finding, InspectedGroup, InspectedResource, deadlock,
-    registry::{Look, look, tasks},
+    registry::{Look, Tasks, look},
     stalls, stuck,
 };
 
@@ -115,7 +115,7 @@ fn dump_where(runtime: Option<runtime::Id>, now: Instant) -> Dump {
         stuck = stuck::find(&first, Some(&stuck::edges(&second)));
     }
     let mut findings = {
-        let tasks = tasks(&first.groups);
+        let tasks = Tasks::of(&first.groups);
         let mut findings = deadlock::find(&stuck, &tasks);
         findings.extend(stalls::find(&first, &stuck, &tasks, now));
         findings

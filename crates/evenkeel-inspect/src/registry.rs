@@ -10,7 +10,7 @@
 //! - **A look does not panic**: a description or a destructor that does is caught, and told in the dump.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     collections::HashMap,
     fmt,
     sync::{
@@ -150,13 +150,25 @@ pub(crate) struct Look {
     pub(crate) panics: usize,
 }
 
-/// The tasks of all groups.
-pub(crate) type Tasks<'a> = HashMap<TaskId, &'a InspectedTask>;
+/// The tasks of groups by their numbers. There may be many, and most dumps have nothing to tell of them; so the map is made
+/// when the first one is looked for.
+pub(crate) struct Tasks<'a> {
+    groups: &'a [InspectedGroup],
+    by_id: OnceCell<HashMap<TaskId, &'a InspectedTask>>,
+}
 
-/// Returns the tasks of these groups whose numbers are known.
-pub(crate) fn tasks(groups: &[InspectedGroup]) -> Tasks<'_> {
-    let tasks = groups.iter().flat_map(|group| &group.tasks);
-    tasks.filter_map(|task| Some((task.id?, task))).collect()
+impl<'a> Tasks<'a> {
+    pub(crate) fn of(groups: &'a [InspectedGroup]) -> Self {
+        Self { groups, by_id: OnceCell::new() }
+    }
+
+    pub(crate) fn get(&self, id: TaskId) -> Option<&'a InspectedTask> {
+        let by_id = self.by_id.get_or_init(|| {
+            let tasks = self.groups.iter().flat_map(|group| &group.tasks);
+            tasks.filter_map(|task| Some((task.id?, task))).collect()
+        });
+        by_id.get(&id).copied()
+    }
 }
 
 /// Asks each object for its description; with a runtime, those that were made in it, or in none.

@@ -174,7 +174,7 @@ fn waiting_step(resource: &InspectedResource, waiter: &WaiterEdge, tasks: &Tasks
 }
 
 fn step(task: Option<TaskId>, tasks: &Tasks<'_>) -> FindingStep {
-    let known = task.and_then(|task| tasks.get(&task));
+    let known = task.and_then(|task| tasks.get(task));
     FindingStep {
         task,
         name: known.and_then(|task| task.name.clone()),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     HolderEdge, InspectedGroup, InspectedResource, TaskPhase, WaiterEdge,
     finding::{one_line, rounded},
-    registry::{Tasks, tasks},
+    registry::Tasks,
 };
 
 /// The number of rows of a table.
@@ -63,7 +63,7 @@ fn fill(dump: &Dump, page: &mut String) -> fmt::Result {
     if dump.panics > 0 {
         writeln!(page, "<p>{} could not be described: a panic</p>", super::count(dump.panics, "object"))?;
     }
-    let tasks = tasks(&dump.groups);
+    let tasks = Tasks::of(&dump.groups);
     for resource in dump.resources.iter().take(SECTIONS) {
         write_resource(resource, dump.at, &tasks, page)?;
     }

@@ -11,7 +11,7 @@ use super::{Dump, SECTIONS};
 use crate::{
     InspectedGroup, InspectedResource, TaskId, TaskPhase,
     finding::{one_line, rounded},
-    registry::{Tasks, tasks},
+    registry::Tasks,
 };
 
 /// The number of columns of a line.
@@ -36,7 +36,7 @@ pub(super) fn write(dump: &Dump) -> String {
     if dump.panics > 0 {
         lines.push(format!("{} could not be described: a panic", super::count(dump.panics, "object")));
     }
-    let tasks = tasks(&dump.groups);
+    let tasks = Tasks::of(&dump.groups);
     for resource in dump.resources.iter().take(SECTIONS) {
         resource_lines(resource, dump.at, &tasks, &mut lines);
     }
@@ -55,7 +55,7 @@ pub(super) fn write(dump: &Dump) -> String {
 }
 
 pub(super) fn title(task: TaskId, tasks: &Tasks<'_>) -> String {
-    match tasks.get(&task).and_then(|task| task.name.as_ref()) {
+    match tasks.get(task).and_then(|task| task.name.as_ref()) {
         Some(name) => format!("task '{}'", name.escape_debug()),
         None => task.to_string(),
     }
