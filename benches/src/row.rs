@@ -156,8 +156,11 @@ impl Row {
         self
     }
 
-    /// Removes the peers of a program; returns nothing if no peer is left.
+    /// Removes the peers of a program; returns nothing if it had some, and no peer is left.
     pub(crate) fn without(mut self, needs: Needs) -> Option<Self> {
+        if self.entrants.iter().all(|entrant| entrant.needs != Some(needs)) {
+            return Some(self);
+        }
         self.entrants.retain(|entrant| entrant.needs != Some(needs));
         let peer = |entrant: &Entrant| ![OURS, FLOOR].contains(&&*entrant.name);
         self.entrants.iter().any(peer).then_some(self)

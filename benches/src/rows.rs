@@ -3,6 +3,8 @@
 use crate::row::Row;
 
 mod e2e;
+#[cfg(feature = "inspect")]
+mod inspect;
 pub(crate) mod jetstream;
 mod limit;
 mod pipeline;
@@ -31,6 +33,8 @@ pub(crate) fn all() -> Vec<Row> {
         postgres_row::rows(),
         task::rows(),
         e2e::rows(),
+        #[cfg(feature = "inspect")]
+        inspect::rows(),
     ]
     .into_iter()
     .flatten()

@@ -15,16 +15,17 @@ use crate::{
 const PYTHON_PEERS: [&str; 3] = ["aiohttp", "httpx", "asyncpg"];
 
 pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
+    let package = ["--release", "--package", "evenkeel-bench"];
+    let inspect: &[&str] = if flags.inspect { &["--features", "inspect"] } else { &[] };
     let python = if flags.python { interpreter(project)? } else { None };
     if flags.instructions {
         if project.tool("valgrind").is_none() {
             return Ok(Outcome::Skipped("instructions: valgrind is not installed".to_owned()));
         }
         // The counted program is not the one that counts, so it is built first.
-        execute(project.cargo("build").args(["--release", "--package", "evenkeel-bench"]))?;
+        execute(project.cargo("build").args(package).args(inspect))?;
     }
-    let command =
-        project.cargo("run").args(["--release", "--package", "evenkeel-bench", "--"]).args(&flags.filter);
+    let command = project.cargo("run").args(package).args(inspect).arg("--").args(&flags.filter);
     let command = if flags.instructions { command.arg("--instructions") } else { command };
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };

@@ -49,6 +49,8 @@ xflags::xflags! {
             optional --quick
             /// Counts instructions and clock reads under valgrind, and no time.
             optional --instructions
+            /// Measures the objects that can be inspected with the feature `inspect`, and nothing else.
+            optional --inspect
             /// Updates the committed results of this machine, a folder in benches/results, as well.
             optional --save
             /// Measures aiohttp, httpx and asyncpg beside it, in an environment below target/.
