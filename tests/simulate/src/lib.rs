@@ -11,6 +11,7 @@
 // trace.rs              | the steps of a run, as a hash and as text
 // process.rs            | a process that is killed at a step
 // sweep.rs, shrink.rs   | a range of seeds; a failure made smaller
+// looks.rs              | dumps of evenkeel-inspect at random times, with the feature `inspect`
 // checks.rs             | the first promise that was broken
 // pipeline.rs           | pipelines over the broker in memory
 // limits.rs             | limits, shared and local
@@ -19,6 +20,8 @@
 mod checks;
 pub mod harvest;
 pub mod limits;
+#[cfg(feature = "inspect")]
+mod looks;
 pub mod pipeline;
 mod process;
 mod random;

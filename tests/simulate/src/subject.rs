@@ -65,9 +65,16 @@ pub fn run<S: Subject>(subject: &S, seed: u64, script: &Script<S::Fault>, keeps_
     let simulated = catch_unwind(AssertUnwindSafe(|| {
         // Planted panics are the business of the subject: the program has to catch and to count them.
         let world = World::builder().seed(seed).wall_limit(LONGEST_REAL).allow_panics(usize::MAX);
-        world.run(async |_| match timeout(LONGEST, subject.simulate(seed, script, &trace)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("not over after {LONGEST:?} of virtual time: something waits for ever")),
+        world.run(async |_| {
+            let simulated = subject.simulate(seed, script, &trace);
+            #[cfg(feature = "inspect")]
+            let simulated = crate::looks::beside(seed, &trace, simulated);
+            match timeout(LONGEST, simulated).await {
+                Ok(result) => result,
+                Err(_) => {
+                    Err(format!("not over after {LONGEST:?} of virtual time: something waits for ever"))
+                }
+            }
         })
     }));
     let result = simulated.unwrap_or_else(|panic| Err(text(&*panic)));
