@@ -116,10 +116,10 @@ fn a_dump_of_a_hundred_thousand_tasks_under_load() {
                 let times = Arc::clone(&times);
                 move || {
                     for _ in 0..DUMPS {
-                        let begun = Instant::now();
+                        let (begun, (cpu, _)) = (Instant::now(), thread_times());
                         if is_looked_at {
                             let dump = dump();
-                            times.lock().unwrap().push(begun.elapsed());
+                            times.lock().unwrap().push((begun.elapsed(), thread_times().0 - cpu));
                             let (waits, tasks) = counts(&dump);
                             assert_eq!(waits, waiting, "waits are there all the time");
                             assert!(tasks >= GROUPS * TASKS, "{tasks}");
@@ -138,7 +138,10 @@ fn a_dump_of_a_hundred_thousand_tasks_under_load() {
             for load in loads {
                 stops.extend(load.await.unwrap());
             }
-            tell(if is_looked_at { "dump" } else { "without a dump" }, &mut times.lock().unwrap());
+            println!("{}", if is_looked_at { "with dumps:" } else { "without dumps:" });
+            let (mut walls, mut cpus): (Vec<_>, Vec<_>) = times.lock().unwrap().iter().copied().unzip();
+            tell("  a dump", &mut walls);
+            tell("  processor time of a dump", &mut cpus);
             tell("  a worker was stopped", &mut stops);
         }
     });
