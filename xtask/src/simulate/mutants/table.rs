@@ -71,9 +71,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
         "a window that is one too large",
         "crates/evenkeel-pipeline/src/in_hand/state.rs",
-        "let items = self.limits.window.saturating_sub(self.in_hand);",
-        "let more = usize::from(self.in_hand > 0 && MUTANT);
-        let items = (self.limits.window + more).saturating_sub(self.in_hand);",
+        "self.limits.window.saturating_sub(self.in_hand)",
+        "(self.limits.window + usize::from(self.in_hand > 0 && MUTANT)).saturating_sub(self.in_hand)",
     ),
     pipeline(
         "a superseded ack that counts as one",
@@ -85,8 +84,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
         "decisions that are lost with the answer",
         "crates/evenkeel-pipeline/src/settle.rs",
-        "                    status.note(&error);\n",
-        "                    status.note(&error);
+        "                    status.note_failed(Caller::Settle, &error);\n",
+        "                    status.note_failed(Caller::Settle, &error);
                     if MUTANT {
                         break;
                     }
@@ -132,8 +131,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     limits(
         "a permit of a shared quota that is lost with a dropped request",
         "crates/evenkeel-limit/src/distributed/state.rs",
-        "            Some(Ok(permits)) => self.put_back(permits),\n",
-        "            Some(Ok(_)) if MUTANT => {}\n            Some(Ok(permits)) => self.put_back(permits),\n",
+        "            Some(Ok(grant)) => self.put_back(grant.permits),\n",
+        "            Some(Ok(_)) if MUTANT => {}\n            Some(Ok(grant)) => self.put_back(grant.permits),\n",
     ),
     limits(
         "requests that overtake in a shared quota",
