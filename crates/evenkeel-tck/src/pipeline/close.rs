@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::Item;
 use crate::clock::Clock;
 
-/// The most by which a real time that was scaled may seem to be early.
-const ROUNDED: Duration = Duration::from_millis(1);
+/// The most by which a real time may seem to be early: work begins a moment before its event is noted, and a few milliseconds
+/// of the real clock are several times as many of the rule's.
+const EARLY: Duration = Duration::from_millis(20);
 
 pub(crate) trait Close {
     /// Whether this is what was wanted, on a clock.
@@ -16,7 +17,7 @@ pub(crate) trait Close {
 impl Close for Duration {
     fn is_close(&self, wanted: &Self, clock: Clock) -> bool {
         let is_in_time = *self <= clock.latest(*wanted);
-        self == wanted || clock.is_real() && *self + ROUNDED >= *wanted && is_in_time
+        self == wanted || clock.is_real() && *self + EARLY >= *wanted && is_in_time
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules on a real clock, for servers that have one.
 //!
 //! A rule is the same function in virtual and in real time. On a real clock each of its seconds takes a time of its own,
-//! far less than a second for most; what happens may be late, as far as servers and schedulers are, and never early.
+//! far less than a second for most; what happens may be late, as far as servers and schedulers are, and hardly early.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
