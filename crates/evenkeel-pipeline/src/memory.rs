@@ -160,7 +160,8 @@ impl<T: Clone + Send + 'static> MemoryBroker<T> {
         MemorySource::new(Arc::clone(&self.shared))
     }
 
-    /// Takes no more messages. Sources end when all that are stored are settled.
+    /// Takes no more messages. Sources end when all that are stored are settled, which those in a batch without
+    /// [`within`](crate::Batch::within) are when it is full.
     pub fn close(&self) {
         self.shared.close();
     }

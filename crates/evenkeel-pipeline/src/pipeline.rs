@@ -336,6 +336,9 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     /// A [`SinkError`] can name the items that failed; any other error fails all of them. A [`limit`](Pipeline::limit) is one
     /// of batches.
     ///
+    /// Give the batch a [`within`](Batch::within). Without it, the last items wait until the batch is full or the pipeline is
+    /// drained: a queue never ends, and a closed [`MemoryBroker`](crate::MemoryBroker) ends once its items are settled.
+    ///
     /// # Examples
     ///
     /// ```
@@ -378,7 +381,8 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         })
     }
 
-    /// Ends the pipeline with a sink, which gets messages in batches.
+    /// Ends the pipeline with a sink, which gets messages in batches; they should have a [`within`](Batch::within), as those
+    /// of [`batch`](Pipeline::batch).
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn sink<K: Sink<C::Out>>(
         mut self,
