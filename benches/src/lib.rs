@@ -5,7 +5,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, io, path::PathBuf, process::ExitCode, time::Duration};
+
+use command_line::{Program, is_stdout, parse};
 
 mod chart;
 mod flags;
@@ -39,10 +41,22 @@ use crate::{
 /// Runs the program `evenkeel-bench`.
 #[must_use]
 pub fn bench() -> ExitCode {
-    let done = match EvenkeelBench::from_env_or_exit().subcommand {
+    let program = Program::new("evenkeel-bench", env!("CARGO_PKG_VERSION"));
+    let flags = match parse(program, env::args_os().skip(1).collect(), EvenkeelBench::from_vec) {
+        Ok(flags) => flags,
+        Err(help) if help.is_help() => {
+            println!("{help}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match flags.subcommand {
         EvenkeelBenchCmd::Measure(flags) => measure(&flags),
         EvenkeelBenchCmd::Report(flags) => report(&flags),
-        EvenkeelBenchCmd::Serve(flags) => server::serve(Duration::from_millis(flags.latency)),
+        EvenkeelBenchCmd::Serve(flags) => server::serve(Duration::from_millis(flags.latency.get())),
     };
     exit_code(done)
 }
@@ -50,7 +64,7 @@ pub fn bench() -> ExitCode {
 /// Runs the program `evenkeel-count`, which does only one entrant's operations.
 #[must_use]
 pub fn count() -> ExitCode {
-    exit_code(instructions::work(std::env::args().skip(1)))
+    exit_code(instructions::work(env::args().skip(1)))
 }
 
 fn exit_code(done: io::Result<()>) -> ExitCode {
@@ -81,6 +95,9 @@ fn measure(flags: &Measure) -> io::Result<()> {
     // An hour of measurements must not end with a folder that cannot be written.
     folder.as_deref().map_or(Ok(()), results::check)?;
     let out = flags.out.clone().unwrap_or_else(|| PathBuf::from("target/evenkeel/bench.json"));
+    results::check_file(&out)?;
+    // The table is for people, and the results for the program that reads stdout.
+    let say = |text: &str| if is_stdout(&out) { eprintln!("{text}") } else { println!("{text}") };
     let lines = if flags.instructions {
         instructions::count(&rows, &build)?
     } else {
@@ -102,14 +119,14 @@ fn measure(flags: &Measure) -> io::Result<()> {
         measured.collect()
     };
     let results = Results::new(machine, lines);
-    println!("{}", table::render(&results.rows));
+    say(&table::render(&results.rows));
     results.write(&out)?;
     if !flags.instructions && !instructions::is_available() {
-        println!("Instructions are not counted: valgrind is not installed.");
+        say("Instructions are not counted: valgrind is not installed.");
     }
     let Some(folder) = folder else { return Ok(()) };
     results.save(&folder, &known)?;
-    println!("saved in {}", folder.display());
+    say(&format!("saved in {}", folder.display()));
     Ok(())
 }
 
@@ -156,7 +173,9 @@ fn report(flags: &Report) -> io::Result<()> {
     for (name, text) in pictures(&machines) {
         results::write(&flags.results.join(name), &text)?;
     }
-    println!("{}", flags.page.display());
+    if !is_stdout(&flags.page) {
+        println!("{}", flags.page.display());
+    }
     Ok(())
 }
 

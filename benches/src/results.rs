@@ -1,7 +1,14 @@
 //! The results of one run as data, which is written, committed and shown.
 
-use std::{cmp::Ordering, collections::BTreeMap, fs, io, path::Path};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
+use command_line::{Output, is_stdout};
 use serde::{Deserialize, Serialize};
 
 /// The version of the files' format.
@@ -187,8 +194,23 @@ impl Results {
     }
 }
 
-/// Writes a file completely or not at all, in a folder that need not exist.
+/// Checks that a file can be written, and changes nothing of it.
+pub(crate) fn check_file(path: &Path) -> io::Result<()> {
+    if is_stdout(path) {
+        return Ok(());
+    }
+    let probe = path.with_added_extension("probe");
+    write(&probe, "")?;
+    fs::remove_file(probe)
+}
+
+/// Writes a file completely or not at all, in a folder that need not exist. A path of `-` is stdout.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    if is_stdout(path) {
+        let mut stdout = Output::Stdout;
+        stdout.write_all(text.as_bytes())?;
+        return stdout.flush();
+    }
     let partial = path.with_added_extension("partial");
     let written = || {
         fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;

@@ -1,5 +1,8 @@
 //! The applications under examples/: building one, and becoming it.
 
+pub(crate) mod crawl;
+pub(crate) mod harvest;
+
 use std::{ffi::OsString, process::Command};
 
 use crate::{
@@ -11,10 +14,16 @@ use crate::{
 /// The commands whose arguments are the application's.
 const COMMANDS: [&str; 2] = ["crawl", "demo"];
 
-/// The command line with everything behind such a command kept from xtask's own parser.
+/// The command line with everything behind such a command kept from xtask's own parser. `help demo` is its help, too.
 pub(crate) fn guarded(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let is = |at: usize, word: &str| arguments.get(at).is_some_and(|argument| argument == word);
-    if COMMANDS.iter().any(|command| is(0, command)) && !is(1, "--") {
+    let is_application = |arguments: &[OsString], at: usize| {
+        arguments.get(at).is_some_and(|word| COMMANDS.iter().any(|command| word == command))
+    };
+    if arguments.first().is_some_and(|word| word == "help") && is_application(&arguments, 1) {
+        arguments.remove(0);
+        arguments.push("--help".into());
+    }
+    if is_application(&arguments, 0) && arguments.get(1).is_none_or(|word| word != "--") {
         arguments.insert(1, "--".into());
     }
     arguments
@@ -67,6 +76,8 @@ mod tests {
         assert_eq!(guard(&["demo", "--", "--help"]), "demo -- --help");
         assert_eq!(guard(&["demo"]), "demo --");
         assert_eq!(guard(&["crawl", "--depth", "1"]), "crawl -- --depth 1");
+        assert_eq!(guard(&["help", "demo"]), "demo -- --help");
+        assert_eq!(guard(&["help", "test"]), "help test");
         assert_eq!(guard(&["test", "demo"]), "test demo");
         assert_eq!(guard(&[]), "");
     }

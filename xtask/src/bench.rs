@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: Evenkeel and its peers side by side.
 
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
+
+use command_line::is_stdout;
 
 use crate::{
     Result,
@@ -29,6 +31,13 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let command = if flags.instructions { command.arg("--instructions") } else { command };
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };
+    // Cargo runs it at the root of the workspace.
+    let out =
+        flags.out.as_deref().map(|out| if is_stdout(out) { Ok(out.to_owned()) } else { path::absolute(out) });
+    let command = match out.transpose()? {
+        Some(out) => command.arg("--out").arg(out),
+        None => command,
+    };
     let queues = if flags.queues { Some(queues(project)?) } else { None };
     let of = |needed: bool, servers: &'static [Server]| if needed { servers } else { &[] };
     let servers = [

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use command_line::{Refused, one_of};
+
 use crate::{
     Result, deny, docs, features, flags, lint, msrv, outcome::Outcome, package, project::Project, simulate,
     table::Table, test, tidy, typos,
@@ -25,9 +27,8 @@ const STEPS: [(&str, Step); 11] = [
 ];
 
 pub(crate) fn run(project: &Project, flags: &flags::Ci) -> Result<Outcome> {
-    if let Some(unknown) = flags.skip.iter().find(|skip| STEPS.iter().all(|(name, _)| name != skip)) {
-        let names = STEPS.map(|(name, _)| name).join(", ");
-        return Err(format!("there is no step `{unknown}`; the steps are {names}").into());
+    for skip in &flags.skip {
+        one_of(skip, &STEPS.map(|(name, _)| name)).map_err(|why| Refused::wrong(format!("--skip {why}")))?;
     }
     let mut table = Table::new(["step", "result", "seconds", "why"]);
     let mut failed = Vec::new();

@@ -16,7 +16,10 @@ const SERVERS: [Server; 4] = [Server::Postgres, Server::Postgres18, Server::Nats
 pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outcome> {
     let mut command = project.cargo("run").args(["--quiet", "-p", "evenkeel-tests", "--bin", "conformance"]);
     let is_real = flags.real || flags.queues;
-    command = command.arg("--").args(is_real.then_some("real")).args(flags.pattern.as_deref());
+    command = command
+        .arg("--")
+        .args(is_real.then_some("real"))
+        .args(flags.pattern.as_ref().map(|pattern| pattern.0));
     if let Some(peer) = &flags.peer {
         command = command.args(["--peer", peer]);
     }

@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use command_line::{Program, Refused, parse};
+
 use crate::{
-    Result, application,
+    Result, VERSION,
+    application::{self, crawl::Crawl},
     outcome::Outcome,
     project::{Project, read},
 };
@@ -20,7 +23,7 @@ const LINES: &str = "/src/.*#[0-9]+(-[0-9]+)?$";
 
 /// Crawls the URL among the arguments, or else the documentation of the standard library on this machine.
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
-    let defaults = if has_target(arguments) {
+    let defaults = if has_url(arguments)? {
         Vec::new()
     } else {
         let documentation = documentation(project)?;
@@ -35,11 +38,14 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
     application::become_application(command)
 }
 
-/// Whether the arguments say what to do: a page, or to print the help.
-fn has_target(arguments: &[OsString]) -> bool {
-    let is_one =
-        |word: &str| ["http://", "https://", "--help", "-h"].iter().any(|begin| word.starts_with(begin));
-    arguments.iter().any(|word| word.to_str().is_some_and(is_one))
+/// Checks the arguments before anything is built, and returns whether there is a URL among them.
+fn has_url(arguments: &[OsString]) -> std::result::Result<bool, Refused> {
+    let program = Program::new("cargo xtask crawl", VERSION);
+    match parse(program, arguments.to_vec(), Crawl::from_vec) {
+        Ok(_) => Ok(true),
+        Err(refused) if refused == Refused::wrong("url is missing") => Ok(false),
+        Err(refused) => Err(refused),
+    }
 }
 
 fn documentation(project: &Project) -> Result<PathBuf> {
@@ -73,12 +79,33 @@ fn of_documentation(project: &Project, documentation: PathBuf) -> Result<Vec<OsS
 mod tests {
     use std::ffi::OsString;
 
-    use super::has_target;
+    use super::has_url;
 
     #[test]
     fn without_a_page_it_is_the_documentation() {
-        let asked = |words: &[&str]| has_target(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        assert!(!asked(&[]) && !asked(&["--depth", "2"]));
-        assert!(asked(&["--depth", "2", "https://h/"]) && asked(&["http://h/"]) && asked(&["--help"]));
+        let asked = |words: &[&str]| has_url(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(asked(&[]), Ok(false));
+        assert_eq!(asked(&["--depth", "2"]), Ok(false));
+        assert_eq!(asked(&["--depth", "2", "https://h/"]), Ok(true));
+        assert!(asked(&["--help"]).unwrap_err().is_help());
+    }
+
+    #[test]
+    fn wrong_arguments_are_answered_before_the_build() {
+        for (words, said) in [
+            ("--deth 2", "there is no flag --deth; did you mean --depth?"),
+            ("--depth two", "--depth takes a number from 0 to 4294967295, not `two`"),
+            (
+                "localhost:8080",
+                "url takes http://… or https://…, not `localhost:8080`; did you mean http://localhost:8080?",
+            ),
+            (
+                "--store a.db http://h/",
+                "--store takes auto, sqlite:PATH or postgres:URL, not `a.db`; did you mean sqlite:a.db?",
+            ),
+        ] {
+            let words: Vec<_> = words.split(' ').map(OsString::from).collect();
+            assert_eq!(has_url(&words).unwrap_err().to_string(), said);
+        }
     }
 }

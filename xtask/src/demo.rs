@@ -4,8 +4,11 @@ mod workers;
 
 use std::{env, ffi::OsString, process::Command};
 
+use command_line::{Program, Refused, checked_words, parse};
+
 use crate::{
-    Result, application,
+    Result, VERSION,
+    application::{self, harvest::Harvest},
     outcome::Outcome,
     project::Project,
     servers::{self, Server, Started},
@@ -23,8 +26,11 @@ const WATCH: &str = r#"while kill -0 "$1"; do sleep 0.1; done 2>/dev/null; shift
 /// The address of the page, if none is given.
 const PAGE: &str = "127.0.0.1:0";
 
+/// The part of the help that the application does not have.
+const HERE: &str = "Here `--store postgres` is a private server, and `--workers N [--queue postgres|nats]` has private servers for all.";
+
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
-    let arguments = with_address(arguments);
+    let arguments = checked(arguments)?;
     if let Some(demo) = workers::Demo::parse(&arguments)? {
         return demo.run(project);
     }
@@ -42,6 +48,25 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
         }
     };
     application::become_application(command)
+}
+
+/// Checks the arguments before anything is built or started, and returns them with each value in a word of its own.
+fn checked(arguments: &[OsString]) -> std::result::Result<Vec<OsString>, Refused> {
+    let program = Program::new("cargo xtask demo", VERSION);
+    let checked = checked_words(program, with_address(arguments), Harvest::from_vec);
+    let words = checked.map_err(|refused| match refused {
+        Refused::Shown(text) if text.starts_with("cargo xtask demo [") => {
+            Refused::Shown(format!("{text}\n\n{HERE}"))
+        }
+        other => other,
+    })?;
+    let has = |flag: &str| words.iter().any(|word| word == flag);
+    let mut whole = words.clone();
+    if has("--workers") && !has("--queue") {
+        whole.extend(["--queue", "postgres"].map(OsString::from));
+    }
+    parse(program, whole, Harvest::from_vec)?.check().map_err(Refused::wrong)?;
+    Ok(words)
 }
 
 /// Returns the arguments, with an address behind a `--page` that has none.
@@ -122,7 +147,54 @@ fn end_with_this_process(_: &[Server]) -> Result {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{private_store, with_address};
+    use super::{checked, private_store, with_address};
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn wrong_arguments_are_answered_before_the_build() {
+        for (line, said) in [
+            ("--userz 5", "there is no flag --userz; did you mean --users?"),
+            ("--users many", "--users takes a number from 0, not `many`"),
+            ("--workers 13", "--workers takes a number from 1 to 12, not `13`"),
+            ("--kill", "--kill does nothing without --workers"),
+            ("--workers 4 --serve 0", "--serve is of one process, it does not go with --workers"),
+            ("--chaos --faults none", "--chaos has faults of its own, give it without --faults"),
+            ("--faults nome", "--faults takes none or default, not `nome`; did you mean `none`?"),
+            (
+                "--url h:80 --users 5",
+                "--url takes http://… or https://…, not `h:80`; did you mean http://h:80?",
+            ),
+            (
+                "--store postgre",
+                "--store takes auto, env, postgres, sqlite:PATH or postgres:URL, not `postgre`; did you mean postgres?",
+            ),
+            ("--workers 4 --queue kafka", "--queue takes memory, postgres or nats, not `kafka`"),
+            ("1000", "`1000` is one word too many: cargo xtask demo [FLAGS]"),
+        ] {
+            assert_eq!(checked(&words(line)).unwrap_err().to_string(), said, "{line}");
+        }
+        let help = checked(&words("--help")).unwrap_err();
+        assert!(help.is_help() && help.to_string().ends_with("private servers for all."), "{help}");
+    }
+
+    #[test]
+    fn right_arguments_go_to_the_application() {
+        for (line, passed) in [
+            ("", ""),
+            ("--users=5 --page --strict", "--users 5 --page 127.0.0.1:0 --strict"),
+            ("--workers 4 --kill --lease 2s --page 8080", "--workers 4 --kill --lease 2s --page 8080"),
+            ("--store=postgres --json -", "--store postgres --json -"),
+            (
+                "--queue nats://h --workers 2 --rate 5 --quota redis://h",
+                "--queue nats://h --workers 2 --rate 5 --quota redis://h",
+            ),
+        ] {
+            assert_eq!(checked(&words(line)).unwrap(), words(passed), "{line}");
+        }
+    }
 
     #[test]
     fn a_server_is_started_for_those_who_ask_for_it() {

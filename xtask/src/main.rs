@@ -33,6 +33,8 @@ mod typos;
 
 use std::{env, process::ExitCode};
 
+use command_line::{Program, Refused, parse};
+
 use crate::{
     flags::{ServersCmd, Xtask, XtaskCmd},
     outcome::Outcome,
@@ -42,31 +44,45 @@ use crate::{
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// The version of all packages.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The exit code where the command line is wrong.
+const MISUSED: u8 = 2;
+
 fn main() -> ExitCode {
     let arguments = application::guarded(env::args_os().skip(1).collect());
-    let flags = match Xtask::from_vec(arguments) {
-        Ok(flags) => flags,
-        Err(help) if help.is_help() => {
-            say!("{help}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            tell!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    match Project::open().and_then(|project| run(&project, flags.subcommand)) {
+    let done = parse(Program::new("cargo xtask", VERSION), arguments, Xtask::from_vec)
+        .map_err(Into::into)
+        .and_then(|flags| Project::open().and_then(|project| run(&project, flags.subcommand)));
+    match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(_)) => ExitCode::FAILURE,
         Ok(Outcome::Skipped(reason) | Outcome::Partly(reason)) => {
             say!("SKIPPED: {reason}");
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            tell!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<Refused>() {
+            Some(refused) => answered(refused),
+            None => {
+                tell!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
     }
+}
+
+/// Prints the answer to a line that runs nothing.
+fn answered(refused: &Refused) -> ExitCode {
+    match refused {
+        Refused::Shown(text) => {
+            say!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Refused::NoCommand(help) => say!("{help}"),
+        wrong => tell!("error: {wrong}"),
+    }
+    ExitCode::from(MISUSED)
 }
 
 fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {

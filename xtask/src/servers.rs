@@ -16,6 +16,8 @@ mod wheels;
 
 use std::{env, path::Path, str::FromStr};
 
+use command_line::one_of;
+
 use self::{
     programs::Programs,
     state::{Record, State},
@@ -116,11 +118,9 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Server, String> {
+        let name = one_of(name, &Server::ALL.map(Server::name))?;
         let named = Server::ALL.into_iter().find(|server| server.name() == name);
-        named.ok_or_else(|| {
-            let names = Server::ALL.map(Server::name).join(", ");
-            format!("no server is called `{name}`: {names}")
-        })
+        named.ok_or_else(|| format!("no server is called {name}"))
     }
 }
 

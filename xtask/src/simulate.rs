@@ -23,15 +23,16 @@ const OPTIMIZED: &str = "simulate";
 const SEEDS_OF_A_DAY: u64 = 1_000_000;
 
 pub(crate) fn run(project: &Project, flags: &flags::Simulate) -> Result<Outcome> {
+    let subject = flags.subject.as_ref().map(|subject| subject.0);
     if flags.mutants {
-        return mutants::run(project, flags.subject.as_deref());
+        return mutants::run(project, subject);
     }
-    let mut command = project.program(&build(project, OPTIMIZED)?).args(flags.subject.as_deref());
+    let mut command = project.program(&build(project, OPTIMIZED)?).args(subject);
     if let Some(seeds) = flags.seeds {
-        command = command.args(["--seeds", &seeds.to_string()]);
+        command = command.args(["--seeds", &seeds.get().to_string()]);
     }
     if let Some(from) = flags.from {
-        command = command.args(["--from", &from.to_string()]);
+        command = command.args(["--from", &from.get().to_string()]);
     }
     let switches = [("--twice", flags.twice), ("--first", flags.first), ("--trace", flags.trace)];
     command = command.args(switches.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| name));

@@ -7,6 +7,8 @@ mod suites;
 
 use std::{num::NonZero, thread, time::Instant};
 
+use command_line::{Refused, closest};
+
 pub(crate) use self::servers::Servers;
 use self::{
     report::{Report, Suite, Tier},
@@ -49,7 +51,13 @@ pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
 fn find<'a>(packages: &'a [Package], name: &str) -> Result<&'a Package> {
     let long = format!("evenkeel-{name}");
     let named = |name: &str| packages.iter().find(|package| package.name == name);
-    Ok(named(name).or_else(|| named(&long)).ok_or_else(|| format!("there is no package `{name}`"))?)
+    if let Some(package) = named(name).or_else(|| named(&long)) {
+        return Ok(package);
+    }
+    let names = packages.iter().map(|package| package.name.as_str());
+    let short = names.clone().filter_map(|name| name.strip_prefix("evenkeel-"));
+    let meant = closest(name, names.chain(short)).map(|name| format!("; did you mean `{name}`?"));
+    Err(Refused::wrong(format!("there is no package `{name}`{}", meant.unwrap_or_default())).into())
 }
 
 fn tiers(

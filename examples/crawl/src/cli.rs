@@ -1,15 +1,11 @@
 //! The command line: flags and their defaults.
 
-use std::{
-    ffi::OsString,
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use command_line::{Program, Refused, Time, one_at_most_is_stdout, parse as read};
 use reqwest::Url;
 
+use self::flags::{Crawl, RateLimit};
 use crate::{
     canonical::canonical,
     ignore::Ignore,
@@ -17,53 +13,7 @@ use crate::{
     store::Choice,
 };
 
-mod flags {
-    use std::{num::NonZeroUsize, path::PathBuf};
-
-    use super::{Choice, RateLimit, Time};
-
-    xflags::xflags! {
-        /// Visits all pages of a site and reports broken links. Exits with 1 if there are any, and with 3 if it was
-        /// stopped.
-        cmd crawl {
-            /// The first page: http://host/path or https://host/path.
-            required url: String
-            /// Serve the files of this folder at the URL, whose host is this machine, and crawl that.
-            optional --serve dir: PathBuf
-            /// Another host to crawl, with its port if it is not the default one.
-            repeated --host name: String
-            /// Follow only links on pages whose path begins with this; links to other paths of the host are checked.
-            repeated --prefix path: String
-            /// Visit pages that are up to this many links away from the first one [all].
-            optional --depth n: u32
-            /// Requests per second to each host, or unlimited [10].
-            optional --rate n: RateLimit
-            /// Requests to each host at the same time [4].
-            optional --per-host n: NonZeroUsize
-            /// Time for one attempt to load a page [30s].
-            optional --timeout time: Time
-            /// The maximum size of a page in bytes [33554432].
-            optional --max-body bytes: NonZeroUsize
-            /// The maximum number of redirects behind a link [5].
-            optional --max-redirects n: usize
-            /// Do not report links that match this regular expression, fragment included.
-            repeated --ignore pattern: String
-            /// Do not ask for robots.txt: for a server of your own.
-            optional --no-robots
-            /// Where to store: sqlite:PATH, postgres:URL, or auto, which is a file in the user's cache directory
-            /// [auto].
-            optional --store store: Choice
-            /// Write the report to this file as JSON, too.
-            optional --json file: PathBuf
-            /// Write the report to this file as a page, too.
-            optional --report file: PathBuf
-            /// Write a line for each request to this file: microseconds since the start, and the URL.
-            optional --log file: PathBuf
-            /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
-            optional --grace time: Time
-        }
-    }
-}
+mod flags;
 
 /// The options of a run.
 #[derive(Clone, Debug)]
@@ -80,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) ignore: Ignore,
     pub(crate) obeys_robots: bool,
     pub(crate) store: Choice,
+    /// A report goes to stdout, so that all else goes to stderr.
+    pub(crate) stdout_is_taken: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
     pub(crate) log: Option<PathBuf>,
@@ -99,36 +51,46 @@ impl Options {
 }
 
 /// Parses the flags, without the name of the program.
-pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
-    let flags = flags::Crawl::from_vec(args)?;
-    let error = |text: String| xflags::Error::new(text);
-    let url =
-        Url::parse(&flags.url).map_err(|reason| error(format!("{:?} is no URL: {reason}", flags.url)))?;
-    let start = canonical(&url)
-        .ok_or_else(|| error(format!("a crawl takes http and https, not {}", url.scheme())))?;
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Options, Refused> {
+    let program = Program::new("crawl", env!("CARGO_PKG_VERSION"));
+    let flags = read(program, args, Crawl::from_vec)?;
+    options(flags).map_err(Refused::wrong)
+}
+
+fn options(flags: Crawl) -> Result<Options, String> {
+    let url = Url::parse(&flags.url.0).map_err(|reason| format!("url: {reason}"))?;
+    let start = canonical(&url).ok_or("url takes http://… or https://…")?;
     let mut hosts = vec![host(&start)];
     for name in &flags.host {
         let parsed = Url::parse(&format!("http://{name}/")).ok().filter(|url| url.path() == "/");
-        let parsed = parsed.ok_or_else(|| error(format!("--host takes a name, not {name:?}")))?;
+        let parsed = parsed.ok_or_else(|| format!("--host takes a name, not `{name}`"))?;
         hosts.push(host(&parsed));
     }
     hosts.dedup();
     if let Some(prefix) = flags.prefix.iter().find(|prefix| !prefix.starts_with('/')) {
-        return Err(error(format!("--prefix takes a path that begins with /, not {prefix:?}")));
+        return Err(format!(
+            "--prefix takes a path that begins with /, not `{prefix}`; did you mean /{prefix}?"
+        ));
     }
+    let reports = [
+        ("--json", flags.json.as_deref()),
+        ("--report", flags.report.as_deref()),
+        ("--log", flags.log.as_deref()),
+    ];
     let seconds = Duration::from_secs;
     Ok(Options {
         start,
         serve: flags.serve,
-        scope: Scope { hosts, prefixes: flags.prefix, depth: flags.depth.map(i64::from) },
+        scope: Scope { hosts, prefixes: flags.prefix, depth: flags.depth.map(|depth| depth.get() as i64) },
         rate: flags.rate.map_or(NonZeroU32::new(10), |RateLimit(rate)| rate),
-        per_host: flags.per_host.map_or(4, NonZeroUsize::get),
+        per_host: flags.per_host.map_or(4, |n| n.get() as usize),
         timeout: flags.timeout.map_or(seconds(30), |Time(time)| time),
-        max_body: flags.max_body.map_or(32 << 20, NonZeroUsize::get),
-        max_redirects: flags.max_redirects.unwrap_or(5),
-        ignore: Ignore::new(&flags.ignore).map_err(error)?,
+        max_body: flags.max_body.map_or(32 << 20, |bytes| bytes.get() as usize),
+        max_redirects: flags.max_redirects.map_or(5, |n| n.get() as usize),
+        ignore: Ignore::new(&flags.ignore)?,
         obeys_robots: !flags.no_robots,
         store: flags.store.unwrap_or(Choice::Auto),
+        stdout_is_taken: one_at_most_is_stdout(&reports)?,
         json: flags.json,
         report: flags.report,
         log: flags.log,
@@ -136,45 +98,11 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
     })
 }
 
-/// The value of `--rate`.
-#[derive(Clone, Copy, Debug)]
-struct RateLimit(Option<NonZeroU32>);
-
-impl FromStr for RateLimit {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "unlimited" => Ok(Self(None)),
-            text => text.parse().map(|rate| Self(Some(rate))).map_err(|_| "it is a number, or unlimited"),
-        }
-    }
-}
-
-/// A time with its unit.
-#[derive(Clone, Copy, Debug)]
-struct Time(Duration);
-
-impl FromStr for Time {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-        let time = match (number.parse(), unit) {
-            (Ok(millis), "ms") => Some(Duration::from_millis(millis)),
-            (Ok(secs), "s" | "") => Some(Duration::from_secs(secs)),
-            (Ok(mins), "m") => mins.checked_mul(60).map(Duration::from_secs),
-            _ => None,
-        };
-        time.map(Self).ok_or("it is a time like 10, 10s, 500ms or 2m")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(line: &str) -> xflags::Result<Options> {
+    fn options(line: &str) -> Result<Options, Refused> {
         parse(line.split_whitespace().map(OsString::from).collect())
     }
 
@@ -209,6 +137,41 @@ mod tests {
         ] {
             assert_eq!(options(line).unwrap_err().to_string().lines().count(), 1, "{line}");
         }
+    }
+
+    #[test]
+    fn mistakes_are_answered_with_what_was_meant() {
+        for (line, said) in [
+            (
+                "localhost:8080",
+                "url takes http://… or https://…, not `localhost:8080`; did you mean http://localhost:8080?",
+            ),
+            (
+                "docs.example/x",
+                "url takes http://… or https://…, not `docs.example/x`; did you mean https://docs.example/x?",
+            ),
+            ("ftp://h/", "url takes http://… or https://…, not `ftp://h/`"),
+            ("http://h:x/", "url: invalid port number"),
+            ("--depth 1", "url is missing"),
+            ("http://h/ --deth 1", "there is no flag --deth; did you mean --depth?"),
+            ("http://h/ --depth -1", "--depth takes a number from 0 to 4294967295, not `-1`"),
+            ("http://h/ --per-host=0", "--per-host takes a number from 1 to 4294967295, not `0`"),
+            ("http://h/ --rate 0", "--rate takes a number from 1 to 4294967295, or unlimited, not `0`"),
+            ("http://h/ --timeout 1h", "--timeout takes a time like 10, 10s, 500ms or 2m, not `1h`"),
+            (
+                "http://h/ --prefix std",
+                "--prefix takes a path that begins with /, not `std`; did you mean /std?",
+            ),
+            (
+                "http://h/ --store x.db",
+                "--store takes auto, sqlite:PATH or postgres:URL, not `x.db`; did you mean sqlite:x.db?",
+            ),
+            ("http://h/ --json - --log -", "--json and --log cannot both be written to stdout"),
+        ] {
+            assert_eq!(options(line).unwrap_err().to_string(), said, "{line}");
+        }
+        assert_eq!(options("--version").unwrap_err().to_string(), "crawl 0.1.0");
+        assert!(options("http://h/ --log -").unwrap().stdout_is_taken);
     }
 
     #[test]

@@ -40,7 +40,6 @@ mod store;
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, BufWriter},
     path::PathBuf,
     process::ExitCode,
@@ -48,6 +47,7 @@ use std::{
     time::Duration,
 };
 
+use command_line::Output;
 use evenkeel::shutdown::Reason;
 use tokio::{runtime, time::Instant};
 
@@ -89,10 +89,13 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            out::tell(&error.to_string());
+            out::tell(&format!("crawl: {error}"));
             return ExitCode::from(INPUT);
         }
     };
+    if options.stdout_is_taken {
+        out::leave_stdout();
+    }
     match crawl(&options) {
         Ok(code) => code.into(),
         Err(fatal) => {
@@ -121,8 +124,8 @@ fn crawl(options: &Options) -> Result<u8, Fatal> {
 async fn run(
     options: &Options,
     log: RequestLog,
-    json: Option<File>,
-    page: Option<File>,
+    json: Option<Output>,
+    page: Option<Output>,
 ) -> Result<u8, Fatal> {
     let begun = Instant::now();
     let server = options.serve.as_ref().map(|folder| FileServer::start(folder, &options.start));
@@ -193,10 +196,11 @@ fn job(options: &Options, store: &Store, log: RequestLog, stats: Arc<Stats>) -> 
     })
 }
 
-/// Creates a file that is written at the end, so that a bad path fails before the work.
-fn create(path: Option<&PathBuf>) -> Result<Option<File>, Fatal> {
+/// Creates the destination of a report that is written at the end, so that a bad path fails before the work.
+fn create(path: Option<&PathBuf>) -> Result<Option<Output>, Fatal> {
     let create = |path: &PathBuf| {
-        File::create(path).map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
+        Output::create(path)
+            .map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
     };
     path.map(create).transpose()
 }

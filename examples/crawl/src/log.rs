@@ -1,19 +1,19 @@
 //! A line for each request, with the time of its start.
 
 use std::{
-    fs::File,
     io::{self, Write as _},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
+use command_line::Output;
 use reqwest::Url;
 use tokio::time::Instant;
 
 /// The log of requests: the microseconds since the beginning of the run, and the URL.
 #[derive(Debug)]
 pub(crate) struct RequestLog {
-    file: Option<Mutex<File>>,
+    file: Option<Mutex<Output>>,
     since: Instant,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Line<'a> {
 impl RequestLog {
     /// Creates the file, if there is to be one.
     pub(crate) fn new(path: Option<&Path>) -> io::Result<Self> {
-        let file = path.map(File::create).transpose()?;
+        let file = path.map(Output::create).transpose()?;
         Ok(Self { file: file.map(Mutex::new), since: Instant::now() })
     }
 

@@ -4,15 +4,13 @@
 //! |---|---|
 //! | `live/http.rs`, `live/write_timeout.rs` | the server: paths, bounds, readers that take nothing |
 //! | `live/html.rs`, `live/style.css`, `live/script.js` | the page |
-//! | `live/address.rs`, `live/run.rs` | where it is; the views of a run |
+//! | `live/run.rs` | the views of a run |
 
-mod address;
 mod html;
 mod http;
 mod run;
 mod write_timeout;
 
-pub(crate) use address::Address;
 pub(crate) use run::{LiveRun, Numbers, OwnNumbers};
 
 use std::{
@@ -22,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use command_line::Address;
 use http::{Bounds, Rendered};
 use serde::Serialize;
 use tokio::{net, sync::watch};

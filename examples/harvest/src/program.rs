@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    fs::File,
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -11,6 +10,7 @@ use std::{
     thread,
 };
 
+use command_line::Output;
 use evenkeel::{
     shutdown::{Reason, Shutdown},
     task::Stop,
@@ -55,10 +55,13 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            out::tell(&error.to_string());
+            out::tell(&format!("harvest: {error}"));
             return ExitCode::from(2);
         }
     };
+    if options.stdout_is_taken {
+        out::leave_stdout();
+    }
     match harvest(&options) {
         Ok(code) => code.into(),
         Err(fatal) => {
@@ -81,7 +84,7 @@ fn stop_with_stdin() {
 /// Makes one run, from the flags to the report, and returns the exit code.
 fn harvest(options: &Options) -> Result<u8, Fatal> {
     if let (Some(address), Source::Embedded(settings)) = (options.serve, &options.source) {
-        return serve(address, *settings);
+        return serve(address.0, *settings);
     }
     #[cfg(feature = "queue")]
     if let Some(team) = options.team {
@@ -205,8 +208,8 @@ fn conclude(
     outcome: Outcome,
     stats: &Stats,
     location: &Location,
-    json: Option<File>,
-    page: Option<File>,
+    json: Option<Output>,
+    page: Option<Output>,
 ) -> Result<u8, Fatal> {
     let Outcome { end, report } = outcome;
     let code = match end {
@@ -234,10 +237,11 @@ fn conclude(
     Ok(code.max(u8::from(options.strict && !report.failures.is_empty())))
 }
 
-/// Creates a file that is written at the end, so that a bad path fails before the work.
-pub(crate) fn create(path: Option<&PathBuf>) -> Result<Option<File>, Fatal> {
+/// Creates the destination of a report that is written at the end, so that a bad path fails before the work.
+pub(crate) fn create(path: Option<&PathBuf>) -> Result<Option<Output>, Fatal> {
     let create = |path: &PathBuf| {
-        File::create(path).map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
+        Output::create(path)
+            .map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
     };
     path.map(create).transpose()
 }

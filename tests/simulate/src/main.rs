@@ -3,12 +3,13 @@
 mod flags;
 
 use std::{
-    fmt,
+    env, fmt,
     io::{self, Write},
     panic,
     process::ExitCode,
 };
 
+use command_line::{Number, Program, parse};
 use evenkeel_simulate::{
     Range, Subject, harvest::Harvest, limits::Limits, pipeline::Pipelines, run, shrink, sweep,
 };
@@ -16,14 +17,15 @@ use evenkeel_simulate::{
 use crate::flags::Simulate;
 
 fn main() -> ExitCode {
-    let flags = match Simulate::from_env() {
+    let program = Program::new("simulate", env!("CARGO_PKG_VERSION"));
+    let flags = match parse(program, env::args_os().skip(1).collect(), Simulate::from_vec) {
         Ok(flags) => flags,
         Err(help) if help.is_help() => {
             say(format_args!("{help}"));
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            say(format_args!("{error}"));
+            say(format_args!("error: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -54,8 +56,9 @@ fn main() -> ExitCode {
 
 /// Runs a range of seeds and tells the result; returns whether a seed failed.
 fn simulate<S: Subject>(subject: &S, flags: &Simulate) -> bool {
-    let from = flags.from.unwrap_or(1);
-    let range = Range { from, seeds: flags.seeds.unwrap_or(1000), twice: flags.twice, stops: flags.first };
+    let from = flags.from.map_or(1, Number::get);
+    let range =
+        Range { from, seeds: flags.seeds.map_or(1000, Number::get), twice: flags.twice, stops: flags.first };
     let summary = sweep(subject, range);
     let name = subject.name();
     let seeds_per_minute = summary.seeds_per_minute();

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use command_line::Number;
+
 use super::{APPLICATION, private_servers};
 use crate::{
     Result, application,
@@ -11,7 +13,10 @@ use crate::{
 };
 
 /// The maximum of the application. A private PostgreSQL server has connections for so many.
-const MAX_WORKERS: u32 = 12;
+const MAX_WORKERS: u64 = 12;
+
+/// The maximum rate of the application.
+const MAX_RATE: u64 = u32::MAX as u64;
 
 /// The calls per second of all workers together, if none are given: few enough to be noticed, on any machine.
 const RATE: u32 = 400;
@@ -44,7 +49,7 @@ impl Demo {
     pub(super) fn parse(arguments: &[OsString]) -> Result<Option<Demo>> {
         let mut rest = arguments.to_vec();
         let Some(workers) = take(&mut rest, "--workers")? else { return Ok(None) };
-        let workers = number(&workers, "--workers", MAX_WORKERS)?;
+        let workers = number::<MAX_WORKERS>(&workers, "--workers")?;
         let queue = match take(&mut rest, "--queue")?.as_deref() {
             None | Some("postgres") => Queue::Postgres,
             Some("nats") => Queue::Nats,
@@ -56,7 +61,7 @@ impl Demo {
                 .into());
             }
         };
-        let rate = take(&mut rest, "--rate")?.map(|rate| number(&rate, "--rate", u32::MAX)).transpose()?;
+        let rate = take(&mut rest, "--rate")?.map(|rate| number::<MAX_RATE>(&rate, "--rate")).transpose()?;
         for flag in ["--store", "--quota"] {
             if take(&mut rest, flag)?.is_some() {
                 return Err(format!("{flag} does not go with --workers, which has private servers").into());
@@ -125,12 +130,9 @@ fn take(arguments: &mut Vec<OsString>, flag: &str) -> Result<Option<String>> {
     Ok(found)
 }
 
-fn number(text: &str, flag: &str, most: u32) -> Result<u32> {
-    match text.parse() {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        _ if most == u32::MAX => Err(format!("{flag} is a number from 1, not `{text}`").into()),
-        _ => Err(format!("{flag} is a number from 1 to {most}, not `{text}`").into()),
-    }
+fn number<const MAX: u64>(text: &str, flag: &str) -> Result<u32> {
+    let number: Number<1, MAX> = text.parse().map_err(|reason| format!("{flag} {reason}"))?;
+    Ok(number.get() as u32)
 }
 
 #[cfg(test)]
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn bad_input_is_one_line_that_names_it() {
         for (line, part) in [
-            ("--workers 0", "--workers is a number from 1 to 12, not `0`"),
+            ("--workers 0", "--workers takes a number from 1 to 12, not `0`"),
             ("--workers 10000", "not `10000`"),
             ("--workers=13", "not `13`"),
             ("--workers -1", "not `-1`"),
@@ -166,7 +168,7 @@ mod tests {
             ("--workers 4 --queue memory", "--queue is postgres or nats"),
             ("--workers 4 --queue=", "not ``"),
             ("--workers 4 --queue", "--queue has no value"),
-            ("--workers 4 --rate 0", "--rate is a number from 1, not `0`"),
+            ("--workers 4 --rate 0", "--rate takes a number from 1 to 4294967295, not `0`"),
             ("--workers 4 --store sqlite:a", "--store does not go with --workers"),
             ("--workers 4 --quota redis://h", "--quota does not go with --workers"),
         ] {

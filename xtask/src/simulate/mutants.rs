@@ -27,7 +27,7 @@ use crate::{
 const SEEDS: &str = "2000";
 
 /// The packages of the copy.
-const MEMBERS: &str = r#""crates/*", "examples/harvest", "tests/simulate""#;
+const MEMBERS: &str = r#""command-line", "crates/*", "examples/harvest", "tests/simulate""#;
 
 /// A fault of ours that was planted.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn look_for(program: &Path, mutant: &Mutant) -> Result<Option<(String, String)>>
 /// Copies the sources, plants all mutants, and builds the program.
 fn build(project: &Project) -> Result<PathBuf> {
     let copy = project.target().join("mutants");
-    for folder in ["crates", "examples/harvest", "tests/simulate"] {
+    for folder in ["command-line", "crates", "examples/harvest", "tests/simulate"] {
         copy_folder(&project.root.join(folder), &copy.join(folder))?;
     }
     fs::copy(project.root.join("Cargo.lock"), copy.join("Cargo.lock"))?;

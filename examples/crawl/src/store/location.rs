@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use command_line::no_such_store;
 use evenkeel::postgres::tokio_postgres::Config;
 use reqwest::Url;
 
@@ -73,7 +74,7 @@ impl FromStr for Location {
         match text.split_once(':') {
             Some(("sqlite", file)) if !file.is_empty() => Ok(Self::Sqlite(file.into())),
             Some(("postgres", url)) if url.starts_with("postgres") => url.parse(),
-            _ => Err("a store is given as auto, sqlite:PATH or postgres:URL".into()),
+            _ => Err(no_such_store(text, "auto, sqlite:PATH or postgres:URL")),
         }
     }
 }

@@ -30,6 +30,22 @@ async fn wrong_input_is_told_in_one_line() {
 
 #[tokio::test]
 #[ignore = "real tier"]
+async fn a_report_on_stdout_is_alone_there() {
+    let workdir = Workdir::new();
+    let store = format!("sqlite:{}", workdir.path("store.db"));
+    let mut command = tokio::process::Command::new(crate::workdir::PROGRAM);
+    // Nobody serves this page: it is broken.
+    command.args(["http://127.0.0.1:1/", "--no-robots", "--store", &store, "--json", "-"]);
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["broken"].as_array().map(Vec::len), Some(1), "{report}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("storing in"), "{told}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
 async fn a_folder_is_served_and_crawled() {
     let workdir = Workdir::new();
     for (name, content) in [

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use command_line::no_such_store;
 #[cfg(feature = "queue")]
 use reqwest::Url;
 
@@ -11,6 +12,9 @@ use crate::{link, store::Location};
 
 /// The reason why a server cannot be used.
 pub(crate) const NOT_BUILT: &str = "this program was built without servers that processes share: cargo run --release -p harvest --features queue";
+
+/// The values of the flag.
+const CHOICES: &str = "memory, postgres:URL or nats://host:port";
 
 /// The queue that a harvest uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +70,7 @@ impl FromStr for Choice {
         }
         match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "nats" | "tls") && url.has_host() => Ok(Self::Nats(url)),
-            _ => Err("a queue is memory, postgres:URL or nats://host:port".into()),
+            _ => Err(no_such_store(text, CHOICES)),
         }
     }
 
@@ -75,7 +79,7 @@ impl FromStr for Choice {
         match text.split_once(':') {
             None if text == "memory" => Ok(Self::Memory),
             Some(("postgres" | "postgresql" | "nats" | "tls", _)) => Err(NOT_BUILT.into()),
-            _ => Err("a queue is memory, postgres:URL or nats://host:port".into()),
+            _ => Err(no_such_store(text, CHOICES)),
         }
     }
 }

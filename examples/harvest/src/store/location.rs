@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use command_line::no_such_store;
 use evenkeel::postgres::tokio_postgres::Config;
 use reqwest::Url;
 
@@ -174,7 +175,7 @@ impl FromStr for Location {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("postgres", url)) => postgres(url),
-            _ => Err("a store is given as auto, env, sqlite:PATH or postgres:URL".into()),
+            _ => Err(no_such_store(text, "auto, env, sqlite:PATH or postgres:URL")),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A harvest by several workers, from the flags to the report.
 
-use std::{env, fs::File, io::Write as _, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{env, io::Write as _, net::Ipv4Addr, sync::Arc, time::Duration};
 
+use command_line::Output;
 use evenkeel::shutdown::{Reason, Shutdown};
 use tokio::runtime;
 
@@ -85,7 +86,12 @@ fn announce(options: &Options, names: &Names, page: &Option<live::Page>, command
 }
 
 /// Writes the report to all its destinations, and returns the exit code.
-fn conclude(options: &Options, reason: Reason, report: &TeamReport, json: Option<File>) -> Result<u8, Fatal> {
+fn conclude(
+    options: &Options,
+    reason: Reason,
+    report: &TeamReport,
+    json: Option<Output>,
+) -> Result<u8, Fatal> {
     out::say(&report.to_string());
     if let Some(mut file) = json {
         writeln!(file, "{}", report.json()).map_err(broken("cannot write the JSON"))?;

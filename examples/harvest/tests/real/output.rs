@@ -61,6 +61,23 @@ async fn other_ends_have_their_exit_codes_too() {
     }
 }
 
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_report_on_stdout_is_alone_there() {
+    for (flag, begin) in [("--json", "{"), ("--report", "<!doctype html>")] {
+        let mut command = quiet(Command::new(PROGRAM));
+        command.args(["--users", "2", "--latency", "1", "--faults", "none", "--store", "sqlite::memory:"]);
+        let output = command.args([flag, "-"]).output().await.unwrap();
+        let (report, told) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert!(report.to_lowercase().starts_with(begin), "{flag}: {report}");
+        if flag == "--json" {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&report).unwrap()["users"], 2);
+        }
+        assert!(told.contains("storing in") && told.contains("│ users "), "{flag}: {told}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 #[ignore = "real tier"]

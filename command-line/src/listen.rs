@@ -1,16 +1,16 @@
-//! The address of the live page.
+//! The address at which a program listens.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
 };
 
-/// The value of `--page`: an address of this machine, which is a loopback address unless another one is given.
+/// An address of this machine, which is a loopback address unless another one is given: `8080` is `127.0.0.1:8080`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address(pub(crate) SocketAddr);
+pub struct Address(pub SocketAddr);
 
 impl FromStr for Address {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -18,7 +18,8 @@ impl FromStr for Address {
         let address = port.and_then(|port| port.parse().ok()).map(local);
         let address = address.or_else(|| text.parse().ok());
         let address = address.or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 0)));
-        address.map(Self).ok_or("it is an address like 127.0.0.1:0, or a port of this machine")
+        let wrong = || format!("takes an address like 127.0.0.1:0, or a port of this machine, not `{text}`");
+        address.map(Self).ok_or_else(wrong)
     }
 }
 

@@ -1,0 +1,88 @@
+//! The values of `--store` and `--queue`: a word, or a kind and an address.
+
+use crate::{address::shown, suggest::closest};
+
+/// Returns whether a text begins as one of `choices`, which a program lists as `auto, sqlite:PATH or postgres:URL`.
+#[must_use]
+pub fn is_store(text: &str, choices: &str) -> bool {
+    let mut choices = choices.split([' ', ',']).filter(|word| !matches!(*word, "" | "or"));
+    choices.any(|choice| match kind(choice) {
+        Some(kind) => {
+            let rest = text.strip_prefix(kind).map(|rest| rest.strip_prefix("ql").unwrap_or(rest));
+            rest.and_then(|rest| rest.strip_prefix(':')).is_some_and(|rest| !rest.is_empty())
+        }
+        None => choice == text,
+    })
+}
+
+/// Returns the message about a text that is none of `choices`, with the one that was meant if it is near. The user and password
+/// of an address are not repeated.
+#[must_use]
+pub fn no_such_store(text: &str, choices: &str) -> String {
+    let kinds: Vec<&str> =
+        choices.split([' ', ',']).filter(|word| !matches!(*word, "" | "or")).filter_map(kind).collect();
+    let words = choices.split([' ', ',']).filter(|word| !word.contains(':') && !matches!(*word, "" | "or"));
+    let (begin, rest) = text.split_once(':').unwrap_or((text, ""));
+    let is_file = [".db", ".sqlite", ".sqlite3"].iter().any(|end| text.ends_with(end));
+    let meant = if is_file && kinds.contains(&"sqlite") && !rest.starts_with("//") {
+        let path = if rest.is_empty() { text } else { rest };
+        Some(format!("sqlite:{path}"))
+    } else if rest.is_empty() {
+        closest(text, words).map(str::to_owned)
+    } else {
+        closest(begin, kinds.iter().copied()).map(|kind| format!("{kind}:{}", shown_rest(rest)))
+    };
+    let meant = meant.filter(|meant| meant != text).map(|meant| format!("; did you mean {meant}?"));
+    format!("takes {choices}, not `{}`{}", shown(text), meant.unwrap_or_default())
+}
+
+/// The part before the colon of `sqlite:PATH`.
+fn kind(choice: &str) -> Option<&str> {
+    choice.split_once(':').map(|(kind, _)| kind)
+}
+
+/// The rest of an address behind its scheme, with its slashes.
+fn shown_rest(rest: &str) -> String {
+    let address = rest.trim_start_matches('/');
+    format!("{}{}", &rest[..rest.len() - address.len()], shown(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_store, no_such_store};
+
+    #[test]
+    fn a_store_is_a_word_or_a_kind_with_an_address() {
+        let choices = "auto, sqlite:PATH or postgres:URL";
+        for text in ["auto", "sqlite:x", "postgres:postgres://h", "postgres://h", "postgresql://h/d"] {
+            assert!(is_store(text, choices), "{text}");
+        }
+        for text in ["", "or", "sqlite", "sqlite:", "x.db", "mysql://h", "auto:x"] {
+            assert!(!is_store(text, choices), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_guessed_from_its_file_or_kind() {
+        for (text, meant) in [
+            ("a.db", Some("sqlite:a.db")),
+            ("/tmp/x.sqlite", Some("sqlite:/tmp/x.sqlite")),
+            ("sqlit:x", Some("sqlite:x")),
+            ("SQLITE:x", Some("sqlite:x")),
+            ("postgress://h/d", Some("postgres://h/d")),
+            ("atuo", Some("auto")),
+            ("mysql://h/d", None),
+            ("", None),
+            ("sqlite:", None),
+            ("file", None),
+        ] {
+            let said = no_such_store(text, "auto, sqlite:PATH or postgres:URL");
+            let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+            assert_eq!(said, format!("takes auto, sqlite:PATH or postgres:URL, not `{text}`{meant}"));
+        }
+        let said = no_such_store("postgress://u:secret@h/d", "auto or postgres:URL");
+        assert_eq!(said, "takes auto or postgres:URL, not `h/d`; did you mean postgres://h/d?");
+        let said = no_such_store("nast://h", "memory, postgres:URL or nats://host:port");
+        assert!(said.ends_with("did you mean nats://h?"), "{said}");
+    }
+}
