@@ -183,6 +183,28 @@ impl<K: Hash + Eq> Keyed<K> {
         Self::new(Rate::per_second(permits))
     }
 
+    /// The same as `Keyed::new(Rate::per_minute(permits))`.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn per_minute(permits: u32) -> Self {
+        Self::new(Rate::per_minute(permits))
+    }
+
+    /// The same as `Keyed::new(Rate::per_hour(permits))`.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn per_hour(permits: u32) -> Self {
+        Self::new(Rate::per_hour(permits))
+    }
+
     /// Sets the burst of each key: the most permits at once, and so the largest request. Must be called before the first
     /// use.
     ///

@@ -18,11 +18,13 @@ use std::{error::Error, fmt, time::Duration};
 /// use std::time::Duration;
 ///
 /// const API: Rate = Rate::per_second(100);
-/// const REPORTS: Rate = Rate::per(5000, Duration::from_secs(3600));
+/// const REPORTS: Rate = Rate::per_hour(5000);
+/// const MAILS: Rate = Rate::per(10, Duration::from_secs(90));
 /// const PINGS: Rate = Rate::every(Duration::from_millis(250));
 ///
 /// assert_eq!(API.to_string(), "100 per 1s");
 /// assert_eq!(REPORTS.to_string(), "5000 per 3600s");
+/// assert_eq!(MAILS.to_string(), "10 per 90s");
 /// assert_eq!(PINGS.to_string(), "1 per 250ms");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,28 @@ impl Rate {
     #[track_caller]
     pub const fn per_second(permits: u32) -> Self {
         Self::per(permits, Duration::from_secs(1))
+    }
+
+    /// Returns a rate of `permits` per minute.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_minute(permits: u32) -> Self {
+        Self::per(permits, Duration::from_secs(60))
+    }
+
+    /// Returns a rate of `permits` per hour.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_hour(permits: u32) -> Self {
+        Self::per(permits, Duration::from_secs(3600))
     }
 
     /// Returns a rate of `permits` per `time`.

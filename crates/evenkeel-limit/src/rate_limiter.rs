@@ -125,6 +125,30 @@ impl RateLimiter {
         Self::new(Rate::per_second(permits))
     }
 
+    /// Returns `RateLimiter::new(Rate::per_minute(permits))`, which starts with a minute's permits at once: set a smaller
+    /// [`burst`](Self::burst) where the other side does not bear them.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero; in a `static` that is an error of the compiler.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_minute(permits: u32) -> Self {
+        Self::new(Rate::per_minute(permits))
+    }
+
+    /// Returns `RateLimiter::new(Rate::per_hour(permits))`, which starts with an hour's permits at once: set a smaller
+    /// [`burst`](Self::burst) where the other side does not bear them.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero; in a `static` that is an error of the compiler.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_hour(permits: u32) -> Self {
+        Self::new(Rate::per_hour(permits))
+    }
+
     /// Returns a limiter with a sliding window: it grants the number of the rate at most in any stretch of its time.
     ///
     /// A bucket grants up to its burst more than that, see [`burst`](Self::burst): `per(10, minute)` with its burst of 10

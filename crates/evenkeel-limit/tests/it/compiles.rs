@@ -2,11 +2,13 @@
 
 use std::{panic::catch_unwind, sync::Arc, time::Duration};
 
-use evenkeel_limit::{Acquire, AcquireMany, Denied, InvalidRate, Rate, RateLimiter, Snapshot};
+use evenkeel_limit::{Acquire, AcquireMany, Denied, InvalidRate, Keyed, Rate, RateLimiter, Snapshot};
 use evenkeel_testkit::World;
 
 static LIMITER: RateLimiter = RateLimiter::per_second(100).burst(20);
 static PACED: RateLimiter = RateLimiter::new(Rate::every(Duration::from_millis(10))).burst(1).start_empty();
+static PER_MINUTE: RateLimiter = RateLimiter::per_minute(60);
+static PER_HOUR: RateLimiter = RateLimiter::per_hour(5000).burst(10);
 static UNLIMITED: RateLimiter = RateLimiter::unlimited();
 
 fn assert_send_sync<T: Send + Sync + Unpin>() {}
@@ -57,6 +59,8 @@ fn zero_is_refused() {
     assert!(catch_unwind(|| Rate::per_second(0)).is_err());
     assert!(catch_unwind(|| Rate::every(Duration::ZERO)).is_err());
     assert!(catch_unwind(|| RateLimiter::per_second(0)).is_err());
+    assert!(catch_unwind(|| RateLimiter::per_minute(0)).is_err());
+    assert!(catch_unwind(|| RateLimiter::per_hour(0)).is_err());
     assert!(catch_unwind(|| RateLimiter::per_second(1).burst(0)).is_err());
 }
 
@@ -65,7 +69,24 @@ fn rates_are_what_they_are_written_as() {
     assert_eq!(Rate::per_second(100), Rate::per(100, Duration::from_secs(1)));
     assert_eq!(Rate::every(Duration::from_millis(10)), Rate::per(1, Duration::from_millis(10)));
     assert_ne!(Rate::per_second(1), Rate::per(60, Duration::from_secs(60)));
+    assert_eq!(Rate::per_minute(60), Rate::per(60, Duration::from_secs(60)));
+    assert_eq!(Rate::per_hour(7), Rate::per(7, Duration::from_secs(3600)));
     assert_eq!(Rate::per(3, Duration::from_micros(1500)).to_string(), "3 per 1.5ms");
+}
+
+#[test]
+fn a_minute_and_an_hour_have_names() {
+    World::run(async |_| {
+        PER_MINUTE.acquire_many(60).await.unwrap();
+        assert_eq!(PER_MINUTE.try_acquire().unwrap_err().retry_after, Some(Duration::from_secs(1)));
+        PER_HOUR.acquire_many(10).await.unwrap();
+        assert_eq!(PER_HOUR.try_acquire().unwrap_err().retry_after, Some(Duration::from_millis(720)));
+        let (minute, hour) = (Keyed::<u32>::per_minute(6).burst(1), Keyed::<u32>::per_hour(6).burst(1));
+        minute.try_acquire(&7).unwrap();
+        assert_eq!(minute.try_acquire(&7).unwrap_err().retry_after, Some(Duration::from_secs(10)));
+        hour.try_acquire(&7).unwrap();
+        assert_eq!(hour.try_acquire(&7).unwrap_err().retry_after, Some(Duration::from_secs(600)));
+    });
 }
 
 #[test]
