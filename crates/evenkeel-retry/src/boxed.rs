@@ -1,6 +1,6 @@
 //! Errors of any type in a box that is an [`Error`] itself.
 
-use std::{error::Error, fmt, ops::Deref};
+use std::{convert::Infallible, error::Error, fmt, ops::Deref};
 
 use crate::{HedgeError, RetryError};
 
@@ -73,6 +73,30 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> RetryError<E> {
     pub fn boxed(self) -> RetryError<BoxedError> {
         let Self { reason, last, attempts, elapsed, total } = self;
         RetryError { reason, last: last.map(|error| BoxedError(error.into())), attempts, elapsed, total }
+    }
+}
+
+impl<E: From<RetryError<Infallible>>> RetryError<E> {
+    /// Returns the last error alone; without one, as the last attempt timed out, this error in its place.
+    ///
+    /// It is for errors that any [`Error`] converts into, such as those of anyhow and `Box<dyn Error>`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Policy, RetryError};
+    /// # use std::{error::Error, time::Duration};
+    /// # async fn parse(text: &str) -> Result<u32, Box<dyn Error + Send + Sync>> { Ok(text.parse()?) }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_millis(10));
+    /// let error = policy.run(|| parse("x")).await.map_err(RetryError::into_last).unwrap_err();
+    /// assert!(error.is::<std::num::ParseIntError>());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn into_last(self) -> E {
+        let Self { reason, last, attempts, elapsed, total } = self;
+        last.unwrap_or_else(|| RetryError { reason, last: None, attempts, elapsed, total }.into())
     }
 }
 

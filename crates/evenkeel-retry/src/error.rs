@@ -4,6 +4,8 @@ use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
+pub(crate) use self::sealed::Source;
+
 /// The reason why a call gave up.
 ///
 /// # Examples
@@ -70,7 +72,8 @@ impl fmt::Display for GaveUp {
 /// The error of a call that gave up: the reason, the attempts, the times, and the last error.
 ///
 /// The error of the last attempt is the `source()`, and is returned by value in `last`. A `RetryError` is an [`Error`]
-/// if the last error is one; if it is not (anyhow's, a box, a string), [`boxed`](Self::boxed) makes it one.
+/// if the last error is one; if it is not (anyhow's, a box, a string), `?` takes it after `.map_err(RetryError::boxed)`,
+/// see [`boxed`](Self::boxed), or after `.map_err(RetryError::into_last)`, see [`into_last`](Self::into_last).
 ///
 /// # Examples
 /// ```
@@ -156,8 +159,24 @@ impl<E> fmt::Display for RetryError<E> {
     }
 }
 
-impl<E: Error + 'static> Error for RetryError<E> {
+impl<E: Source> Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.last.as_ref().map(|error| error as _)
     }
+}
+
+mod sealed {
+    use std::error::Error;
+
+    /// Every [`Error`]: the bound under which an error that holds another is one itself, with a note for all others.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is no `std::error::Error`, so that an error which holds it is none either",
+        label = "`?` needs a `std::error::Error`",
+        note = "`.map_err(RetryError::boxed)?` takes errors of anyhow, boxes and strings; a hedge has `HedgeError::boxed`",
+        note = "`.map_err(RetryError::into_last)?` returns the last error alone"
+    )]
+    pub trait Source: Error + 'static {}
+
+    #[diagnostic::do_not_recommend]
+    impl<E: Error + 'static> Source for E {}
 }

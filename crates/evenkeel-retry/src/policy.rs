@@ -19,7 +19,7 @@ use crate::{
 ///
 /// | setting | default | meaning |
 /// |---|---|---|
-/// | [`max_attempts`](Self::max_attempts) | 3 | attempts in all, the first included |
+/// | [`max_attempts`](Self::max_attempts) | 3 | attempts in all, the first included; [`max_retries`](Self::max_retries) counts without it |
 /// | [`attempt_timeout`](Self::attempt_timeout) | 30 s | one attempt |
 /// | [`total_timeout`](Self::total_timeout) | none | all attempts and the waits between them |
 /// | [`max_retry_after`](Self::max_retry_after) | 60 s | the longest wait that a server may ask for |
@@ -144,6 +144,23 @@ impl Policy {
         }
         self.max_attempts = attempts;
         self
+    }
+
+    /// Sets the maximum number of retries: `max_attempts(retries + 1)`, at most `u32::MAX` attempts.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Policy};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let policy = Policy::new(Backoff::none()).max_retries(3);
+    /// let gave_up = policy.run(async || Err::<(), _>("busy")).await.unwrap_err();
+    /// assert_eq!(gave_up.attempts, 4);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn max_retries(self, retries: u32) -> Self {
+        self.max_attempts(retries.saturating_add(1))
     }
 
     /// Like [`max_attempts`](Self::max_attempts), for a configuration that is read at run time.
@@ -274,6 +291,9 @@ impl Policy {
     ///
     /// The operation is first called when the future is first polled, and again only when its delay is over.
     ///
+    /// An operation that changes what it captures, as `async || { n += 1; … }` or one over `&mut self` does, is no `FnMut`
+    /// that returns a future: [`start`](Self::start) and a loop lend it mutably.
+    ///
     /// # Errors
     /// [`RetryError`](crate::RetryError): why the call gave up, and the last attempt's error by value.
     ///
@@ -315,7 +335,7 @@ impl Policy {
         impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
-        Op: FnMut() -> Fut,
+        Op: FnMut() -> Fut, // an operation that changes what it captures: `start()`, and a loop
         Fut: Future<Output = Result<T, E>>,
     {
         let call = CallPlace::here();
@@ -361,7 +381,7 @@ impl Policy {
         impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
-        Op: FnMut(Attempt) -> Fut,
+        Op: FnMut(Attempt) -> Fut, // an operation that changes what it captures: `start()`, and a loop
         Fut: Future<Output = Result<T, E>>,
     {
         Retry::new(

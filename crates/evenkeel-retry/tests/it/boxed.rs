@@ -67,6 +67,21 @@ fn strings_become_errors_and_a_time_out_has_none() {
 }
 
 #[test]
+fn the_last_error_is_returned_alone_or_else_the_reason() {
+    World::run(async |_| {
+        let last = doubling().run(|| parse("x")).await.map_err(RetryError::into_last).unwrap_err();
+        assert!(last.is::<Outer>());
+        let hang = std::future::pending::<Result<(), BoxError>>;
+        let policy = doubling().max_attempts(1);
+        let timed_out = policy.run(hang).await.map_err(RetryError::into_last).unwrap_err();
+        assert_eq!(
+            timed_out.to_string(),
+            "gave up after 1 attempt and 30s: no attempts left; the last attempt timed out"
+        );
+    });
+}
+
+#[test]
 fn both_errors_of_a_hedge_are_kept() {
     World::run(async |_| {
         let mut number = 0;
