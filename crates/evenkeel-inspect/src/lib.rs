@@ -3,6 +3,7 @@
 
 // file             | holds, in reading order
 // task_id.rs       | `TaskId`, the task that waits or holds
+// task_probe.rs    | `TaskProbe`, which tells a timeline of the begin and the end of a task
 // resource.rs      | a pool, a limit, a stage: its holders and waiters, its backlog, its outage
 // recent_median.rs | `RecentMedian`, how long something usually takes
 // holds.rs         | `Holds`, holders that are recorded only while they are pending
@@ -38,12 +39,16 @@ mod service;
 mod stalls;
 mod stuck;
 mod task_id;
+mod task_probe;
 mod watchdog;
 
 #[cfg(feature = "http")]
 pub use self::server::{InspectServer, serve, serve_public};
 #[cfg(feature = "tower")]
 pub use self::service::InspectService;
+#[cfg(feature = "task-events")]
+#[doc(hidden)]
+pub use self::task_probe::{ObserverGuard, observe_tasks};
 pub use self::{
     dump::{Dump, dump, dump_of},
     finding::{Finding, FindingKind, FindingStep},
@@ -58,4 +63,6 @@ pub use self::{
 pub use self::{
     dump::{dump_at, dump_at_last_wait},
     holds::{HoldKey, Holds},
+    registry::{end_runtime, waits_of},
+    task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},
 };

@@ -36,6 +36,8 @@ struct Object {
     id: usize,
     // The runtime in which it was made.
     runtime: Option<runtime::Id>,
+    // Whether it has outlived that, as a limiter that is a `static`.
+    is_left: bool,
     object: Weak<dyn Inspect>,
 }
 
@@ -73,6 +75,12 @@ pub trait Inspect: Send + Sync + 'static {
     ///
     /// It must not wait but for short locks of its own, and not call [`dump`](crate::dump).
     fn inspect(&self, now: Instant) -> Option<Inspected>;
+
+    /// Describes the object without the tasks of a group, of which there may be many: for a timeline, which asks often.
+    #[doc(hidden)]
+    fn inspect_waits(&self, now: Instant) -> Option<Inspected> {
+        self.inspect(now)
+    }
 }
 
 /// The description of an object.
@@ -123,7 +131,7 @@ pub fn register<T: Inspect>(object: Weak<T>) -> Registration {
     static IDS: AtomicUsize = AtomicUsize::new(1);
     let (shard, id) = (current_shard(), IDS.fetch_add(1, Ordering::Relaxed));
     let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
-    let key = lock(&REGISTRY[shard]).insert(Object { id, runtime, object });
+    let key = lock(&REGISTRY[shard]).insert(Object { id, runtime, is_left: false, object });
     Registration { shard: shard as u8, key, id }
 }
 
@@ -173,14 +181,44 @@ impl<'a> Tasks<'a> {
 
 /// Asks each object for its description; with a runtime, those that were made in it, or in none.
 pub(crate) fn look(of: Option<runtime::Id>, now: Instant) -> Look {
-    let mut look = Look::default();
-    let is_wanted = |object: &&Object| of.is_none() || object.runtime.is_none() || object.runtime == of;
+    let is_wanted = |object: &Object| of.is_none() || object.runtime.is_none() || object.runtime == of;
+    look_at(is_wanted, |object| object.inspect(now))
+}
+
+/// Describes the resources, and the groups without their tasks, that were made in this runtime, in none, or in one that has
+/// [ended](end_runtime).
+#[doc(hidden)]
+#[must_use]
+pub fn waits_of(runtime: runtime::Id, now: Instant) -> (Vec<InspectedResource>, Vec<InspectedGroup>) {
+    let is_wanted =
+        |object: &Object| object.is_left || object.runtime.is_none_or(|made_in| made_in == runtime);
+    let look = look_at(is_wanted, |object| object.inspect_waits(now));
+    (look.resources, look.groups)
+}
+
+/// Notes that a runtime has ended: the objects that were made in it, and are still there, may be used in others.
+#[doc(hidden)]
+pub fn end_runtime(runtime: runtime::Id) {
     for shard in &REGISTRY {
-        let objects: Vec<Object> = lock(shard).iter().filter(is_wanted).cloned().collect();
+        let mut shard = lock(shard);
+        shard
+            .iter_mut()
+            .filter(|object| object.runtime == Some(runtime))
+            .for_each(|object| object.is_left = true);
+    }
+}
+
+fn look_at(
+    is_wanted: impl Fn(&Object) -> bool,
+    describe: impl Fn(&dyn Inspect) -> Option<Inspected>,
+) -> Look {
+    let mut look = Look::default();
+    for shard in &REGISTRY {
+        let objects: Vec<Object> = lock(shard).iter().filter(|object| is_wanted(object)).cloned().collect();
         for Object { id, object, .. } in objects {
             let (mut panics, mut is_done, mut described) = (FirstPanic::default(), false, None);
             panics.catch(|| {
-                described = object.upgrade().and_then(|object| object.inspect(now));
+                described = object.upgrade().and_then(|object| describe(&*object));
                 is_done = true;
             });
             look.panics += usize::from(!is_done);

@@ -11,6 +11,7 @@
 //! | `child`, `admission` | the future of a task; the condition under which it may run |
 //! | `handle`, `outcome` | the handle of a task, for its value and its abort; what the two share |
 //! | `finish` | a group that a value can end early |
+//! | `probe` | the events of a task for the timelines of evenkeel-testkit |
 //! | `current` | the group whose task or body the thread is polling |
 //! | `stop_condition` | abort and deadline |
 //! | `waits`, `inspect` | the waits for tasks of a group; the group in the dumps of evenkeel-inspect |
@@ -28,6 +29,7 @@ mod loom;
 #[cfg(test)]
 mod loom_tests;
 mod outcome;
+mod probe;
 mod registry;
 mod restart;
 mod shared;

@@ -33,6 +33,7 @@ use crate::{
         World,
         builder::WALL_LIMIT,
         clock::Clock,
+        recording::Recording,
         runtime::{execute, live_tasks},
         seed::Seed,
     },
@@ -293,7 +294,8 @@ where
     };
     // A run that panics becomes a row of the table; its world is dropped, and not used again.
     let seed = Arc::new(Seed::new(0));
-    let outcome = catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, watch, &log, body).0));
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, &Recording::OFF, watch, &log, body).0));
     let leftovers = match outcome {
         Ok((value, unblocked, tasks, wakers)) => {
             Ok(Leftovers { value, unblocked, tasks, wakers, panics: log.in_tasks() })

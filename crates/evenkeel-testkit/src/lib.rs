@@ -9,6 +9,7 @@
 // net.rs, net/             | a network in memory, and its faults
 // http.rs, http/           | a scripted HTTP server
 // wiremock.rs, strategy.rs, waker.rs, alloc.rs | wiremock, proptest, hostile wakers, counted allocations
+// timeline.rs, timeline/ | pictures of what happened in a world
 // panics.rs, watchdog.rs, wall_clock.rs | the panic log, the limit of real time, real time
 
 #[cfg(feature = "alloc")]
@@ -27,6 +28,9 @@ pub mod sequencer;
 #[cfg(feature = "proptest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proptest")))]
 pub mod strategy;
+#[cfg(feature = "timeline")]
+#[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+pub mod timeline;
 #[cfg(feature = "waker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "waker")))]
 pub mod waker;

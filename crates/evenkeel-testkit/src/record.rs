@@ -54,6 +54,8 @@ impl Record {
     /// Adds a note with the current time.
     pub fn note(&self, what: impl Into<String>) {
         let note = (self.start.elapsed(), what.into());
+        #[cfg(feature = "timeline")]
+        crate::timeline::mark(note.1.clone());
         lock(&self.notes).push(note);
     }
 
@@ -81,10 +83,14 @@ impl Default for Record {
     }
 }
 
-/// Asserts that a [`Record`] has exactly these notes, at exactly these times.
+/// Asserts that a [`Record`] has exactly these notes, at exactly these times; or that a timeline is a committed one.
 ///
 /// A time is a number and a unit: `ns`, `us`, `ms`, `s`, `min` or `h`. To compare computed times, use
 /// [`Record::timeline`].
+///
+/// With the feature `timeline`, `assert_timeline!(drawn, "name")` compares a `Timeline` with the text in `timelines/name.txt`,
+/// beside the source file of the test. It leaves out the places in the source, which move with each change. To write the file,
+/// or to accept a change, run the test with the environment variable `EVENKEEL_UPDATE=1`.
 ///
 /// # Panics
 ///
@@ -117,6 +123,14 @@ macro_rules! assert_timeline {
         $crate::__assert_timeline(
             &$record,
             ::std::vec![$(($crate::__time!($at $unit), ::std::string::ToString::to_string(&$what))),*],
+        )
+    };
+    ($timeline:expr, $name:expr $(,)?) => {
+        $crate::timeline::assert_committed(
+            &$timeline,
+            $name,
+            ::core::env!("CARGO_MANIFEST_DIR"),
+            ::core::file!(),
         )
     };
 }

@@ -4,6 +4,7 @@
 // builder.rs     | `WorldBuilder`, `World::run`: the settings, and the checks at the end
 // runtime.rs     | the runtime, the future at its root, the time to finish
 // park_hooks.rs  | how the clock is kept still: `Hold`, `World::settle`; quiescence.rs, busy_time.rs measure
+// recording.rs   | the recorder of its timeline, behind the feature `timeline`
 // clock.rs, report.rs, seed.rs, child_processes.rs | settings and messages
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ mod child_processes;
 pub(crate) mod clock;
 pub(crate) mod park_hooks;
 mod quiescence;
+pub(crate) mod recording;
 pub(crate) mod report;
 pub(crate) mod runtime;
 pub(crate) mod seed;

@@ -26,6 +26,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use super::{
     admission::{Admission, Detached, Limited, TakeOutput, TaskKind, Unlimited},
     current,
+    probe::TaskProbe,
     registry::TaskKey,
     shared::Membership,
     task_entry::{FirstPoll, State, TaskEnd},
@@ -46,6 +47,7 @@ pin_project! {
         key: TaskKey,
         listing: Listing,
         span: Span,
+        probe: TaskProbe,
         // Taken when the end is recorded.
         group: Option<Arc<Membership>>,
     }
@@ -126,7 +128,7 @@ impl<F: Future, A: Admission> Child<F, A> {
         telemetry::count_spawned();
         let listing = if key.is_some() { Listing::Listed } else { Listing::Unlisted };
         let (future, key, span) = (catch_panic(future), key.unwrap_or_default(), Span::current());
-        Self { future, admission, place, key, listing, span, group: Some(group) }
+        Self { future, admission, place, key, listing, span, probe: TaskProbe::default(), group: Some(group) }
     }
 }
 
@@ -147,8 +149,10 @@ impl<F, A: Admission> Child<F, A> {
             if *this.listing == Listing::Unlisted {
                 // The task was never polled: it is registered to be counted.
                 let name = this.admission.take_name();
+                this.probe.begin(&group, this.place, A::INITIAL_STATE, || name.as_deref().cloned());
                 *this.key = group.registry.insert(name, this.place, A::INITIAL_STATE);
             }
+            this.probe.end(&end);
             // A panic of a subscriber goes on behind the rest.
             let mut panics = FirstPanic::default();
             panics.catch(|| group.record_end(*this.key, end));
@@ -212,6 +216,7 @@ impl<F: Future<Output: IntoResult>, A: TakeOutput<F::Output>> Child<F, A> {
             && !telemetry::IS_ON
             && group.registry.finish_in_first_poll(*this.key)
         {
+            this.probe.end(&TaskEnd::Finished);
             this.admission.on_recorded();
             *this.group = None;
         } else {
@@ -227,14 +232,24 @@ impl<F: Future<Output: IntoResult>, A: TakeOutput<F::Output>> Future for Child<F
         let this = self.as_mut().project();
         let Some(group) = this.group else { return Poll::Ready(()) };
         if *this.listing == Listing::Unlisted {
-            *this.key = match this.admission.take_name() {
+            let name = this.admission.take_name();
+            this.probe.begin(group, this.place, A::INITIAL_STATE, || name.as_deref().cloned());
+            *this.key = match name {
                 None => group.registry.insert_in_first_poll(FirstPoll::new(this.place, A::INITIAL_STATE)),
                 name => group.registry.insert(name, this.place, A::INITIAL_STATE),
             };
             *this.listing = Listing::Listed;
+        } else if *this.listing == Listing::Listed {
+            // Registered before its first poll.
+            this.probe.begin(group, this.place, A::INITIAL_STATE, || group.registry.name(*this.key));
         }
+        this.probe.count_poll();
         if !this.admission.must_end(group) {
-            if this.admission.poll_admit(group, *this.key, cx).is_ready()
+            let admitted = this.admission.poll_admit(group, *this.key, cx);
+            if admitted.is_ready() && A::INITIAL_STATE == State::Waiting {
+                this.probe.admit();
+            }
+            if admitted.is_ready()
                 && let Poll::Ready(result) = self.as_mut().poll_future(cx)
             {
                 match result {

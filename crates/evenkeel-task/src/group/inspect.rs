@@ -16,7 +16,17 @@ use super::{registry::Registry, shared::Shared, task_entry::State};
 
 impl Inspect for Shared {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
-        let tasks = inspect_tasks(&self.registry, now);
+        self.describe(inspect_tasks(&self.registry, now), now)
+    }
+
+    fn inspect_waits(&self, now: Instant) -> Option<Inspected> {
+        self.describe(Vec::new(), now)
+    }
+}
+
+impl Shared {
+    /// Describes the group, with these tasks.
+    fn describe(&self, tasks: Vec<InspectedTask>, now: Instant) -> Option<Inspected> {
         let inspection = &self.inspection;
         let waits = lock(&inspection.waits);
         if waits.has_ended && tasks.is_empty() {

@@ -20,6 +20,7 @@
 //! - **The counts lie in the shards, too**: an end is counted where the entry is removed, under the same lock.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     panic::Location,
     sync::{OnceLock, atomic},
@@ -254,6 +255,12 @@ impl Registry {
             entry.set_waker(waker);
         }
         key
+    }
+
+    /// Returns the name of a task that was registered before its first poll.
+    pub(super) fn name(&self, key: TaskKey) -> Option<Cow<'static, str>> {
+        let mut entries = self.shard(key.shard()).entries();
+        entries.slots.get_mut(key.index()).and_then(|entry| entry.name())
     }
 
     /// Removes the entry of a task that has ended, and counts its end.

@@ -47,6 +47,10 @@ impl TaskEntry {
     }
 
     /// Returns whether it is detached work, which is waited for, and neither counted nor aborted.
+    pub(super) fn name(&self) -> Option<Cow<'static, str>> {
+        self.name.as_deref().cloned()
+    }
+
     pub(super) fn is_detached(&self) -> bool {
         self.state == State::Detached
     }
@@ -94,8 +98,7 @@ impl TaskEntry {
     }
 
     pub(super) fn info(&self, base: Instant, now: Instant) -> TaskInfo {
-        let name = self.name.as_deref().cloned();
-        TaskInfo { name, restarts: self.restarts, ..self.first(base).info(now) }
+        TaskInfo { name: self.name(), restarts: self.restarts, ..self.first(base).info(now) }
     }
 }
 

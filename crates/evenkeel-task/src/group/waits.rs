@@ -15,7 +15,7 @@ use tokio::{
 /// The place of a group in the registry of the process, and the waits for its tasks.
 #[derive(Debug)]
 pub(super) struct Inspection {
-    _registration: Registration,
+    registration: Registration,
     pub(super) limit: Option<usize>,
     pub(super) waits: Arc<Mutex<Waits>>,
 }
@@ -44,7 +44,12 @@ impl Inspection {
     pub(super) fn new(group: Weak<impl Inspect>, limit: Option<usize>) -> Self {
         let (owner, children) = (TaskId::current(), Slab::new());
         let waits = Waits { owner, join: None, has_ended: false, children, numbers: 0 };
-        Self { _registration: register(group), limit, waits: Arc::new(Mutex::new(waits)) }
+        Self { registration: register(group), limit, waits: Arc::new(Mutex::new(waits)) }
+    }
+
+    /// Returns the number of the group.
+    pub(super) fn id(&self) -> usize {
+        self.registration.id()
     }
 
     /// Records that the body has ended, and its task waits for the tasks, which it stops at that time.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use super::{World, clock::Clock, report::WorldReport, runtime::execute, seed::Seed};
+use super::{World, clock::Clock, recording::Recording, report::WorldReport, runtime::execute, seed::Seed};
 use crate::{panics::PanicLog, watchdog};
 
 /// The default limit of real time.
@@ -33,6 +33,8 @@ pub struct WorldBuilder {
     block_limit: Duration,
     leaks: usize,
     panics: usize,
+    #[cfg(feature = "timeline")]
+    records: bool,
 }
 
 impl World {
@@ -56,6 +58,34 @@ impl World {
         Self::builder().run(body)
     }
 
+    /// Runs `body` in a fresh world, as [`run`](Self::run) does, and returns the picture of the run.
+    ///
+    /// It is the same in each run: the seed is 0, unless [`WorldBuilder::seed`] or the environment variable `EVENKEEL_SEED` sets it.
+    ///
+    /// # Panics
+    ///
+    /// Where [`run`](Self::run) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_testkit::World;
+    /// use std::time::Duration;
+    ///
+    /// let drawn = World::timeline(async |_| tokio::time::sleep(Duration::from_millis(1500)).await);
+    /// assert!(drawn.to_text().contains("1.5 s"));
+    /// ```
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    #[track_caller]
+    pub fn timeline<F, Fut>(body: F) -> crate::timeline::Timeline
+    where
+        F: FnOnce(World) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        Self::builder().timeline(body)
+    }
+
     /// Returns a builder, to change the defaults.
     pub fn builder() -> WorldBuilder {
         WorldBuilder::new()
@@ -71,6 +101,8 @@ impl WorldBuilder {
             block_limit: BLOCK_LIMIT,
             leaks: 0,
             panics: 0,
+            #[cfg(feature = "timeline")]
+            records: true,
         }
     }
 
@@ -150,6 +182,44 @@ impl WorldBuilder {
         self
     }
 
+    /// Runs the world without recording its timeline.
+    ///
+    /// A world records with the feature `timeline`. Without, a test that counts allocations counts its own, and one with very
+    /// many tasks takes half the time.
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    pub fn without_timeline(mut self) -> Self {
+        self.records = false;
+        self
+    }
+
+    /// Runs `body` in a fresh world, as [`World::timeline`] does, and returns its picture.
+    ///
+    /// # Panics
+    ///
+    /// Where [`World::run`] does.
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    #[track_caller]
+    pub fn timeline<F, Fut>(mut self, body: F) -> crate::timeline::Timeline
+    where
+        F: FnOnce(World) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        // A picture is the same in each run, unless a seed is asked for.
+        self.seed = self.seed.or_else(|| (!Seed::is_in_env()).then_some(0));
+        self.records = true;
+        self.run_report(body).1.timeline
+    }
+
+    fn recording(&self) -> Recording {
+        #[cfg(feature = "timeline")]
+        if !self.records {
+            return Recording::OFF;
+        }
+        Recording::new()
+    }
+
     /// Runs `body` in a fresh world, as [`World::run`] does.
     ///
     /// # Panics
@@ -179,7 +249,9 @@ impl WorldBuilder {
         let _replay = seed.print_on_panic();
         let watch = watchdog::arm(self.wall_limit);
         let log = PanicLog::new(false);
-        let (output, report) = execute(self.clock, seed.clone(), &watch, &log, body);
+        let recording = self.recording();
+        let _picture = recording.print_on_panic();
+        let (output, report) = execute(self.clock, seed.clone(), &recording, &watch, &log, body);
         let WorldReport { leaked, max_busy, .. } = report;
         let panicked = log.in_tasks();
         if let Some(panic) = panicked.get(self.panics) {

@@ -25,7 +25,7 @@ use std::{
 use evenkeel_base::lock;
 use tokio::sync::Notify;
 
-use super::{busy_time::BusyTime, clock::Clock, quiescence::Quiescence};
+use super::{busy_time::BusyTime, clock::Clock, quiescence::Quiescence, recording::Recording};
 use crate::wall_clock;
 
 /// The real time between two looks for events while the clock is held.
@@ -41,10 +41,11 @@ pub(super) struct ParkHooks {
     holds: AtomicUsize,
     root: Mutex<Option<Arc<Waker>>>,
     root_polls: AtomicU64,
+    recording: Recording,
 }
 
 impl ParkHooks {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, recording: Recording) -> Self {
         let quiescence = match clock {
             Clock::Quiet(length) => Some(Quiescence::new(length)),
             Clock::Exact | Clock::Real => None,
@@ -56,6 +57,7 @@ impl ParkHooks {
             holds: AtomicUsize::new(0),
             root: Mutex::default(),
             root_polls: AtomicU64::new(0),
+            recording,
         }
     }
 
@@ -67,6 +69,7 @@ impl ParkHooks {
         if let Some(nap) = still_needed {
             return self.keep_clock(nap);
         }
+        self.recording.look();
         self.idle.notify_waiters();
         if self.holds.load(Ordering::Relaxed) > 0 {
             self.keep_clock(HOLD_POLL_INTERVAL);

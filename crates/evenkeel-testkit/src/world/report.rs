@@ -33,4 +33,9 @@ pub struct WorldReport {
     pub leaked: usize,
     /// The notes of [`World::record`](crate::World::record).
     pub record: Record,
+    /// The tasks and waits, with the feature `timeline`; empty if the world was run
+    /// [without](crate::WorldBuilder::without_timeline).
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    pub timeline: crate::timeline::Timeline,
 }

@@ -27,6 +27,7 @@ use super::{
     World, child_processes,
     clock::Clock,
     park_hooks::{BodyWaker, ParkHooks},
+    recording::Recording,
     report::WorldReport,
     seed::Seed,
 };
@@ -46,6 +47,7 @@ const REAL_DRAIN: Duration = Duration::from_secs(1);
 pub(crate) fn execute<F, Fut>(
     clock: Clock,
     seed: Arc<Seed>,
+    recording: &Recording,
     watch: &WatchGuard,
     log: &Arc<PanicLog>,
     body: F,
@@ -55,7 +57,7 @@ where
     Fut: Future,
 {
     let begun = wall_clock::now();
-    let park_hooks = Arc::new(ParkHooks::new(clock));
+    let park_hooks = Arc::new(ParkHooks::new(clock, recording.clone()));
     let mut builder = Builder::new_current_thread();
     if let Clock::Quiet(_) = clock {
         // Publishes the busy time after each task: see `Quiescence`.
@@ -73,14 +75,17 @@ where
             move || park_hooks.after_park()
         })
         .on_thread_start({
-            let log = log.clone();
-            move || log.adopt_thread()
+            let (log, recording) = (log.clone(), recording.clone());
+            move || {
+                log.adopt_thread();
+                recording.adopt_thread();
+            }
         })
         .build_local(LocalOptions::default());
-    let _attached = log.attach();
+    let (_attached, _recorded) = (log.attach(), recording.attach());
     let for_random_numbers = seed.clone();
     let _random = for_random_numbers.reaches_random_numbers();
-    let runtime = RuntimeGuard(Some(runtime.expect("the system can make a runtime")));
+    let runtime = RuntimeGuard(Some(runtime.expect("the system can make a runtime")), recording.clone());
     let (output, virtual_elapsed, polls, leaked, record) = runtime.block_on(async {
         let world = World {
             start: Instant::now(),
@@ -89,12 +94,15 @@ where
             park_hooks: park_hooks.clone(),
             record: Record::new(),
         };
+        recording.begin(world.start);
         let run = pin!(async {
             let output = body(world.clone()).await;
             let (virtual_elapsed, polls) = (world.elapsed(), park_hooks.root_polls());
+            recording.end_body(polls);
             if live_tasks() > 0 {
                 world.drain().await;
             }
+            recording.look();
             (output, virtual_elapsed, polls, live_tasks(), world.record.clone())
         });
         supervise(watch, &world, run).await
@@ -102,7 +110,17 @@ where
     // Waits for blocking tasks, which the real time of the world includes.
     drop(runtime);
     let (wall, max_busy) = (wall_clock::now() - begun, park_hooks.max_busy());
-    (output, WorldReport { virtual_elapsed, wall, polls, max_busy, leaked, record })
+    let report = WorldReport {
+        virtual_elapsed,
+        wall,
+        polls,
+        max_busy,
+        leaked,
+        record,
+        #[cfg(feature = "timeline")]
+        timeline: recording.timeline(),
+    };
+    (output, report)
 }
 
 impl World {
@@ -183,7 +201,7 @@ fn stand_still() -> String {
 
 /// A runtime that does not wait for its blocking tasks when the test has failed.
 #[derive(Debug)]
-struct RuntimeGuard(Option<LocalRuntime>);
+struct RuntimeGuard(Option<LocalRuntime>, Recording);
 
 impl RuntimeGuard {
     #[track_caller]
@@ -194,8 +212,16 @@ impl RuntimeGuard {
 
 impl Drop for RuntimeGuard {
     fn drop(&mut self) {
-        if let (Some(runtime), true) = (self.0.take(), thread::panicking()) {
+        self.1.freeze();
+        let Some(runtime) = self.0.take() else { return };
+        #[cfg(feature = "inspect")]
+        let id = runtime.handle().id();
+        if thread::panicking() {
             runtime.shutdown_background();
+        } else {
+            drop(runtime);
         }
+        #[cfg(feature = "inspect")]
+        evenkeel_inspect::end_runtime(id);
     }
 }

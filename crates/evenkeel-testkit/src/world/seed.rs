@@ -23,6 +23,12 @@ impl Seed {
         Seed { value, used: AtomicBool::new(false) }
     }
 
+    /// Returns whether the environment sets the seed.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn is_in_env() -> bool {
+        env::var_os(VARIABLE).is_some()
+    }
+
     /// Reads the seed from the environment, or makes a fresh one.
     #[track_caller]
     pub(crate) fn from_env() -> Self {

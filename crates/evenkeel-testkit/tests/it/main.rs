@@ -29,6 +29,8 @@ mod sequencer;
 mod settle;
 #[cfg(feature = "proptest")]
 mod strategy;
+#[cfg(feature = "timeline")]
+mod timeline;
 #[cfg(feature = "waker")]
 mod wakers;
 

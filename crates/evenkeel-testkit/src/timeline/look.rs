@@ -1,0 +1,368 @@
+//! A look at the objects of evenkeel-inspect, and the bars that begin and end between two of them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use evenkeel_inspect::{HolderEdge, InspectedGroup, InspectedResource, TaskId, WaiterEdge, waits_of};
+use tokio::{runtime::Handle, time::Instant};
+
+use super::{
+    picture::{Bar, BarKind, MAX_RESOURCES, MAX_USES, Mark, Nanos, Resource, Section, Use},
+    recorder::{BarKey, Recorder, State},
+    words,
+};
+
+/// The most holders and waiters that are looked at in a world: it takes about a second of computing.
+const MAX_LOOKED_AT: u64 = 2_000_000;
+
+/// The most holders that a wait knows.
+const MAX_HELD_BY: usize = 8;
+
+/// The bars that have begun and not ended.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    edges: HashMap<EdgeKey, Edge>,
+    // The waits of tasks for a slot of their group, by lane.
+    slots: HashMap<u32, BarKey>,
+    resources: HashMap<usize, Option<u32>>,
+    /// The number of this look.
+    look: u64,
+    looked_at: u64,
+    uses: usize,
+    // The runs that were asked to stop.
+    stops: HashSet<usize>,
+    // Those of earlier worlds that have never ended.
+    old: HashSet<EdgeKey>,
+}
+
+/// A holder or a waiter of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct EdgeKey {
+    object: usize,
+    kind: EdgeKind,
+    number: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum EdgeKind {
+    Holder,
+    Waiter,
+    Join,
+    Child,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    shown: Shown,
+    look: u64,
+}
+
+/// The part of the picture that ends with a holder or waiter.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    Bar(BarKey),
+    Lane(u32),
+    Nothing,
+}
+
+impl Open {
+    pub(super) fn set_slot(&mut self, lane: u32, key: Option<BarKey>) {
+        if let Some(key) = key {
+            self.slots.insert(lane, key);
+        }
+    }
+
+    pub(super) fn take_slot(&mut self, lane: u32) -> Option<BarKey> {
+        if self.slots.is_empty() { None } else { self.slots.remove(&lane) }
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.looked_at > MAX_LOOKED_AT
+    }
+}
+
+impl Recorder {
+    /// Looks at the objects of the runtime, which is idle.
+    pub(crate) fn look(&self) {
+        {
+            let state = self.state();
+            if state.is_frozen() || state.open.is_over_limit() {
+                return;
+            }
+        }
+        let (Ok(runtime), now) = (Handle::try_current(), Instant::now()) else { return };
+        let (resources, groups) = waits_of(runtime.id(), now);
+        self.state().enter_look(now, &resources, &groups);
+    }
+
+    /// Notes what was there before the world began.
+    pub(super) fn first_look(&self) {
+        let (Ok(runtime), now) = (Handle::try_current(), Instant::now()) else { return };
+        let (resources, _) = waits_of(runtime.id(), now);
+        let mut state = self.state();
+        for resource in &resources {
+            let holders = resource.holders.iter().map(|holder| (EdgeKind::Holder, holder.number));
+            let waiters = resource.waiters.iter().map(|waiter| (EdgeKind::Waiter, waiter.number));
+            let edges = holders.chain(waiters);
+            state.open.old.extend(edges.map(|(kind, number)| EdgeKey { object: resource.id, kind, number }));
+        }
+    }
+}
+
+impl State {
+    fn enter_look(&mut self, now: Instant, resources: &[InspectedResource], groups: &[InspectedGroup]) {
+        if resources.is_empty() && groups.is_empty() && self.open.edges.is_empty() {
+            return;
+        }
+        self.open.look += 1;
+        for resource in resources {
+            self.enter_resource(now, resource);
+        }
+        for group in groups {
+            self.enter_group(now, group);
+        }
+        let (look, mut ended) = (self.open.look, Vec::new());
+        self.open.edges.retain(|_, edge| {
+            let is_there = edge.look == look;
+            if !is_there {
+                ended.push(edge.shown);
+            }
+            is_there
+        });
+        let at = if ended.is_empty() { 0 } else { self.nanos(now) };
+        for shown in ended {
+            match shown {
+                Shown::Bar(key) => drop(self.end_bar(key, at)),
+                Shown::Lane(lane) => self.end_part(lane, at),
+                Shown::Nothing => {}
+            }
+        }
+        if self.open.is_over_limit() {
+            let at = self.since_start(now);
+            self.picture.left_out.looks_from.get_or_insert(at);
+        }
+    }
+
+    fn enter_resource(&mut self, now: Instant, resource: &InspectedResource) {
+        let InspectedResource { id, holders, waiters, .. } = resource;
+        let is_used = resource.in_use > 0 || !holders.is_empty() || !waiters.is_empty();
+        if !is_used && !self.open.resources.contains_key(id) {
+            return;
+        }
+        let index = self.resource(resource);
+        self.enter_use(now, index, resource);
+        let is_drain = resource.kind == "drain";
+        for holder in holders {
+            let key = EdgeKey { object: *id, kind: EdgeKind::Holder, number: holder.number };
+            self.enter_edge(key, |state| match holder.task {
+                Some(task) if is_drain => state.begin_part(now, task, holder),
+                Some(task) => state.begin_hold(now, task, index, resource, holder),
+                None => Shown::Nothing,
+            });
+        }
+        let held_by = if waiters.is_empty() { Vec::new() } else { self.holders(now, resource) };
+        for waiter in waiters {
+            let key = EdgeKey { object: *id, kind: EdgeKind::Waiter, number: waiter.number };
+            self.enter_edge(key, |state| state.begin_wait(now, index, resource, waiter, &held_by));
+        }
+    }
+
+    fn enter_group(&mut self, now: Instant, group: &InspectedGroup) {
+        let start = self.since_start(now).saturating_sub(nanos(group.age));
+        let section = self.group(group.id, group.place);
+        if let Section::Group(index) = section {
+            let owner = self.lane_of(group.owner, start);
+            let known = &mut self.picture.groups[index as usize];
+            (known.owner, known.limit) = (owner, group.limit);
+        }
+        if let Some(join) = &group.join {
+            let key = EdgeKey { object: group.id, kind: EdgeKind::Join, number: join.number };
+            self.enter_edge(key, |state| {
+                let start = state.since(now, join.waited);
+                let lane = state.lane_of(join.task, start);
+                state.shown_bar(lane, Bar { text: "its tasks".into(), ..Bar::new(BarKind::Join, start) })
+            });
+        }
+        for wait in &group.child_waits {
+            let key = EdgeKey { object: group.id, kind: EdgeKind::Child, number: wait.number };
+            self.enter_edge(key, |state| {
+                let start = state.since(now, wait.waited);
+                let (lane, child) = (state.lane_of(wait.task, start), state.lane_of(wait.child, start));
+                let bar = Bar {
+                    text: "task".into(),
+                    held_by: child.into_iter().collect(),
+                    ..Bar::new(BarKind::Join, start)
+                };
+                state.shown_bar(lane, bar)
+            });
+        }
+    }
+
+    /// Notes that a holder or waiter is there, and begins it if it is new.
+    fn enter_edge(&mut self, key: EdgeKey, begin: impl FnOnce(&mut Self) -> Shown) {
+        self.open.looked_at += 1;
+        let look = self.open.look;
+        if let Some(edge) = self.open.edges.get_mut(&key) {
+            edge.look = look;
+            return;
+        }
+        let shown = if self.open.old.contains(&key) { Shown::Nothing } else { begin(self) };
+        self.open.edges.insert(key, Edge { shown, look });
+    }
+
+    fn since(&mut self, now: Instant, lasted: Duration) -> Nanos {
+        let at = self.since_start(now).saturating_sub(nanos(lasted));
+        self.picture.end = self.picture.end.max(at);
+        at
+    }
+
+    fn shown_bar(&mut self, lane: Option<u32>, bar: Bar) -> Shown {
+        self.begin_bar(lane, bar).map_or(Shown::Nothing, Shown::Bar)
+    }
+
+    fn begin_hold(
+        &mut self,
+        now: Instant,
+        task: TaskId,
+        index: Option<u32>,
+        resource: &InspectedResource,
+        holder: &HolderEdge,
+    ) -> Shown {
+        let start = self.since(now, holder.held_for);
+        let lane = self.lane_of(task, start);
+        let text = match &holder.label {
+            Some(label) => label.to_string(),
+            None => part_of(resource, holder.amount),
+        };
+        self.shown_bar(lane, Bar { text: text.into(), resource: index, ..Bar::new(BarKind::Hold, start) })
+    }
+
+    /// Begins the lane of a task that a drain will wait for.
+    fn begin_part(&mut self, now: Instant, task: TaskId, holder: &HolderEdge) -> Shown {
+        let Some(name) = holder.label.as_deref().and_then(|label| label.strip_prefix("task ")) else {
+            return Shown::Nothing;
+        };
+        let start = self.since(now, holder.held_for);
+        let Some(lane) = self.lane_of(task, start) else { return Shown::Nothing };
+        self.name_lane(lane, name, holder.place, start);
+        Shown::Lane(lane)
+    }
+
+    fn begin_wait(
+        &mut self,
+        now: Instant,
+        index: Option<u32>,
+        resource: &InspectedResource,
+        waiter: &WaiterEdge,
+        held_by: &[u32],
+    ) -> Shown {
+        let start = self.since(now, waiter.waited);
+        let lane = self.lane_of(waiter.task, start);
+        if resource.kind == "drain"
+            && self.open.stops.insert(resource.id)
+            && let Some(reason) = resource.notes.iter().find(|note| note.starts_with("asked to stop"))
+        {
+            self.add_mark(lane, Mark { at: start, text: reason.clone().into(), is_fault: false });
+        }
+        let (kind, text) = wait(resource, waiter);
+        let held_by = held_by.iter().copied().filter(|by| Some(*by) != lane).collect();
+        let until = waiter.until.map(|until| self.since_start(until));
+        self.shown_bar(
+            lane,
+            Bar { text: text.into(), until, resource: index, held_by, ..Bar::new(kind, start) },
+        )
+    }
+
+    fn holders(&mut self, now: Instant, resource: &InspectedResource) -> Vec<u32> {
+        let at = self.since_start(now);
+        let tasks = resource.holders.iter().filter_map(|holder| holder.task).take(MAX_HELD_BY);
+        tasks.filter_map(|task| self.lane_of(task, at)).collect()
+    }
+
+    fn resource(&mut self, resource: &InspectedResource) -> Option<u32> {
+        let (resources, known) = (&mut self.picture.resources, &mut self.open.resources);
+        *known.entry(resource.id).or_insert_with(|| {
+            (resources.len() < MAX_RESOURCES).then(|| {
+                let (kind, title) = (resource.kind, title(resource));
+                resources.push(Resource { kind, title, uses: Vec::new() });
+                (resources.len() - 1) as u32
+            })
+        })
+    }
+
+    fn enter_use(&mut self, now: Instant, index: Option<u32>, resource: &InspectedResource) {
+        // The permits of a rate come back all the time, and not only when something happens.
+        if resource.kind.contains("rate limit") || resource.capacity == 0 || resource.kind == "drain" {
+            return;
+        }
+        let at = self.since_start(now);
+        let Some(known) = index.and_then(|index| self.picture.resources.get_mut(index as usize)) else {
+            return;
+        };
+        let InspectedResource { in_use, capacity, waiters, .. } = resource;
+        let new = Use { at, in_use: *in_use, capacity: *capacity, waiting: waiters.len() as u64 };
+        if known.uses.last().is_some_and(|last| Use { at, ..*last } == new) {
+            return;
+        }
+        if self.open.uses == MAX_USES {
+            self.picture.left_out.uses += 1;
+            return;
+        }
+        self.open.uses += 1;
+        known.uses.push(new);
+        self.picture.end = self.picture.end.max(at);
+    }
+}
+
+fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
+/// Returns the name of a resource, or its place.
+fn title(resource: &InspectedResource) -> String {
+    match (&resource.name, resource.place) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(place)) => words::place(place),
+        (None, None) => resource.kind.to_owned(),
+    }
+}
+
+/// Returns a part of a resource in words: `2 permits of api`.
+fn part_of(resource: &InspectedResource, amount: u64) -> String {
+    let part = match resource.kind {
+        "concurrency limit" => "permit",
+        "pool" => "lease",
+        "blocking calls" => "slot",
+        kind => return format!("{kind} {}", title(resource)),
+    };
+    let title = title(resource);
+    if amount == 1 { format!("{part} of {title}") } else { format!("{amount} {part}s of {title}") }
+}
+
+/// Returns the kind of a wait, and that which is waited for in words.
+fn wait(resource: &InspectedResource, waiter: &WaiterEdge) -> (BarKind, String) {
+    let title = title(resource);
+    let label = waiter.label.as_deref();
+    let labelled = |words: String| label.map_or(words.clone(), |label| format!("{words}: {label}"));
+    match resource.kind {
+        "concurrency limit" => (BarKind::Limit, part_of(resource, waiter.amount)),
+        "pool" => (BarKind::Pool, labelled(part_of(resource, 1))),
+        "retry" => {
+            // The label begins with the number of the attempt.
+            let (attempt, why) =
+                label.unwrap_or_default().split_once(", ").unwrap_or((label.unwrap_or_default(), ""));
+            (BarKind::Backoff, format!("{attempt} of {title}, {}", words::without_modules(why)))
+        }
+        "restart" => (BarKind::Backoff, "restart".to_owned()),
+        "drain" => (BarKind::Join, label.unwrap_or("the end of its tasks").to_owned()),
+        "blocking calls" => (BarKind::Slot, part_of(resource, 1)),
+        "blocking call" | "background task" => (BarKind::Other, resource.kind.to_owned()),
+        "database" | "locks of database" => {
+            (BarKind::Database, labelled(format!("{} {title}", resource.kind)))
+        }
+        kind if kind.contains("rate limit") => (BarKind::Rate, labelled(format!("rate of {title}"))),
+        kind => (BarKind::Other, labelled(format!("{kind} {title}"))),
+    }
+}

@@ -1,0 +1,218 @@
+//! The rows of a picture: which lanes are shown, in which order, and which are only counted.
+
+use super::{
+    picture::{Counts, Ending, Lane, Life, Nanos, Picture, Resource, Section, Title},
+    words,
+};
+
+/// The most lanes that look alike and are shown; of more than that, some.
+const ALIKE: usize = 8;
+const SHOWN_OF_ALIKE: usize = 6;
+
+/// The most lanes of a picture.
+const LANES: usize = 80;
+
+/// The most resources of a picture.
+const RESOURCES: usize = 12;
+
+#[derive(Debug)]
+pub(super) enum Row<'a> {
+    /// The title of a section, and more about it.
+    Heading {
+        title: String,
+        about: String,
+    },
+    Lane {
+        number: u32,
+        lane: &'a Lane,
+    },
+    /// Lanes that are not shown, in words, and from when to when they were there.
+    More {
+        text: String,
+        from: Nanos,
+        to: Nanos,
+    },
+    Resource(&'a Resource),
+}
+
+/// Returns the rows, with places in headings where `with_line`.
+pub(super) fn rows(picture: &Picture, with_line: bool) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    let mut left = LANES;
+    let sections = sections(picture);
+    let mut skipped = (0_usize, Counts::default());
+    for section in sections {
+        if left == 0 {
+            skipped.0 += 1;
+            skipped.1.add_all(counts(picture, section));
+            continue;
+        }
+        if let Some(heading) = heading(picture, section, with_line) {
+            rows.push(heading);
+        }
+        section_rows(picture, section, &mut left, &mut rows);
+    }
+    if let (1.., counts) = skipped {
+        let text = format!(
+            "and {} with {} ({})",
+            words::count(skipped.0, "group"),
+            words::count(counts.all, "task"),
+            counts.text()
+        );
+        rows.push(Row::More { text, from: 0, to: picture.end });
+    }
+    let used = picture.resources.iter().filter(|resource| !resource.uses.is_empty());
+    let (shown, all) = (used.clone().take(RESOURCES), used.count());
+    if all > 0 {
+        rows.push(Row::Heading { title: "in use".to_owned(), about: String::new() });
+        rows.extend(shown.map(Row::Resource));
+        if all > RESOURCES {
+            let text = format!("and {} more", all - RESOURCES);
+            rows.push(Row::More { text, from: 0, to: 0 });
+        }
+    }
+    rows
+}
+
+fn sections(picture: &Picture) -> Vec<Section> {
+    let mut sections: Vec<_> = (picture.lanes.iter().map(|lane| lane.section))
+        .chain(picture.crowds.iter().map(|crowd| crowd.section))
+        .collect();
+    // Groups have their numbers in the order of their start.
+    sections.sort_unstable();
+    sections.dedup();
+    sections
+}
+
+fn heading<'a>(picture: &Picture, section: Section, with_line: bool) -> Option<Row<'a>> {
+    let plain = |title: &str| Some(Row::Heading { title: title.to_owned(), about: String::new() });
+    match section {
+        Section::Body => None,
+        Section::Tasks => plain("tasks"),
+        Section::Servers => plain("servers"),
+        Section::Group(number) => {
+            let group = picture.groups.get(number as usize)?;
+            let mut title = "group".to_owned();
+            if let Some(owner) = group.owner.filter(|owner| *owner > 0) {
+                title.push_str(" of ");
+                title.push_str(&words::titles(picture, &[owner], with_line));
+            }
+            if let Some(limit) = group.limit {
+                title.push_str(&format!(", {limit} at a time"));
+            }
+            let about = if with_line { words::place(group.place) } else { String::new() };
+            Some(Row::Heading { title, about })
+        }
+    }
+}
+
+fn counts(picture: &Picture, section: Section) -> Counts {
+    let mut counts = Counts::default();
+    for lane in picture.lanes.iter().filter(|lane| lane.section == section) {
+        counts.add(lane.ending().map(|(_, ending)| ending));
+    }
+    for crowd in picture.crowds.iter().filter(|crowd| crowd.section == section) {
+        counts.add_all(crowd.counts);
+    }
+    counts
+}
+
+/// Lanes of a section that look alike, with what is known of those that are counted only.
+struct Class<'a> {
+    key: (Option<String>, String),
+    lanes: Vec<(u32, &'a Lane)>,
+    counts: Counts,
+    extent: (Nanos, Nanos),
+}
+
+fn section_rows<'a>(picture: &'a Picture, section: Section, left: &mut usize, rows: &mut Vec<Row<'a>>) {
+    let mut classes: Vec<Class<'a>> = Vec::new();
+    let in_section = (0..).zip(&picture.lanes).filter(|(_, lane)| lane.section == section);
+    for (number, lane) in in_section {
+        let key = (lane.place.map(words::place), stem(&lane.title));
+        match classes.iter_mut().find(|class| class.key == key) {
+            Some(class) => class.lanes.push((number, lane)),
+            None => {
+                let (counts, extent) = (Counts::default(), (Nanos::MAX, 0));
+                classes.push(Class { key, lanes: vec![(number, lane)], counts, extent });
+            }
+        }
+    }
+    for crowd in picture.crowds.iter().filter(|crowd| crowd.section == section) {
+        let place = crowd.place.map(words::place);
+        let at = classes.iter().position(|class| class.key.0 == place).unwrap_or_else(|| {
+            let key = (place, String::new());
+            classes.push(Class {
+                key,
+                lanes: Vec::new(),
+                counts: Counts::default(),
+                extent: (Nanos::MAX, 0),
+            });
+            classes.len() - 1
+        });
+        let class = &mut classes[at];
+        class.counts.add_all(crowd.counts);
+        class.extent = (class.extent.0.min(crowd.start), class.extent.1.max(crowd.end));
+    }
+    for class in classes {
+        class.add_rows(picture, left, rows);
+    }
+}
+
+impl<'a> Class<'a> {
+    fn add_rows(mut self, picture: &Picture, left: &mut usize, rows: &mut Vec<Row<'a>>) {
+        let is_crowded = self.lanes.len() + self.counts.all > ALIKE || self.lanes.len() > *left;
+        let shown =
+            if is_crowded { self.chosen((*left).min(SHOWN_OF_ALIKE)) } else { vec![true; self.lanes.len()] };
+        let mut shown_lanes = 0;
+        for ((number, lane), is_shown) in self.lanes.iter().copied().zip(shown) {
+            if is_shown {
+                shown_lanes += 1;
+                rows.push(Row::Lane { number, lane });
+            } else {
+                self.counts.add(lane.ending().map(|(_, ending)| ending));
+                let (from, to) = lane.extent(picture.end);
+                self.extent = (self.extent.0.min(from), self.extent.1.max(to));
+            }
+        }
+        *left -= shown_lanes;
+        if self.counts.all > 0 {
+            let like = if shown_lanes > 0 { "more like this" } else { "alike" };
+            let text = format!("and {} {like}: {}", self.counts.all, self.counts.text());
+            rows.push(Row::More { text, from: self.extent.0, to: self.extent.1 });
+        }
+    }
+
+    /// Chooses that many lanes: one of each ending, and others from the first to the last.
+    fn chosen(&self, number: usize) -> Vec<bool> {
+        let mut shown = vec![false; self.lanes.len()];
+        let kinds = Ending::ALL.map(Some).into_iter().chain([None]);
+        let firsts = kinds.filter_map(|kind| {
+            self.lanes.iter().position(|(_, lane)| lane.ending().map(|(_, ending)| ending) == kind)
+        });
+        let (last, steps) = (self.lanes.len().saturating_sub(1), number.saturating_sub(1).max(1));
+        let spread = (0..number).map(|step| last * step / steps);
+        for at in firsts.chain(spread).chain(0..=last).collect::<Vec<_>>() {
+            if shown.iter().filter(|is_shown| **is_shown).count() == number {
+                break;
+            }
+            shown[at] = true;
+        }
+        shown
+    }
+}
+
+/// Returns a title without numbers: `worker-17` and `worker-18` look alike.
+fn stem(title: &Title) -> String {
+    match title {
+        Title::Name(name) => name.chars().filter(|char| !char.is_ascii_digit()).collect(),
+        Title::Unnamed => String::new(),
+        Title::Task(_) => "task".to_owned(),
+        Title::Thread(_) => "thread".to_owned(),
+    }
+}
+
+/// Returns whether it is known that a lane is alive at the end.
+pub(super) fn is_open(lane: &Lane) -> bool {
+    lane.life == Life::Alive
+}

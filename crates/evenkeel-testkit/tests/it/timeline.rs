@@ -1,0 +1,19 @@
+//! Timelines.
+
+mod scenes;
+
+use std::fs;
+
+use self::scenes::SCENES;
+
+#[test]
+fn draw_all() {
+    let Ok(folder) = std::env::var("TIMELINES") else { return };
+    for (name, scene) in SCENES {
+        let drawn = scene();
+        fs::write(format!("{folder}/{name}.svg"), drawn.to_svg()).unwrap();
+        fs::write(format!("{folder}/{name}-390.svg"), drawn.to_svg_of_width(390)).unwrap();
+        fs::write(format!("{folder}/{name}.txt"), drawn.to_text()).unwrap();
+        fs::write(format!("{folder}/{name}.json"), drawn.to_json()).unwrap();
+    }
+}
