@@ -95,6 +95,17 @@ xflags::xflags! {
             /// Shows it in a browser.
             optional --open
         }
+        /// Checks the book in docs/book, and builds it. By mdBook, which is installed below target/ at the first time.
+        cmd book {
+            /// Only checks listings and links, which needs no mdBook.
+            optional --check
+            /// Shows it in a browser.
+            optional --open
+            /// Serves it on this machine, and builds it again after each change.
+            optional --serve
+            /// For mdBook: reads pages, and writes them with all that they include.
+            optional --preprocess
+        }
         /// Checks the published crates with each of their features. With none, all, and all but each, too.
         cmd features {}
         /// Packages the published crates and builds them from the packages.

@@ -7,6 +7,7 @@ mod out;
 
 mod application;
 mod bench;
+mod book;
 mod ci;
 mod conformance;
 mod coverage;
@@ -96,6 +97,7 @@ fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {
         XtaskCmd::Conformance(flags) => conformance::run(project, &flags),
         XtaskCmd::Lint(flags) => lint::run(project, flags.fix),
         XtaskCmd::Docs(flags) => docs::run(project, flags.open),
+        XtaskCmd::Book(flags) => book::run(project, &flags),
         XtaskCmd::Features(_) => features::run(project),
         XtaskCmd::Package(_) => package::run(project),
         XtaskCmd::Deny(_) => deny::run(project),

@@ -105,14 +105,14 @@ pub(super) fn our_crates_stand_where_they_should(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for package in &tree.packages {
         let below = GRAPH.iter().find(|(name, _)| *name == package.name).map(|(_, below)| *below);
+        let not_for_tests = |name: &str| !name.contains("-testkit") && !name.ends_with("-tck");
         let in_graph = |name: &str| below.unwrap_or_default().contains(&name);
-        // Tests of libraries may use more; examples and benches must not switch tokio's test clock on.
+        // Tests of libraries and of the cookbook may use more; examples and benches must not switch tokio's test clock on.
         let (tables, allowed): (_, &dyn Fn(&str) -> bool) = match package.dir.split('/').next() {
             Some("crates") => (&TABLES[..1], &in_graph),
             Some("xtask") => (&TABLES[..], &|_| false),
-            Some("benches" | "examples") => {
-                (&TABLES[..], &|name| !name.contains("-testkit") && !name.ends_with("-tck"))
-            }
+            Some("examples") if package.name == "cookbook" => (&TABLES[..1], &not_for_tests),
+            Some("benches" | "examples") => (&TABLES[..], &not_for_tests),
             _ => continue,
         };
         if package.published && below.is_none() {

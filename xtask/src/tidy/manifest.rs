@@ -1,4 +1,5 @@
-//! A reader for our own manifests: tables and `key = value`, arrays over several lines, inline tables of dependencies.
+//! A reader for our own manifests: tables and `key = value`, arrays over several lines, inline tables of dependencies and in
+//! arrays of them.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,16 @@ impl Manifest {
                     line.push_str(uncommented(more));
                 }
                 let value = line.split_once('=').map_or("", |(_, value)| value).trim().to_owned();
+                // An array of inline tables is the same as several tables of its name.
+                if table.is_empty() && value.starts_with('[') {
+                    let tables = value.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+                    entries.extend(tables.flat_map(inline_table).map(|(field, value)| Entry {
+                        table: key.clone(),
+                        key: field,
+                        value,
+                        line: index + 1,
+                    }));
+                }
                 entries.push(Entry { table: table.clone(), key, value, line: index + 1 });
             }
         }
@@ -127,6 +138,11 @@ mod tests {
     use super::Manifest;
 
     const TEXT: &str = r##"
+bin = [
+    { name = "one", path = "src/one.rs" },
+    { name = "two", path = "src/two.rs", test = false },
+]
+
 [package]
 name = "x" # not "y"
 rust-version.workspace = true
@@ -166,6 +182,8 @@ dev = "4"
         assert_eq!(manifest.get("package", "rust-version.workspace"), Some("true"));
         assert_eq!(manifest.get("package", "keywords"), Some(r#"[ "a", "b#c", ]"#));
         assert_eq!(manifest.all("test", "path").collect::<Vec<_>>(), ["one.rs", "two.rs"]);
+        assert_eq!(manifest.all("bin", "path").collect::<Vec<_>>(), ["src/one.rs", "src/two.rs"]);
+        assert_eq!(manifest.all("bin", "test").collect::<Vec<_>>(), ["false"]);
         assert_eq!(manifest.get("package", "path"), None);
     }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{File, Tree};
 
-/// Begins a quotation of a table of results, and names it: `<!-- benches/results/limit.md -->`.
+/// Begins a quotation of a table of results, and names it: `<!-- benches/results/limit.md -->`; or some of its rows, by their
+/// ids or the beginnings of them: `<!-- benches/results/limit.md: limit/keyed, limit/try-acquire-fast -->`.
 const BEGIN: &str = "<!-- benches/results/";
 const BEGIN_END: &str = " -->\n";
 const END: &str = "<!-- end -->";
@@ -56,13 +57,31 @@ fn quoting(text: &str, tree: &Tree) -> Result<String, String> {
     {
         let (before, after) = (&rest[..start], &rest[start + BEGIN.len()..]);
         let (name, after) = after.split_once(BEGIN_END).ok_or("a quotation of results names no file")?;
-        let path = format!("benches/results/{name}");
+        let (file, rows) = name.split_once(": ").map_or((name, None), |(file, rows)| (file, Some(rows)));
+        let path = format!("benches/results/{file}");
         let quoted = tree.file(&path).ok_or_else(|| format!("it quotes {path}, which does not exist"))?;
+        let quoted =
+            rows.map_or_else(|| Ok(quoted.text.clone()), |rows| some_rows(&quoted.text, &path, rows))?;
         let (_, after) = after.split_once(END).ok_or_else(|| format!("no `{END}` after {path}"))?;
-        quoting.extend([before, BEGIN, name, BEGIN_END, &quoted.text, END]);
+        quoting.extend([before, BEGIN, name, BEGIN_END, &quoted, END]);
         rest = after;
     }
     Ok(quoting + rest)
+}
+
+/// Returns a table with its head and the rows that are named: each by its id, or by the parts of it up to a slash.
+fn some_rows(table: &str, path: &str, rows: &str) -> Result<String, String> {
+    let id = |line: &str| line.strip_prefix("| `").and_then(|rest| rest.split('`').next()).map(str::to_owned);
+    let named = |id: &str, name: &str| {
+        id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for name in rows.split(", ") {
+        if !table.lines().filter_map(id).any(|id| named(&id, name)) {
+            return Err(format!("it quotes {name} of {path}, where no such row is"));
+        }
+    }
+    let kept = |line: &&str| id(line).is_none_or(|id| rows.split(", ").any(|name| named(&id, name)));
+    Ok(table.lines().filter(kept).map(|line| format!("{line}\n")).collect())
 }
 
 fn is_line(text: &str, start: usize) -> bool {
@@ -76,7 +95,8 @@ fn is_line(text: &str, start: usize) -> bool {
 pub(super) fn figures_come_from_the_results(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     let readme = |path: &str| path.ends_with("README.md") && path != "benches/results/README.md";
-    for file in tree.files.iter().filter(|file| readme(&file.path)) {
+    let page = |path: &str| path.starts_with("docs/") && path.ends_with(".md");
+    for file in tree.files.iter().filter(|file| readme(&file.path) || page(&file.path)) {
         let (mut code, mut quoted) = (false, false);
         for (index, line) in file.text.lines().enumerate() {
             code ^= line.starts_with("```");
@@ -154,6 +174,24 @@ mod tests {
             let found = check(&readme, &compare);
             assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
         }
+    }
+
+    #[test]
+    fn some_rows_of_a_table_can_be_quoted() {
+        let table =
+            "As measured.\n\n| row | time |\n|---|---|\n| `a/b/x` | 1 |\n| `a/b/y` | 2 |\n| `a/bc` | 3 |\n";
+        let page =
+            |rows: &str, text: &str| format!("<!-- benches/results/a.md: {rows} -->\n{text}<!-- end -->\n");
+        let quoted =
+            |rows: &str| in_tree(&[("benches/results/a.md", table)], |tree| quoting(&page(rows, ""), tree));
+        let head = "As measured.\n\n| row | time |\n|---|---|\n";
+        assert_eq!(quoted("a/b"), Ok(page("a/b", &format!("{head}| `a/b/x` | 1 |\n| `a/b/y` | 2 |\n"))));
+        assert_eq!(
+            quoted("a/b/y, a/bc"),
+            Ok(page("a/b/y, a/bc", &format!("{head}| `a/b/y` | 2 |\n| `a/bc` | 3 |\n")))
+        );
+        let lost = "it quotes a/d of benches/results/a.md, where no such row is";
+        assert_eq!(quoted("a/b, a/d"), Err(lost.to_owned()));
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! Rules for the pages of the book, which need no mdBook.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::{
+    expand::{PAGES, expanded, included, is_rust},
+    links::Pages,
+    markdown::{Kind, heading, lines, targets},
+};
+use crate::Result;
+
+/// The sections of a pattern, in this order.
+const SECTIONS: [&str; 6] =
+    ["The problem", "In asyncio", "Here", "What can go wrong?", "Numbers", "When to take something else"];
+
+const PATTERNS: &str = "docs/book/src/patterns/";
+const OUTPUT: &str = "docs/book/src/output/";
+
+/// Returns the findings in the pages, and in the links of all Markdown of the project.
+pub(crate) fn findings(root: &Path, files: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let (mut pages, mut used) = (Vec::new(), BTreeSet::new());
+    for path in files.iter().filter(|path| path.ends_with(".md")) {
+        let text = fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))?;
+        if !path.starts_with(PAGES) {
+            pages.push((path.clone(), text));
+            continue;
+        }
+        found.extend(listings(root, path, &text));
+        found.extend(sections(path, &text));
+        match expanded(root, path, &text) {
+            Ok(page) => {
+                used.extend(shown(path, &page));
+                used.extend(text.lines().filter_map(|line| Some(target(path, included(line)?.0))));
+                pages.push((path.clone(), page));
+            }
+            Err(error) => found.push(error),
+        }
+    }
+    let pages = Pages::new(root, files, pages);
+    found.extend(pages.broken());
+    let summary = format!("{PAGES}/SUMMARY.md");
+    let listed: BTreeSet<String> = pages
+        .texts()
+        .filter(|(path, _)| *path == summary)
+        .flat_map(|(path, text)| shown(path, text))
+        .collect();
+    for path in files.iter().filter(|path| path.starts_with(PAGES) && **path != summary) {
+        let is_page = path.ends_with(".md");
+        // The narrow form of a picture is shown where the wide one is.
+        let wide = path.replace("-narrow.svg", ".svg");
+        if is_page && !listed.contains(path) {
+            found.push(format!("{path}: it is not in the summary: list it, or delete it"));
+        } else if !is_page && !used.contains(&wide) {
+            found.push(format!("{path}: no page shows it: show it, or delete it"));
+        }
+    }
+    Ok(found)
+}
+
+/// The files that the links of a page lead to.
+fn shown(path: &str, page: &str) -> Vec<String> {
+    let prose = lines(page).filter(|line| line.kind == Kind::Prose);
+    let targets =
+        prose.flat_map(|line| targets(line.text).into_iter().map(move |range| line.text[range].to_owned()));
+    targets.map(|link| target(path, link.split('#').next().unwrap_or_default())).collect()
+}
+
+fn target(path: &str, link: &str) -> String {
+    super::place::joined(super::place::folder(path), link)
+}
+
+/// Listings are included: Rust from a file that is compiled, and the output of a program from the file that a test compares.
+fn listings(root: &Path, path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut finding = |number: usize, message: &str| found.push(format!("{path}:{number}: {message}"));
+    for line in lines(text) {
+        match (line.kind, included(line.text)) {
+            (Kind::Opens(""), _) => finding(line.number, "a block without a language: name it, or `text`"),
+            (Kind::Code(language), None) if is_rust(language) => {
+                finding(line.number, "Rust that nothing compiles: include it from a file of the cookbook");
+            }
+            (Kind::Code(language), Some((file, _))) if is_rust(language) && !file.ends_with(".rs") => {
+                finding(line.number, "this file is not compiled: include a file of the cookbook");
+            }
+            (Kind::Code("text"), None) => {
+                finding(line.number, "output that no test compares: include it from docs/book/src/output");
+            }
+            (Kind::Code("text"), Some((file, _))) if !target(path, file).starts_with(OUTPUT) => {
+                finding(line.number, "output that no test compares: include it from docs/book/src/output");
+            }
+            (Kind::Prose, Some((file, _)))
+                if file.ends_with(".md") && !is_tested(root, &target(path, file)) =>
+            {
+                finding(
+                    line.number,
+                    "examples that nothing compiles: include the page by `include_str!` in its crate",
+                );
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether the examples of a page are doc tests of a crate, or the page has none.
+fn is_tested(root: &Path, file: &str) -> bool {
+    let Ok(text) = fs::read_to_string(root.join(file)) else { return true };
+    if !lines(&text).any(|line| matches!(line.kind, Kind::Opens(language) if is_rust(language))) {
+        return true;
+    }
+    let Some((package, name)) = file.rsplit_once('/') else { return false };
+    let include = format!("#![doc = include_str!(\"../{name}\")]");
+    let sources = fs::read_dir(root.join(package).join("src")).into_iter().flatten().flatten();
+    sources
+        .into_iter()
+        .any(|source| fs::read_to_string(source.path()).is_ok_and(|text| text.contains(&include)))
+}
+
+/// The sections of a page about a pattern.
+fn sections(path: &str, text: &str) -> Option<String> {
+    if !path.starts_with(PATTERNS) {
+        return None;
+    }
+    let prose = lines(text).filter(|line| line.kind == Kind::Prose);
+    let headings: Vec<&str> = prose
+        .filter_map(|line| heading(line.text))
+        .filter(|(level, _)| *level == 2)
+        .map(|(_, text)| text)
+        .collect();
+    (headings != SECTIONS)
+        .then(|| format!("{path}: its sections are {headings:?}: they have to be {SECTIONS:?}"))
+}

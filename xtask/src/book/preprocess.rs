@@ -1,0 +1,91 @@
+//! The preprocessor of the book: mdBook hands it all pages, and takes them back with all that they include.
+
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
+
+use serde_json::Value;
+
+use super::{
+    expand::{PAGES, expanded},
+    markdown::{Kind, lines, targets},
+    place,
+};
+use crate::{Result, outcome::Outcome};
+
+/// Files of the project that are no pages.
+const REPOSITORY: &str = "https://github.com/evenkeel/evenkeel";
+
+pub(super) fn run(root: &Path) -> Result<Outcome> {
+    let mut input = String::new();
+    io::stdin().read_to_string(&mut input)?;
+    let [_context, mut book]: [Value; 2] = serde_json::from_str(&input)?;
+    chapters(root, &mut book)?;
+    say!("{book}");
+    Ok(Outcome::Done)
+}
+
+/// Expands each chapter in this part of the book: whatever the parts are called, a chapter has a text and a path.
+fn chapters(root: &Path, part: &mut Value) -> Result {
+    if let (Some(text), Some(path)) = (part["content"].as_str(), part["path"].as_str()) {
+        let path = format!("{PAGES}/{}", path.replace('\\', "/"));
+        part["content"] = outward(root, &path, &expanded(root, &path, text)?).into();
+    }
+    match part {
+        Value::Array(parts) => parts.iter_mut().try_for_each(|part| chapters(root, part)),
+        Value::Object(parts) => parts.values_mut().try_for_each(|part| chapters(root, part)),
+        _ => Ok(()),
+    }
+}
+
+/// Links that leave the book, as addresses.
+fn outward(root: &Path, path: &str, text: &str) -> String {
+    let mut page = String::new();
+    for line in lines(text) {
+        let mut shown = line.text.to_owned();
+        let targets = if line.kind == Kind::Prose { targets(line.text) } else { Vec::new() };
+        for target in targets.into_iter().rev() {
+            let to = place::joined(place::folder(path), &line.text[target.clone()]);
+            if !line.text[target.clone()].contains(':')
+                && !line.text[target.clone()].starts_with('#')
+                && !to.starts_with(PAGES)
+            {
+                let kind = if root.join(&to).is_dir() { "tree" } else { "blob" };
+                shown.replace_range(target, &format!("{REPOSITORY}/{kind}/main/{to}"));
+            }
+        }
+        page.extend([&shown, "\n"]);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::{chapters, outward};
+
+    #[test]
+    fn links_out_of_the_book_are_addresses() {
+        let page = "[a](../b.md) ![b](../timelines/c.svg) [c](../../../../Cargo.toml) [d](https://example.com) [e](#f)\n";
+        let expected = page
+            .replace("../../../../Cargo.toml", "https://github.com/evenkeel/evenkeel/blob/main/Cargo.toml");
+        assert_eq!(outward(Path::new("nowhere"), "docs/book/src/patterns/a.md", page), expected);
+    }
+
+    #[test]
+    fn chapters_are_found_at_every_depth() {
+        let chapter = json!({ "Chapter": { "content": "[a](../../../a.rs)", "path": "a.md", "sub_items": [
+            { "Chapter": { "content": "text", "path": "b.md", "sub_items": [] } }, "Separator" ] } });
+        let mut book = json!({ "items": [chapter, { "PartTitle": "content" }] });
+        chapters(Path::new("nowhere"), &mut book).unwrap();
+        let first = &book["items"][0]["Chapter"];
+        assert_eq!(first["content"], "[a](https://github.com/evenkeel/evenkeel/blob/main/a.rs)\n");
+        assert_eq!(first["sub_items"][0]["Chapter"]["content"], "text\n");
+        let mut lost = json!({ "content": "{{#include no.rs}}", "path": "a.md" });
+        assert!(chapters(Path::new("nowhere"), &mut lost).is_err());
+    }
+}
