@@ -197,7 +197,7 @@ dev = "4"
         assert!(inline.is("path", "../i") && inline.is("optional", "true") && inline.has("features"));
         assert!(plain.is("version", "1") && unix.is("version", "3"));
         assert!(table.is("version", "2") && table.is("default-features", "false"));
-        assert_eq!(inline.line, 18);
+        assert_eq!(inline.line, 23);
         assert_eq!(Manifest::parse(TEXT).dependencies("dev-dependencies").len(), 2);
     }
 }
