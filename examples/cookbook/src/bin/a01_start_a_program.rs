@@ -11,9 +11,13 @@ async fn greet(name: &str) -> usize {
     name.len()
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let greeting = greet("world");
     println!("nothing has run yet");
     println!("{} letters", greeting.await);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

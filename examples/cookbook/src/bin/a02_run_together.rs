@@ -12,8 +12,7 @@ async fn load(what: &'static str, millis: u64) -> Result<String, BoxError> {
     if what == "nothing" { Err("no connection".into()) } else { Ok(format!("{what} ({millis} ms)")) }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), BoxError> {
+pub(crate) async fn scenario() -> Result<(), BoxError> {
     let start = Instant::now();
     let (user, orders, news) = tokio::try_join!(load("user", 60), load("orders", 20), load("news", 40))?;
     println!("{user}, {orders}, {news}: {} ms together", start.elapsed().as_millis());
@@ -33,4 +32,9 @@ async fn main() -> Result<(), BoxError> {
     })
     .await?;
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    scenario().await
 }

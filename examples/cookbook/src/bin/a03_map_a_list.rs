@@ -12,11 +12,15 @@ async fn fetch(id: u64) -> io::Result<String> {
     Ok(format!("user-{id}"))
 }
 
-#[tokio::main]
-async fn main() -> io::Result<()> {
+pub(crate) async fn scenario() -> io::Result<()> {
     let start = Instant::now();
     let users: Vec<_> =
         stream::iter((0..30).map(io::Result::Ok)).try_par_map(10, fetch).ordered().try_collect().await?;
     println!("{} … {} in {} ms, 10 at a time", users[0], users[29], start.elapsed().as_millis());
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    scenario().await
 }

@@ -14,8 +14,7 @@ async fn parse(text: &'static str) -> Result<u8, std::num::ParseIntError> {
     text.parse()
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let texts = stream::iter(["1", "two", "3", "", "5"].map(Ok));
     let mut outcomes = texts.try_par_map(2, parse).settled().ordered();
     while let Some(outcome) = outcomes.next().await {
@@ -25,4 +24,9 @@ async fn main() {
             Err(bug) => println!("{bug}: {}", bug.source().map(ToString::to_string).unwrap_or_default()),
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -7,8 +7,7 @@ use std::{future::pending, time::Duration};
 use evenkeel_task::{BoxError, group};
 use tokio::time::sleep;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let served = group(async |g| {
         g.task("metrics").spawn(async {
             sleep(Duration::from_millis(30)).await;
@@ -25,4 +24,9 @@ async fn main() {
     if let Err(error) = served.await {
         println!("{:#}; {} other was stopped", error.first(), error.cancelled());
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

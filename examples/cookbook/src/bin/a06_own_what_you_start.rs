@@ -32,8 +32,7 @@ impl Fresh {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let (kept, dropped) = (Fresh::new(), Fresh::new());
     sleep(Duration::from_millis(55)).await;
     println!("refreshed some times: {}", kept.value.load(Ordering::Relaxed) > 1);
@@ -44,4 +43,9 @@ async fn main() {
     drop(dropped.refresher);
     sleep(Duration::from_millis(1)).await;
     println!("dropped: nobody else holds its value: {}", Arc::strong_count(&value) == 2);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -36,8 +36,7 @@ async fn run() -> Result<(), GroupError> {
         .await
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let Err(error) = run().await else { return };
     let (numbers, rest) = error.split::<ParseIntError>();
     for (kind, part) in [("bad number", numbers), ("other", rest)] {
@@ -45,4 +44,9 @@ async fn main() {
             println!("{kind}: {failure:#}");
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

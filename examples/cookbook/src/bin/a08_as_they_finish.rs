@@ -7,8 +7,7 @@ use evenkeel_stream::prelude::*;
 use futures::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let start = Instant::now();
     let mut naps = stream::iter([90, 10, 50, 30]).par_map(4, async |millis| {
         sleep(Duration::from_millis(millis)).await;
@@ -17,4 +16,9 @@ async fn main() {
     while let Some(millis) = naps.next().await {
         println!("{millis} ms: done after {} ms", start.elapsed().as_millis());
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -9,8 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), JoinError> {
+pub(crate) async fn scenario() -> Result<(), JoinError> {
     let mut pending = JoinSet::new();
     for millis in [10, 20, 200, 60_000] {
         pending.spawn(async move {
@@ -31,4 +30,9 @@ async fn main() -> Result<(), JoinError> {
     }
     pending.shutdown().await;
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), JoinError> {
+    scenario().await
 }

@@ -20,8 +20,7 @@ async fn ask(source: &'static str, millis: u64) -> Result<&'static str> {
     if source == "cache" { Err(Error::other("not in the cache")) } else { Ok(source) }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+pub(crate) async fn scenario() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let sources = [("cache", 5), ("database", 30), ("api", 60_000)];
     let answer = first_ok(sources.map(|(source, millis)| ask(source, millis))).await;
     println!("first_ok: the {}", answer.map_err(|none| format!("{none:?}"))?);
@@ -33,4 +32,9 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     };
     println!("hedge: the {}, by call {}", HEDGE.run(slow_at_first).await?, calls.get());
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    scenario().await
 }

@@ -14,8 +14,7 @@ static POLICY: Policy = Policy::exponential(SHORT, Duration::from_secs(1))
     .attempt_timeout(SHORT)
     .total_timeout(Duration::from_millis(100));
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     if let Err(late) = timeout(SHORT, pending::<()>()).await {
         println!("one future: {late}");
     }
@@ -30,4 +29,9 @@ async fn main() {
     if let Err(error) = POLICY.run(pending::<io::Result<()>>).await {
         println!("a retried call: {error}");
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

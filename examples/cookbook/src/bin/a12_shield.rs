@@ -13,8 +13,7 @@ async fn pay() {
     println!("... and reaches the other");
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), GroupError> {
+pub(crate) async fn scenario() -> Result<(), GroupError> {
     group(async |_g| {
         let paid = timeout(Duration::from_millis(10), shield(Duration::from_secs(5), pay())).await;
         println!("the caller gave up: {}", paid.is_err());
@@ -23,4 +22,9 @@ async fn main() -> Result<(), GroupError> {
     .await?;
     println!("the group has ended");
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), GroupError> {
+    scenario().await
 }

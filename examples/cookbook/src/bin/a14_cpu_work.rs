@@ -4,31 +4,29 @@
 
 use std::thread::available_parallelism;
 
-use evenkeel_task::{Blocking, BoxError, group};
-use tokio::sync::mpsc;
+use evenkeel_stream::prelude::*;
+use evenkeel_task::Blocking;
+use futures::{StreamExt as _, stream};
 
 fn primes(below: u32) -> usize {
     (2..below).filter(|n| (2..=n.isqrt()).all(|d| n % d != 0)).count()
 }
 
+pub(crate) async fn scenario() {
+    let processors = available_parallelism().map_or(1, usize::from);
+    let cpu = Blocking::new(processors);
+    let counted = stream::iter((1..=4).map(|n| n * 5_000)).par_map(8, async move |below| {
+        let count = cpu.run(move |_stop| primes(below)).await;
+        assert!(cpu.running() <= processors);
+        (below, count)
+    });
+    let mut counted = counted.ordered();
+    while let Some((below, count)) = counted.next().await {
+        println!("{count} primes below {below}");
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), BoxError> {
-    let places = available_parallelism().map_or(1, usize::from);
-    let (cpu, (found, mut results)) = (Blocking::new(places), mpsc::channel(8));
-    group(async |g| {
-        for below in (1..=8).map(|n| n * 5_000) {
-            let (cpu, found) = (cpu.clone(), found.clone());
-            g.spawn(async move { found.send((below, cpu.run(move |_stop| primes(below)).await)).await });
-        }
-        drop(found);
-        let mut most = 0;
-        while let Some((below, count)) = results.recv().await {
-            println!("{count} primes below {below}");
-            most = most.max(cpu.running());
-        }
-        println!("never more at a time than processors: {}", most <= places);
-        Ok(())
-    })
-    .await?;
-    Ok(())
+async fn main() {
+    scenario().await;
 }

@@ -12,8 +12,7 @@ async fn fetch(what: &'static str, millis: u64) -> io::Result<&'static str> {
     Ok(what)
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), GroupError> {
+pub(crate) async fn scenario() -> Result<(), GroupError> {
     let start = Instant::now();
     let page = group(async |g| {
         let page = g.task("page").spawn_with_handle(fetch("the page", 60));
@@ -31,4 +30,9 @@ async fn main() -> Result<(), GroupError> {
     .await?;
     println!("{page} after {} ms", start.elapsed().as_millis());
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), GroupError> {
+    scenario().await
 }

@@ -16,8 +16,7 @@ async fn search(part: u64, g: FinishGroup<Option<u64>>) {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), GroupError> {
+pub(crate) async fn scenario() -> Result<(), GroupError> {
     let start = Instant::now();
     let found = Group::builder()
         .run_until_finished(async |g| {
@@ -30,4 +29,9 @@ async fn main() -> Result<(), GroupError> {
         .await?;
     println!("{found:?} after {} ms", start.elapsed().as_millis());
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), GroupError> {
+    scenario().await
 }

@@ -18,8 +18,7 @@ async fn resize(image: u32, megabytes: u32) -> Result<(), Denied> {
     Ok(())
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     // Two fit at once, then one after the other; of the last two, one is too late and the other never fits.
     let all = [resize(1, 60), resize(2, 40), resize(3, 90), resize(4, 90), resize(5, 101)];
     for (image, result) in (1..).zip(futures::future::join_all(all).await) {
@@ -30,4 +29,9 @@ async fn main() {
         }
     }
     println!("{:?}", MEMORY.snapshot());
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -24,8 +24,7 @@ fn obey(headers: Headers) {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let start = Instant::now();
     for page in 0..15 {
         LIMITER.acquire().await;
@@ -38,4 +37,9 @@ async fn main() {
     if let Err(denied) = LIMITER.acquire().by(soon).await {
         println!("{denied}");
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -25,8 +25,7 @@ async fn fetch(host: &str) -> Result<(), Denied> {
     Ok(())
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let start = Instant::now();
     let fetch = async |host| {
         let fetched = fetch(host).await;
@@ -38,4 +37,9 @@ async fn main() {
 
     // A single limit needs no `all_of`.
     HOSTS.acquire("c.example").await;
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -47,9 +47,14 @@ async fn process(name: &str, url: &str) -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
+/// Three tasks and a store in memory.
 #[tokio::main(flavor = "current_thread")]
 async fn tasks() {
     println!("REDIS_URL is not set: three tasks and a store in memory");
+    scenario().await;
+}
+
+pub(crate) async fn scenario() {
     let store = MemoryStore::new();
     tokio::join!(
         work("task 1", quota(store.clone())),

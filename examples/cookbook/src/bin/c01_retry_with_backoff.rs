@@ -22,8 +22,7 @@ async fn connect(calls: &Cell<u32>) -> io::Result<&'static str> {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) async fn scenario() -> Result<(), Box<dyn std::error::Error>> {
     let calls = Cell::new(0);
     let answer = POLICY
         .run(|| connect(&calls))
@@ -32,4 +31,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     println!("{answer}");
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    scenario().await
 }

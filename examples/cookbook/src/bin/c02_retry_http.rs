@@ -46,8 +46,7 @@ async fn get(calls: &Cell<usize>) -> Result<&'static str, Status> {
     answer.map_err(|(code, headers)| Status { code, headers })
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn error::Error>> {
+pub(crate) async fn scenario() -> Result<(), Box<dyn error::Error>> {
     let calls = Cell::new(0);
     let body = POLICY
         .run(|| get(&calls))
@@ -62,4 +61,9 @@ async fn main() -> Result<(), Box<dyn error::Error>> {
         println!("{gave_up}");
     }
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn error::Error>> {
+    scenario().await
 }

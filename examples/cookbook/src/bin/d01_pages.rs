@@ -25,8 +25,7 @@ impl Api {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), PageError> {
+pub(crate) async fn scenario() -> Result<(), PageError> {
     let start = Instant::now();
     let api = Api;
     // Each page names the next one. A page that fails is retried within the closure, by `POLICY.run`.
@@ -46,4 +45,9 @@ async fn main() -> Result<(), PageError> {
     let rows: Vec<_> = rows.try_collect().await?;
     println!("{} rows in {} ms", rows.len(), start.elapsed().as_millis());
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), PageError> {
+    scenario().await
 }

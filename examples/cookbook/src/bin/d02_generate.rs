@@ -30,8 +30,7 @@ fn numbers(input: impl AsyncRead + Unpin + Send + 'static) -> TryGenerate<i64, i
     })
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let three: Vec<_> = ticks(Duration::from_millis(10)).take(3).collect().await;
     println!("{three:?}, and the endless loop was dropped with its stream");
 
@@ -43,4 +42,9 @@ async fn main() {
             Err(error) => println!("failed: {error}"),
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

@@ -8,8 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
+pub(crate) async fn scenario() -> io::Result<()> {
     // `while let` is the loop; `?` ends it at the first error.
     let mut lines = stream::iter(["a", "b", "c"].map(io::Result::Ok));
     while let Some(line) = lines.try_next().await? {
@@ -48,4 +47,9 @@ async fn main() -> io::Result<()> {
     bar.finish();
     println!("{} of {}: the sum is {sum}", bar.position(), bar.length().unwrap_or_default());
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    scenario().await
 }

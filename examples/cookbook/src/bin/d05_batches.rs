@@ -12,8 +12,7 @@ async fn store(rows: Vec<String>) -> usize {
     rows.len()
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn scenario() {
     let events = generate(|y| async move {
         for n in 0..40_usize {
             // Some come in a burst, some late.
@@ -40,4 +39,9 @@ async fn main() {
     println!("{:?}", batches.next().await);
     let _ = tokio::time::timeout(Duration::from_millis(10), batches.next()).await;
     println!("left: {:?}", batches.into_rest());
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scenario().await;
 }

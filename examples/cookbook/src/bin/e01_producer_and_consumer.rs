@@ -7,8 +7,7 @@ use std::time::Duration;
 use evenkeel_stream::{Capacity, queue};
 use tokio::time::sleep;
 
-#[tokio::main]
-async fn main() {
+pub(crate) async fn scenario() {
     let (jobs, consumer) = queue(Capacity::items(2));
 
     let consumers: Vec<_> = (0..2)
@@ -50,4 +49,9 @@ async fn main() {
     let job = consumer.pop().await.map(|job| job.put_back_on_drop());
     drop(job);
     println!("back in the queue: {:?}", jobs.close_now());
+}
+
+#[tokio::main]
+async fn main() {
+    scenario().await;
 }

@@ -17,8 +17,7 @@ async fn crawl(page: u32) -> Result<(), String> {
     }
 }
 
-#[tokio::main]
-async fn main() {
+pub(crate) async fn scenario() {
     let (pages, consumer) = queue(Capacity::items(100));
     let workers = consumer.workers(3, crawl);
     for page in 0..10 {
@@ -47,4 +46,9 @@ async fn main() {
         }
     }
     println!("some were not started: {}", !report.unstarted.is_empty());
+}
+
+#[tokio::main]
+async fn main() {
+    scenario().await;
 }

@@ -38,8 +38,7 @@ async fn store(users: Vec<Message<String>>) -> Result<(), SinkError> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn scenario() -> Result<(), Box<dyn Error>> {
     let users = MemoryBroker::new();
     let dead: MemoryBroker<DeadLetter<u32>> = MemoryBroker::new();
     for user in 0..200 {
@@ -69,4 +68,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     letters.start()?.await?;
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    scenario().await
 }

@@ -7,8 +7,7 @@ use std::{error::Error, io, time::Duration};
 use evenkeel_pipeline::{MemoryBroker, Pipeline};
 use tokio::time::{Instant, sleep};
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn scenario() -> Result<(), Box<dyn Error>> {
     // In memory here, so that the program needs no server. They may be of different kinds, with items of one type.
     let (imports, requests) = (MemoryBroker::new(), MemoryBroker::new());
     for n in 0..500 {
@@ -40,4 +39,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     requests.close();
     println!("{}", running.await?);
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    scenario().await
 }

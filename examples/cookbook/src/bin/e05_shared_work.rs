@@ -32,8 +32,7 @@ fn worker(jobs: &MemoryBroker<u32>, done: &Arc<AtomicU32>) -> Result<Running, Bo
     Ok(pipeline.window(4).start()?)
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn scenario() -> Result<(), Box<dyn Error>> {
     // Long enough for a worker to extend, short enough to notice a dead one soon.
     let config = MemoryConfig { ack_wait: Duration::from_millis(300), ..MemoryConfig::default() };
     let jobs = MemoryBroker::with(config);
@@ -56,4 +55,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         done.load(Relaxed)
     );
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    scenario().await
 }

@@ -31,8 +31,7 @@ impl Manager for Server {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), BoxError> {
+pub(crate) async fn scenario() -> Result<(), BoxError> {
     let pool = Pool::builder(Server).max(1).build()?;
     println!("query {}", pool.get().await?.query().await);
     let mut lease = pool.get().await?;
@@ -41,4 +40,9 @@ async fn main() -> Result<(), BoxError> {
     println!("query {}, on the same connection", pool.get().await?.query().await);
     println!("nobody holds one: {}", pool.close(Duration::from_secs(1)).await.stragglers.is_empty());
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    scenario().await
 }

@@ -22,8 +22,7 @@ impl Lock {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), GroupError> {
+pub(crate) async fn scenario() -> Result<(), GroupError> {
     group(async |_g| {
         let value = using(Lock::take("value"), Lock::free, async |lock| Ok(lock.0.len())).await?;
         println!("value: {value}");
@@ -44,4 +43,9 @@ async fn main() -> Result<(), GroupError> {
     .await?;
     println!("nothing is held");
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), GroupError> {
+    scenario().await
 }

@@ -38,10 +38,9 @@ async fn work(mut orders: mpsc::Receiver<u32>) {
     }
 }
 
-#[tokio::main]
-async fn main() -> Report {
+pub(crate) async fn scenario(shutdown: Shutdown) -> Report {
     let (orders, received) = mpsc::channel(10);
-    let shutdown = Shutdown::new().grace(ms(5_000));
+    let shutdown = shutdown.grace(ms(5_000));
     let program = shutdown.handle().stop().clone();
     shutdown
         .phase("accept")
@@ -63,4 +62,9 @@ async fn main() -> Report {
         })
         .run()
         .await
+}
+
+#[tokio::main]
+async fn main() -> Report {
+    scenario(Shutdown::new()).await
 }

@@ -16,9 +16,8 @@ fn send_mail(number: u64, guard: Guard) {
     });
 }
 
-#[tokio::main]
-async fn main() -> Report {
-    let shutdown = Shutdown::new().grace(Duration::from_secs(2));
+pub(crate) async fn scenario(shutdown: Shutdown) -> Report {
+    let shutdown = shutdown.grace(Duration::from_secs(2));
     let handle = shutdown.handle();
     let closing = handle.clone();
     shutdown
@@ -33,4 +32,9 @@ async fn main() -> Report {
         })
         .run()
         .await
+}
+
+#[tokio::main]
+async fn main() -> Report {
+    scenario(Shutdown::new()).await
 }

@@ -18,11 +18,11 @@ use axum::{
 use evenkeel_shutdown::{Handle, Report, Shutdown, Stop};
 use tokio::{net::TcpListener, time::sleep};
 
-const PORT: u16 = 8080;
+pub(crate) const PORT: u16 = 8080;
 /// All of `terminationGracePeriodSeconds`, less the 2 seconds of the watchdog.
-const GRACE: Duration = Duration::from_secs(28);
+pub(crate) const GRACE: Duration = Duration::from_secs(28);
 /// The time until every proxy sends no more requests to this pod: a generous guess.
-const PRE_STOP: Duration = Duration::from_secs(5);
+pub(crate) const PRE_STOP: Duration = Duration::from_secs(5);
 /// The time limit of a request.
 const REQUESTS: Duration = Duration::from_secs(12);
 const JOBS: Duration = Duration::from_secs(6);
@@ -86,7 +86,7 @@ async fn jobs(stop: Stop) {
     }
 }
 
-fn program(listener: TcpListener) -> Shutdown {
+pub(crate) fn program(listener: TcpListener) -> Shutdown {
     let shutdown = Shutdown::new().grace(GRACE).pre_stop(PRE_STOP).phase("accept").reserve(REQUESTS);
     let handle = shutdown.handle();
     shutdown
@@ -105,35 +105,4 @@ async fn main() -> Report {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
     println!("serving at port {PORT}; Ctrl-C or SIGTERM stops it");
     program(listener).run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MANIFEST: &str = include_str!("../../../kubernetes/deployment.yaml");
-
-    /// Returns the number of a key that stands once in the manifest.
-    fn number(key: &str) -> u64 {
-        let values =
-            |line: &'static str| line.trim_start_matches([' ', '-']).strip_prefix(key)?.strip_prefix(": ");
-        let mut found = MANIFEST.lines().filter_map(values);
-        let number = found.next().and_then(|number| number.parse().ok()).expect("it is in the manifest");
-        assert!(found.next().is_none(), "{key} stands there twice");
-        number
-    }
-
-    #[test]
-    fn the_manifest_leaves_the_time_that_the_program_needs() {
-        assert_eq!(GRACE.as_secs() + 2, number("terminationGracePeriodSeconds"));
-        let probe = number("periodSeconds") * number("failureThreshold");
-        assert!(probe < PRE_STOP.as_secs(), "it is not noticed in time");
-        assert_eq!(u64::from(PORT), number("containerPort"));
-    }
-
-    #[tokio::test]
-    async fn what_is_reserved_fits_into_the_grace_period() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        drop(program(listener).run());
-    }
 }

@@ -1,0 +1,50 @@
+//! Prices, from a partner: ten calls a second, and each comes again if it fails.
+
+use std::time::Duration;
+
+use evenkeel::{
+    limit::RateLimiter,
+    retry::{Policy, Verdict},
+    task::BoxError,
+};
+use reqwest::Client;
+
+/// Up to five attempts, with jitter; two seconds for each, ten for all of them.
+static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(1))
+    .max_attempts(5)
+    .attempt_timeout(Duration::from_secs(2))
+    .total_timeout(Duration::from_secs(10));
+
+pub(crate) struct Prices {
+    partner: String,
+    client: Client,
+    limit: RateLimiter,
+}
+
+impl Prices {
+    pub(crate) fn new(partner: String) -> Self {
+        let limit = RateLimiter::per_second(10).burst(1);
+        Self { partner, client: Client::new(), limit }
+    }
+
+    /// Asks the partner until there is an answer.
+    pub(crate) async fn price(&self, item: &str) -> Result<u32, BoxError> {
+        let body = POLICY.run(|| self.call(item)).classify(verdict).await?;
+        Ok(body.trim().parse()?)
+    }
+
+    /// One call. Each attempt takes its turn.
+    async fn call(&self, item: &str) -> reqwest::Result<String> {
+        self.limit.acquire().await;
+        let response = self.client.get(format!("{}/{item}", self.partner)).send().await?;
+        response.error_for_status()?.text().await
+    }
+}
+
+/// A connection that broke and a server in trouble are worth another attempt; "not found" is not.
+fn verdict(error: &reqwest::Error) -> Verdict {
+    match error.status() {
+        Some(status) if status.is_client_error() => Verdict::Permanent,
+        _ => Verdict::Retry,
+    }
+}

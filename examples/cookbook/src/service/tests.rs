@@ -1,0 +1,50 @@
+//! Tests in virtual time: they wait for nothing, and times are exact.
+
+use std::time::Duration;
+
+use evenkeel_testkit::{
+    World, assert_took,
+    http::{Method, Server},
+};
+
+use super::prices::Prices;
+
+#[test]
+fn a_busy_partner_is_asked_again() {
+    World::run(async |world| {
+        let partner = Server::loopback().await.unwrap();
+        partner.on(Method::GET, "/apple").reply(503).then(503).then(200).body("42").expect(3);
+        let prices = Prices::new(partner.url(""));
+
+        assert_eq!(prices.price("apple").await.unwrap(), 42);
+        // Two waits of at most 100 and 200 ms; the jitter draws them.
+        assert!(world.elapsed() <= Duration::from_millis(300), "{:?}", world.elapsed());
+    });
+}
+
+#[test]
+fn an_item_that_nobody_knows_is_asked_for_once() {
+    World::run(async |_| {
+        let partner = Server::loopback().await.unwrap();
+        partner.on(Method::GET, "/nothing").reply(404).expect(1);
+        let prices = Prices::new(partner.url(""));
+
+        assert!(prices.price("nothing").await.is_err());
+    });
+}
+
+#[test]
+fn eleven_calls_take_a_second() {
+    World::run(async |_| {
+        let partner = Server::loopback().await.unwrap();
+        partner.on(Method::GET, "/apple").reply(200).body("42");
+        let prices = Prices::new(partner.url(""));
+
+        let calls = async {
+            for _ in 0..11 {
+                prices.price("apple").await.unwrap();
+            }
+        };
+        assert_took!(calls, Duration::from_secs(1));
+    });
+}
