@@ -9,6 +9,7 @@
 // record.rs     | `Statement` and its `StatementOutcome`
 // tables.rs     | `Tables`: a database of your own behind the server
 // connector.rs  | `Connector`: how clients reach the server
+// drawn.rs      | the statements in timelines, behind the feature `timeline`
 // shared.rs     | state that all sessions share: scripts, records, tables, signals
 // session.rs    | one connection: start-up, simple queries, end of transactions
 // session/      | extended queries, execution, output, the state of a transaction
@@ -34,6 +35,8 @@ pub use self::{
 
 mod connector;
 mod copy;
+#[cfg(feature = "timeline")]
+mod drawn;
 mod error;
 mod fault;
 mod record;

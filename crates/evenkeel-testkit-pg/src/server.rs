@@ -126,7 +126,7 @@ impl Server {
     fn start(net: &MemNet, address: &str, tables: Option<Box<dyn Tables>>) -> io::Result<Self> {
         let connector = Connector::new(net, address);
         let listener = net.listen(connector.address())?;
-        let shared = Arc::new(Shared::new(tables));
+        let shared = Arc::new(Shared::new(connector.address(), tables));
         let accepting = tokio::spawn(serve(listener, shared.clone())).abort_handle();
         let link = net.link(connector.address());
         Ok(Server { connector, link, shared, tasks: Mutex::new(vec![accepting]) })

@@ -11,6 +11,8 @@ use std::{
 use evenkeel_base::lock;
 use tokio::{sync::Notify, time::Instant};
 
+#[cfg(feature = "timeline")]
+use super::drawn::Drawn;
 use super::{
     error::SqlError,
     record::{Statement, StatementOutcome},
@@ -30,6 +32,8 @@ pub(super) struct Shared {
     /// The database in place of the tables of [`State`].
     pub(super) tables: Option<Box<dyn Tables>>,
     state: Mutex<State>,
+    #[cfg(feature = "timeline")]
+    drawn: Drawn,
 }
 
 #[derive(Debug, Default)]
@@ -70,8 +74,15 @@ pub(super) struct Notification {
 }
 
 impl Shared {
-    pub(super) fn new(tables: Option<Box<dyn Tables>>) -> Self {
-        Shared { start: Instant::now(), tables, state: Mutex::default() }
+    #[cfg_attr(not(feature = "timeline"), expect(unused_variables, reason = "for the timeline alone"))]
+    pub(super) fn new(address: &str, tables: Option<Box<dyn Tables>>) -> Self {
+        Shared {
+            start: Instant::now(),
+            tables,
+            state: Mutex::default(),
+            #[cfg(feature = "timeline")]
+            drawn: Drawn::new(address),
+        }
     }
 
     pub(super) fn add(&self, script: Arc<ScriptState>) {
@@ -121,10 +132,16 @@ impl Shared {
         let outcome = StatementOutcome::Running;
         let mut state = lock(&self.state);
         state.statements.push(Statement { at, connection, sql: sql.to_owned(), parameters, outcome });
-        state.statements.len()
+        let number = state.statements.len();
+        drop(state);
+        #[cfg(feature = "timeline")]
+        self.drawn.begin(number, sql);
+        number
     }
 
     pub(super) fn set_outcome(&self, number: usize, outcome: StatementOutcome) {
+        #[cfg(feature = "timeline")]
+        self.drawn.end(number, &outcome);
         lock(&self.state).statements[number - 1].outcome = outcome;
     }
 

@@ -67,6 +67,7 @@ mod body;
 mod call;
 mod client;
 mod fault;
+mod in_flight;
 mod path;
 mod reply;
 mod route;

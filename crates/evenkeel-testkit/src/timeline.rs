@@ -258,6 +258,8 @@ pub fn span_on(lane: &str, text: impl Into<Cow<'static, str>>) -> Span {
 #[must_use = "the span ends when it is dropped"]
 pub struct Span {
     open: Option<(Arc<Recorder>, BarKey)>,
+    /// In words, and whether it is a fault.
+    outcome: Option<(Cow<'static, str>, bool)>,
 }
 
 impl Span {
@@ -266,28 +268,30 @@ impl Span {
             let key = recorder.begin_span(lane, kind, text.into())?;
             Some((recorder, key))
         });
-        Self { open }
+        Self { open, outcome: None }
     }
 
     /// Ends it with a result in words, such as a status.
     pub fn done(mut self, outcome: impl Into<Cow<'static, str>>) {
-        self.end(Some((outcome.into(), false)));
+        self.set_outcome(outcome.into(), false);
     }
 
     /// Ends it with a fault in words.
     pub fn fault(mut self, fault: impl Into<Cow<'static, str>>) {
-        self.end(Some((fault.into(), true)));
+        self.set_outcome(fault.into(), true);
     }
 
-    fn end(&mut self, outcome: Option<(Cow<'static, str>, bool)>) {
-        if let Some((recorder, key)) = self.open.take() {
-            recorder.end_span(key, outcome);
-        }
+    /// Sets the result in words, and whether it is a fault, for the end of the span.
+    #[doc(hidden)]
+    pub fn set_outcome(&mut self, outcome: Cow<'static, str>, is_fault: bool) {
+        self.outcome = Some((outcome, is_fault));
     }
 }
 
 impl Drop for Span {
     fn drop(&mut self) {
-        self.end(None);
+        if let Some((recorder, key)) = self.open.take() {
+            recorder.end_span(key, self.outcome.take());
+        }
     }
 }

@@ -4,14 +4,13 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::reply::SlowBody;
+use super::{in_flight::InFlightCall, reply::SlowBody};
 use crate::net::later;
 
 /// The bytes that are left to send.
@@ -20,15 +19,11 @@ pub(super) struct ReplyBody {
     bytes: Bytes,
     slow: Option<(SlowBody, Pin<Box<Sleep>>)>,
     /// Counts the call as in flight until its reply is sent.
-    _call: Arc<InFlight>,
+    _call: InFlightCall,
 }
 
-/// A call that has arrived, and is not answered yet: the clones of its `Arc` are counted.
-#[derive(Debug, Default)]
-pub(super) struct InFlight;
-
 impl ReplyBody {
-    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: Arc<InFlight>) -> Self {
+    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: InFlightCall) -> Self {
         let slow = slow.map(|slow| (slow, Box::pin(sleep_until(Instant::now()))));
         ReplyBody { bytes: body, slow, _call: call }
     }

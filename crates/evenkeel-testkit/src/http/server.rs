@@ -81,7 +81,12 @@ impl Server {
         // The colons of `[::1]` do not precede a port.
         let has_port = address.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         let address = if has_port { address.to_owned() } else { format!("{address}:80") };
-        let shared = Arc::new(Shared::new());
+        let title = format!("http {address}");
+        Self::start(net, address, title)
+    }
+
+    fn start(net: &MemNet, address: String, title: String) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(title));
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(net.listen(&address)?, shared.clone()));
         Ok(Server { net: net.clone(), link: net.link(&address), address, shared, tasks })
@@ -116,7 +121,9 @@ impl Server {
     pub async fn loopback() -> io::Result<Self> {
         let listener = bind().await?;
         let net = MemNet::new();
-        let mut server = Self::mem(&net, &listener.local_addr()?.to_string())?;
+        // Its port is another one in each run, and the timeline of a run the same.
+        let title = "http loopback".to_owned();
+        let mut server = Self::start(&net, listener.local_addr()?.to_string(), title)?;
         server.tasks.spawn(forward_to_net(listener, net, server.address.clone()));
         Ok(server)
     }

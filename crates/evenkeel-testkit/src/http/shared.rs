@@ -23,8 +23,9 @@ use hyper::{Request, Response, body::Incoming};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    body::{InFlight, ReplyBody},
+    body::ReplyBody,
     call::Call,
+    in_flight::{InFlight, InFlightCall},
     reply::{Fault, Reply},
     route::RouteState,
 };
@@ -38,6 +39,7 @@ const MAX_LISTED: usize = 10;
 /// The routes and the recorded calls of a server.
 #[derive(Debug)]
 pub(super) struct Shared {
+    title: String,
     start: Instant,
     /// Each call in flight holds a clone.
     in_flight: Arc<InFlight>,
@@ -53,8 +55,10 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    /// Creates that of a server with this name in timelines.
+    pub(super) fn new(title: String) -> Self {
         Shared {
+            title,
             start: Instant::now(),
             in_flight: Arc::default(),
             peak_in_flight: AtomicUsize::new(0),
@@ -98,14 +102,17 @@ impl Shared {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, Broken> {
         let at = self.start.elapsed();
-        let call = Arc::clone(&self.in_flight);
+        let (head, body) = request.into_parts();
+        let counted = Arc::clone(&self.in_flight);
+        let mut call = InFlightCall::new(counted, &self.title, &head.method, &head.uri);
         let in_flight = self.in_flight();
         self.peak_in_flight.fetch_max(in_flight, Ordering::Relaxed);
-        let (head, body) = request.into_parts();
         let body = match Limited::new(body, LARGEST_BODY).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                return reply(Reply::new(413), call);
+                let answer = Reply::new(413);
+                call.set_reply(&answer);
+                return reply(answer, call);
             }
             // The client has disconnected.
             Err(_) => return reply(Reply::eof(), call),
@@ -127,6 +134,7 @@ impl Shared {
         if !answer.latency.is_zero() {
             sleep(answer.latency).await;
         }
+        call.set_reply(&answer);
         reply(answer, call)
     }
 
@@ -144,7 +152,7 @@ impl Shared {
     }
 }
 
-fn reply(mut reply: Reply, call: Arc<InFlight>) -> Result<Response<ReplyBody>, Broken> {
+fn reply(mut reply: Reply, call: InFlightCall) -> Result<Response<ReplyBody>, Broken> {
     if let Some(fault) = reply.fault.take() {
         return Err(Broken { reply: Box::new(reply), fault, _call: call });
     }
@@ -159,7 +167,7 @@ fn reply(mut reply: Reply, call: Arc<InFlight>) -> Result<Response<ReplyBody>, B
 pub(super) struct Broken {
     pub(super) reply: Box<Reply>,
     pub(super) fault: Fault,
-    _call: Arc<InFlight>,
+    _call: InFlightCall,
 }
 
 impl fmt::Display for Broken {

@@ -3,7 +3,7 @@
 //! Colors are those of Okabe and Ito, which people with any color vision tell apart, and each kind has a pattern of its own. They
 //! follow the colors of the reader's system. Texts are texts, to be selected; each bar has a title that a pointer shows.
 
-use std::fmt::Write;
+use std::{fmt::Write, mem};
 
 use self::{
     lane::{Drawn, draw_lane},
@@ -46,7 +46,9 @@ struct Canvas<'a> {
     y: f64,
     top: f64,
     scale: Scale,
+    /// The shapes, and the texts over them.
     body: String,
+    texts: String,
     lanes: Vec<(u32, Drawn)>,
     kinds: Vec<BarKind>,
     has_marks: bool,
@@ -70,6 +72,7 @@ impl<'a> Canvas<'a> {
             top,
             scale,
             body: String::new(),
+            texts: String::new(),
             lanes: Vec::new(),
             kinds: Vec::new(),
             has_marks: false,
@@ -85,8 +88,11 @@ impl<'a> Canvas<'a> {
 
     /// Adds a text that begins at `x`, or ends there, or is centered.
     fn text(&mut self, class: &str, (x, y): (f64, f64), text: &str) {
-        let _ =
-            writeln!(self.body, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(text));
+        let _ = writeln!(
+            self.texts,
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+            escaped(text)
+        );
     }
 
     fn draw(&mut self) {
@@ -109,7 +115,7 @@ impl<'a> Canvas<'a> {
         let about = if room > 60.0 { fitted_end(about, 12.0, room) } else { String::new() };
         let (y, title, about) = (self.y + 12.0, escaped(&title), escaped(&about));
         let about = if about.is_empty() { about } else { format!(" <tspan>{about}</tspan>") };
-        let _ = writeln!(self.body, "<text class=\"h\" x=\"{MARGIN}\" y=\"{y:.1}\">{title}{about}</text>");
+        let _ = writeln!(self.texts, "<text class=\"h\" x=\"{MARGIN}\" y=\"{y:.1}\">{title}{about}</text>");
         self.y += 19.0;
     }
 
@@ -183,7 +189,7 @@ impl<'a> Canvas<'a> {
     fn finish(mut self) -> String {
         let bottom = self.y + 4.0;
         self.y = bottom + 12.0;
-        let body = std::mem::take(&mut self.body);
+        let (shapes, texts) = (mem::take(&mut self.body), mem::take(&mut self.texts));
         self.draw_legend();
         for line in left_out(self.picture) {
             let y = self.y + 12.0;
@@ -191,7 +197,7 @@ impl<'a> Canvas<'a> {
             self.text("bad", (MARGIN, y), &line);
             self.y += 18.0;
         }
-        let (legend, height) = (std::mem::take(&mut self.body), self.y + 6.0);
+        let (legend, height) = (self.taken(), self.y + 6.0);
         let title = clean(&self.picture.title, 200);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"ekt\" viewBox=\"0 0 {0} {height:.0}\" width=\"{0}\" \
@@ -205,14 +211,19 @@ impl<'a> Canvas<'a> {
         self.text("t", (MARGIN, 24.0), &shown);
         self.text("q", (MARGIN, 41.0), &summary(self.picture));
         self.draw_axis(bottom);
-        svg.push_str(&self.body);
-        svg.push_str(&body);
-        self.body.clear();
+        svg.push_str(&self.taken());
+        svg.push_str(&shapes);
         self.draw_breaks(bottom);
-        svg.push_str(&self.body);
+        svg.push_str(&self.taken());
+        svg.push_str(&texts);
         svg.push_str(&legend);
         svg.push_str("</svg>\n");
         svg
+    }
+
+    /// Takes that which was drawn since the last call, the texts last.
+    fn taken(&mut self) -> String {
+        mem::take(&mut self.body) + &mem::take(&mut self.texts)
     }
 
     fn draw_axis(&mut self, bottom: f64) {

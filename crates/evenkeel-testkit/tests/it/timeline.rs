@@ -9,7 +9,10 @@ use self::scenes::SCENES;
 #[test]
 fn draw_all() {
     let Ok(folder) = std::env::var("TIMELINES") else { return };
-    for (name, scene) in SCENES {
+    let mut scenes = SCENES.to_vec();
+    #[cfg(feature = "http")]
+    scenes.push(("calls", scenes::calls));
+    for (name, scene) in scenes {
         let drawn = scene();
         fs::write(format!("{folder}/{name}.svg"), drawn.to_svg()).unwrap();
         fs::write(format!("{folder}/{name}-390.svg"), drawn.to_svg_of_width(390)).unwrap();

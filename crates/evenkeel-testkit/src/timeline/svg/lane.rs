@@ -70,8 +70,8 @@ pub(super) fn draw_lane(canvas: &mut Canvas<'_>, number: u32, lane: &Lane) {
             kind => !kind.is_wait() && has_waits,
         };
         let first = usize::from(is_beneath);
-        let outside = if bar.kind.is_wait() { 0.0 } else { outside_width(canvas, bar, x0, x1) };
-        let row = Taken::place(&mut rows, first, MAX_ROWS, x0, (x1 + outside).max(x0 + 1.0));
+        let (left, right) = if bar.kind.is_wait() { (x0, x1) } else { labelled(canvas, bar, x0, x1) };
+        let row = Taken::place(&mut rows, first, MAX_ROWS, left, right);
         hidden += usize::from(row.is_none());
         placed[at] = row;
     }
@@ -122,10 +122,18 @@ fn extent(canvas: &Canvas<'_>, bar: &Bar) -> (f64, f64) {
     (x0, x1.max(x0 + 2.0))
 }
 
-/// Returns the room that a label takes beside a bar that is too short for it.
-fn outside_width(canvas: &Canvas<'_>, bar: &Bar, x0: f64, x1: f64) -> f64 {
-    let width = text_width(&label(bar), LABEL) + 6.0;
-    if width <= x1 - x0 || x1 + width > canvas.width - MARGIN { 0.0 } else { width + 2.0 }
+/// Returns the extent of a bar with its label, which is beside it if it is too short.
+fn labelled(canvas: &Canvas<'_>, bar: &Bar, x0: f64, x1: f64) -> (f64, f64) {
+    let width = text_width(&label(bar), LABEL) + if bar.is_fault { 10.0 } else { 7.0 };
+    if width <= x1 - x0 {
+        (x0, x1)
+    } else if x1 + width <= canvas.width - MARGIN {
+        (x0, x1 + width)
+    } else if x0 - width >= canvas.left {
+        (x0 - width, x1)
+    } else {
+        (x0, x1)
+    }
 }
 
 fn label(bar: &Bar) -> String {
@@ -192,18 +200,20 @@ fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, lane: &Lane, bar: &Bar, 
         canvas.text("l", (x0 + if is_hold { 0.0 } else { 4.0 }, baseline), &text);
         return;
     }
-    let beside = x1 + if bar.is_fault { 6.0 } else { 3.0 };
-    let own = |(start, _): &&(f64, f64)| (*start - x0).abs() < 0.01;
-    let is_free =
-        row.0.iter().filter(|taken| !own(taken)).all(|(start, end)| beside + width <= *start || x1 >= *end);
-    let limit = lane.ending().map_or(canvas.width - MARGIN, |(at, _)| match canvas.scale.x(at) {
-        end if bar.kind.is_wait() && end > beside => end - 6.0,
-        _ if bar.kind.is_wait() => beside,
-        _ => canvas.width - MARGIN,
-    });
-    let is_said = bar.kind.is_wait()
-        && lane.bars.iter().any(|hold| hold.kind == BarKind::Hold && hold.text == bar.text);
-    if is_free && !is_said && beside + width <= limit {
+    let (left, right) = labelled(canvas, bar, x0, x1);
+    let beside = if bar.kind.is_wait() { x1 + 3.0 } else { right - width - 1.0 };
+    let is_there = if bar.kind.is_wait() {
+        // Over the life of the task, if nothing else is there.
+        let is_free = row.0.iter().all(|(start, end)| *start == x0 || beside + width <= *start || x1 >= *end);
+        let hold = |other: &Bar| other.kind == BarKind::Hold && other.text == bar.text;
+        let end = lane.ending().map_or(canvas.width - MARGIN, |(at, _)| canvas.scale.x(at) - 6.0);
+        is_free && beside + width <= end && !lane.bars.iter().any(hold)
+    } else {
+        right > x1
+    };
+    if left < x0 {
+        canvas.text("l le", (x0 - 3.0, baseline), &text);
+    } else if is_there {
         canvas.text("l", (beside, baseline), &text);
     } else if x1 - x0 > 34.0 {
         let text = fitted(&text, LABEL, x1 - x0 - 6.0);

@@ -205,3 +205,29 @@ pub(crate) const SCENES: [(&str, fn() -> Timeline); 7] = [
     ("many", many),
     ("names", names),
 ];
+
+/// A client of a server that fails twice.
+#[cfg(feature = "http")]
+pub(crate) fn calls() -> Timeline {
+    use evenkeel_testkit::{
+        http::{Method, Reply, Server},
+        net::MemNet,
+    };
+    World::timeline(async |_| {
+        let server = Server::mem(&MemNet::new(), "api.test").unwrap();
+        server
+            .on(Method::GET, "/orders")
+            .reply(Reply::reset().latency(ms(40)))
+            .then(Reply::new(503).latency(ms(60)))
+            .then(Reply::new(200).body("[1, 2]").latency(ms(30)))
+            .expect(3);
+        let get = async || server.client().get(server.url("/orders").parse().unwrap()).await;
+        let mut answers = 0;
+        while answers < 3 {
+            let _ = get().await;
+            answers += 1;
+            sleep(ms(100)).await;
+        }
+    })
+    .titled("A reset, a 503, and an answer")
+}
