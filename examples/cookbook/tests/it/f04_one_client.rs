@@ -10,7 +10,7 @@ use evenkeel_testkit::{
 
 #[test]
 fn one_client_connects_once() {
-    World::run(async |world| {
+    let drawn = World::timeline(async |world| {
         let server = Server::mem(&MemNet::new(), "api.test").unwrap();
         server.on(Method::GET, "/").reply(204);
         server.link().connect_delay(Duration::from_millis(100));
@@ -30,4 +30,5 @@ fn one_client_connects_once() {
         println!("a client for each call: {} ms", (world.elapsed() - before).as_millis());
     });
     crate::output::assert_is_the_books("f04_one_client");
+    crate::output::assert_is_drawn("f04_one_client", drawn.titled("Reuse one client"));
 }

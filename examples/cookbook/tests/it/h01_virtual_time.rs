@@ -12,7 +12,7 @@ static POLICY: Policy = Policy::new(
 
 #[test]
 fn three_retries_take_seven_minutes() {
-    World::run(async |_| {
+    let drawn = World::timeline(async |_| {
         let calls = Cell::new(0);
         let call = POLICY.run(|| {
             calls.set(calls.get() + 1);
@@ -22,4 +22,5 @@ fn three_retries_take_seven_minutes() {
         let answer = assert_took!(call, Duration::from_secs(7 * 60));
         assert_eq!(answer.unwrap(), "done");
     });
+    crate::output::assert_is_drawn("h01_virtual_time", drawn.titled("Test in virtual time"));
 }

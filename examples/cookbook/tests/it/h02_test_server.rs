@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 #[test]
 fn a_client_outlives_a_bad_minute_of_its_server() {
-    World::run(async |world| {
+    let drawn = World::timeline(async |world| {
         let server = Server::mem(&MemNet::new(), "api.test").unwrap();
         let delay = Duration::from_secs(2);
         let mut replies = server.on(Method::GET, "/report");
@@ -34,4 +34,5 @@ fn a_client_outlives_a_bad_minute_of_its_server() {
         println!("after {} s it has it", world.elapsed().as_secs());
     });
     crate::output::assert_is_the_books("h02_test_server");
+    crate::output::assert_is_drawn("h02_test_server", drawn.titled("Test against a server that fails"));
 }

@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use evenkeel_testkit::timeline::Timeline;
+
 thread_local! {
     /// The lines of the program that this thread runs.
     static PRINTED: RefCell<String> = const { RefCell::new(String::new()) };
@@ -27,6 +29,12 @@ pub(crate) fn assert_is_the_books(name: &str) {
     let printed = PRINTED.take().replace("/tests/it/../../src/", "/src/");
     assert!(!printed.is_empty(), "{name} has printed nothing");
     assert_is(&format!("output/{name}.txt"), &printed);
+}
+
+/// Compares the picture of a run, wide and narrow, with that of the book, or writes it.
+pub(crate) fn assert_is_drawn(name: &str, drawn: Timeline) {
+    assert_is(&format!("timelines/{name}.svg"), &drawn.to_svg());
+    assert_is(&format!("timelines/{name}-narrow.svg"), &drawn.to_svg_of_width(390));
 }
 
 /// Compares a text with a file of the book, or writes the file.

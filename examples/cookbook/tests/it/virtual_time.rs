@@ -11,65 +11,66 @@ use evenkeel_testkit_pg::{Reply, Server, Type};
 
 use crate::{
     examples,
-    output::{Ended as _, assert_is_the_books},
+    output::{Ended as _, assert_is_drawn, assert_is_the_books},
 };
 
-/// Runs a program as a test of its name.
+/// Runs a program as a test of its name; one with a title is drawn, too.
 macro_rules! programs {
-    ($($name:ident: $run:expr;)*) => {$(
+    ($($name:ident $($title:literal)?: $run:expr;)*) => {$(
         #[test]
         fn $name() {
             let run: fn() -> _ = || $run;
-            World::builder().seed(0).run(async |_| run().await.assert_succeeded());
+            let drawn = World::timeline(async |_| run().await.assert_succeeded());
             assert_is_the_books(stringify!($name));
+            $(assert_is_drawn(stringify!($name), drawn.titled($title));)?
         }
     )*};
 }
 
 programs! {
     a01_start_a_program: examples::a01_start_a_program::scenario();
-    a02_run_together: examples::a02_run_together::scenario();
-    a03_map_a_list: examples::a03_map_a_list::scenario();
+    a02_run_together "Run a few things together": examples::a02_run_together::scenario();
+    a03_map_a_list "Run one function over a list": examples::a03_map_a_list::scenario();
     a04_keep_every_outcome: examples::a04_keep_every_outcome::scenario();
-    a05_background_work: examples::a05_background_work::scenario();
-    a06_own_what_you_start: examples::a06_own_what_you_start::scenario();
-    a07_fail_fast: examples::a07_fail_fast::scenario();
-    a08_as_they_finish: examples::a08_as_they_finish::scenario();
+    a05_background_work "Start background work that is not lost": examples::a05_background_work::scenario();
+    a06_own_what_you_start "Own the task that you start": examples::a06_own_what_you_start::scenario();
+    a07_fail_fast "Fail fast": examples::a07_fail_fast::scenario();
+    a08_as_they_finish "Take results as they finish": examples::a08_as_they_finish::scenario();
     a09_wait_for_some: examples::a09_wait_for_some::scenario();
-    a10_first_answer: examples::a10_first_answer::scenario();
-    a11_bounded_time: examples::a11_bounded_time::scenario();
-    a12_shield: examples::a12_shield::scenario();
-    a15_start_first_await_later: examples::a15_start_first_await_later::scenario();
-    a16_finish_early: examples::a16_finish_early::scenario();
-    b01_limit_concurrency: examples::b01_limit_concurrency::scenario();
-    b02_limit_rate: examples::b02_limit_rate::scenario();
-    b03_limit_per_host: examples::b03_limit_per_host::scenario();
+    a10_first_answer "Take the first answer": examples::a10_first_answer::scenario();
+    a11_bounded_time "Bound the time": examples::a11_bounded_time::scenario();
+    a12_shield "Shield a critical section": examples::a12_shield::scenario();
+    a15_start_first_await_later "Start first, await later": examples::a15_start_first_await_later::scenario();
+    a16_finish_early "End a group early with a value": examples::a16_finish_early::scenario();
+    b01_limit_concurrency "Limit what runs at once": examples::b01_limit_concurrency::scenario();
+    b02_limit_rate "Limit the rate": examples::b02_limit_rate::scenario();
+    b03_limit_per_host "Limit each host": examples::b03_limit_per_host::scenario();
     b04_task_bomb: examples::b04_task_bomb::scenario(10_000);
     b05_many_processes: examples::b05_many_processes::scenario();
-    c01_retry_with_backoff: examples::c01_retry_with_backoff::scenario();
-    c02_retry_http: examples::c02_retry_http::scenario();
-    d01_pages: examples::d01_pages::scenario();
+    c01_retry_with_backoff "Retry with backoff": examples::c01_retry_with_backoff::scenario();
+    c02_retry_http "Retry HTTP, and obey the server": examples::c02_retry_http::scenario();
+    d01_pages "Read an API page by page": examples::d01_pages::scenario();
     d02_generate: examples::d02_generate::scenario();
     d03_stream_a_query: async {
         let server = server(series);
         examples::d03_stream_a_query::scenario(database(&server)).await
     };
     d04_consume: examples::d04_consume::scenario();
-    d05_batches: examples::d05_batches::scenario();
-    e01_producer_and_consumer: examples::e01_producer_and_consumer::scenario();
-    e02_worker_pool: examples::e02_worker_pool::scenario();
-    e03_staged_pipeline: examples::e03_staged_pipeline::scenario();
+    d05_batches "Process in batches": examples::d05_batches::scenario();
+    e01_producer_and_consumer "Producer and consumers": examples::e01_producer_and_consumer::scenario();
+    e02_worker_pool "A pool of workers": examples::e02_worker_pool::scenario();
+    e03_staged_pipeline "A pipeline of stages": examples::e03_staged_pipeline::scenario();
     e04_several_queues: examples::e04_several_queues::scenario();
-    e05_shared_work: examples::e05_shared_work::scenario();
-    e06_crawl: examples::e06_crawl::scenario();
-    f01_lend_and_take_back: examples::f01_lend_and_take_back::scenario();
-    f02_open_use_close: examples::f02_open_use_close::scenario();
+    e05_shared_work "Work shared by several machines": examples::e05_shared_work::scenario();
+    e06_crawl "Crawl: work that grows while it is done": examples::e06_crawl::scenario();
+    f01_lend_and_take_back "Lend, and take back": examples::f01_lend_and_take_back::scenario();
+    f02_open_use_close "Open, use, close": examples::f02_open_use_close::scenario();
     f03_database: async {
         let server = server(users);
         examples::f03_database::scenario(database(&server)).await
     };
-    g01_graceful_stop: async { reported(examples::g01_graceful_stop::scenario(manual()).await) };
-    g02_in_flight: async { reported(examples::g02_in_flight::scenario(manual()).await) };
+    g01_graceful_stop "Stop gracefully": async { reported(examples::g01_graceful_stop::scenario(manual()).await) };
+    g02_in_flight "Wait for work in flight": async { reported(examples::g02_in_flight::scenario(manual()).await) };
 }
 
 /// A shutdown that hears no signals.
