@@ -61,6 +61,7 @@ impl<M: Manager> Pool<M> {
 
 impl<M: Manager> Builder<M> {
     /// Sets the maximum number of objects at a time, those that are being created included. The default is 10.
+    #[doc(alias("max_size", "max_connections"))]
     pub fn max(mut self, max: usize) -> Self {
         self.max = max;
         self
@@ -69,6 +70,7 @@ impl<M: Manager> Builder<M> {
     /// Sets the time that [`Pool::get`] may take, whatever it has to wait for. The default is 30 s.
     ///
     /// At zero it returns an object that is idle, or none.
+    #[doc(alias("timeout", "connection_timeout"))]
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.limits.acquire_timeout = limit;
         self
@@ -113,6 +115,7 @@ impl<M: Manager> Builder<M> {
     /// Keeps this many objects idle, as far as [`max`](Self::max) leaves room. The default is none.
     ///
     /// They are created in the background, while creations fail at the pace of the [backoff](Pool#backoff).
+    #[doc(alias = "min_connections")]
     pub fn min_idle(mut self, objects: usize) -> Self {
         self.limits.min_idle = objects;
         self
@@ -214,7 +217,7 @@ impl<M: Manager> Builder<M> {
         if self.max == 0 {
             return Err(BuildError::ZeroMax);
         }
-        let pool = Pool::new(Shared::new(
+        let pool = Pool::of(Shared::new(
             self.manager,
             self.max,
             self.limits,

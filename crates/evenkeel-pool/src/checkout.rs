@@ -76,6 +76,7 @@ impl<M: Manager> Pool<M> {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "acquire")]
     #[track_caller]
     pub fn get(&self) -> Get<'_, M> {
         self.get_at(Location::caller())
@@ -150,6 +151,7 @@ impl<M: Manager> Pool<M> {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("get_timeout", "acquire_timeout"))]
     #[track_caller]
     pub fn get_by(&self, deadline: Instant) -> Get<'_, M> {
         let mut get = self.get_at(Location::caller());

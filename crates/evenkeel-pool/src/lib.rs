@@ -23,6 +23,7 @@
 // | `events` | events for the observer of a pool |
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |
 // | `inspect`, `state/edges` | the title of the pool; its leases and waiters in the dumps of evenkeel-inspect |
+// | `from_fn` | a manager that is one function |
 // | `deadpool`, `bb8` | managers of the crates deadpool and bb8 |
 
 mod adjust;
@@ -34,6 +35,7 @@ mod checkout;
 mod deadpool;
 mod error;
 mod events;
+mod from_fn;
 #[cfg(feature = "inspect")]
 mod inspect;
 mod lease;
@@ -54,6 +56,7 @@ pub use checkout::Get;
 pub use error::{GetError, Timeout};
 pub use evenkeel_task::{BoxError, Panic};
 pub use events::{DiscardReason, PoolEvent};
+pub use from_fn::{CreateError, FromFn};
 pub use lease::Lease;
 pub use limits::Order;
 pub use manager::Manager;

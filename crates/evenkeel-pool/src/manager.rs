@@ -6,7 +6,8 @@ use crate::BoxError;
 
 /// Makes the objects of a [`Pool`](crate::Pool), and says which of them are still good.
 ///
-/// Only [`create`](Self::create) has to be written. The pool calls these methods without holding a lock; a panic in
+/// Only [`create`](Self::create) has to be written; where it is all there is, [`Pool::from_fn`](crate::Pool::from_fn) takes a
+/// function instead. The pool calls these methods without holding a lock; a panic in
 /// one of them costs the object at hand and nothing else.
 ///
 /// # Examples
@@ -47,12 +48,18 @@ use crate::BoxError;
 /// # Ok(())
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no manager of a pool",
+    label = "no `Manager`",
+    note = "a function or a closure that creates an object is enough for `Pool::from_fn`, as `Pool::from_fn(|| connect())`",
+    note = "the parameter of `Pool` is its manager, and not its object: a pool of `from_fn` is a `Pool<FromFn<Object>>`"
+)]
 pub trait Manager: Send + Sync + 'static {
     /// An object of the pool.
     type Object: Send + 'static;
 
-    /// The error of a creation.
-    type Error: Error + Send + Sync + 'static;
+    /// The error of a creation; [`CreateError`](crate::CreateError) holds one of anyhow, or any other that is no [`Error`].
+    type Error: Error + Send + Sync + 'static; // of anyhow, or a box: `CreateError`
 
     /// Makes an object.
     ///

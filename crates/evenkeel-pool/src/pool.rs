@@ -78,7 +78,7 @@ impl<M: Manager> Drop for Owner<M> {
 }
 
 impl<M: Manager> Pool<M> {
-    pub(crate) fn new(shared: Arc<Shared<M>>) -> Self {
+    pub(crate) fn of(shared: Arc<Shared<M>>) -> Self {
         Self { owner: Arc::new(Owner { shared }) }
     }
 
@@ -87,6 +87,7 @@ impl<M: Manager> Pool<M> {
     }
 
     /// Returns the numbers of the pool.
+    #[doc(alias("status", "state", "size"))]
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared().read(State::snapshot)

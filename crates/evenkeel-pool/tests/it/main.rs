@@ -15,6 +15,7 @@ mod deadpool;
 mod explorer;
 mod extremes;
 mod failure;
+mod from_fn;
 mod history;
 mod hostile;
 mod product;
