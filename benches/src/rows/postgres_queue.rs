@@ -17,7 +17,7 @@ use std::{
 use evenkeel::{
     pipeline::{PgQueue, Pipeline},
     postgres::{
-        Database, Error, TxOptions,
+        Database, TxOptions,
         tokio_postgres::{Client, Config, NoTls, Statement},
     },
 };
@@ -104,7 +104,7 @@ fn in_a_transaction() -> Row {
             let stored = bench.db.transaction(TxOptions::new(), async |tx| {
                 tx.execute(ROW, ()).await?;
                 bench.queue.enqueue_in(&tx, payload.clone()).await?;
-                Ok::<_, Error>(())
+                Ok(())
             });
             stored.await.expect("a transaction that commits");
         }

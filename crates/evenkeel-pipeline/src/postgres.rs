@@ -72,7 +72,7 @@ pub use self::{
 /// db.transaction(TxOptions::new(), async |tx| {
 ///     tx.execute("insert into users (name) values ($1)", ("Ada",)).await?;
 ///     mails.enqueue_in(&tx, PgJob::new("ada@example.com").dedup("welcome Ada")).await?;
-///     Ok::<_, Error>(())
+///     Ok(())
 /// })
 /// .await?;
 ///

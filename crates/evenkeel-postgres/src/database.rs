@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use evenkeel_pool::{Closed, Holder, Snapshot};
 use tokio::time::{Instant, timeout};
-use tokio_postgres::types::FromSqlOwned;
+use tokio_postgres::{
+    Row,
+    types::{FromSqlOwned, ToSql},
+};
 
 use crate::{
     Error, FromRow, Params, SqlBatch, SqlBatchResult,
@@ -78,7 +81,6 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias = "query_one")]
     #[track_caller]
     pub fn fetch_one<R: FromRow>(
         &self,
@@ -137,7 +139,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias("query_opt", "fetch_optional"))]
+    #[doc(alias = "fetch_optional")]
     #[track_caller]
     pub fn fetch_opt<R: FromRow>(
         &self,
@@ -166,7 +168,6 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias = "query")]
     #[track_caller]
     pub fn fetch_all<R: FromRow>(
         &self,
@@ -177,6 +178,72 @@ impl Database {
     }
 
     /// Fetches all rows; more than `max` are an error.
+    /// Fetches all rows, as tokio-postgres does; [`fetch_all`](Self::fetch_all) reads them as types.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_all`](Self::fetch_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_all`](Self::fetch_all).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: evenkeel_postgres::Database) -> Result<(), evenkeel_postgres::Error> {
+    /// let (name, age) = ("Ada", 36);
+    /// for row in db.query("select id from users where name = $1 and age = $2", &[&name, &age]).await? {
+    ///     let id: i64 = row.try_get("id")?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
+        self.fetch_all(sql, params)
+    }
+
+    /// Fetches the one row, as tokio-postgres does; [`fetch_one`](Self::fetch_one) reads it as a type.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_one`](Self::fetch_one).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_one`](Self::fetch_one).
+    #[track_caller]
+    pub fn query_one(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> impl Future<Output = Result<Row, Error>> + Send {
+        self.fetch_one(sql, params)
+    }
+
+    /// Fetches the one row or `None`, as tokio-postgres does; [`fetch_opt`](Self::fetch_opt) reads it as a type.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_opt`](Self::fetch_opt).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_opt`](Self::fetch_opt).
+    #[track_caller]
+    pub fn query_opt(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> impl Future<Output = Result<Option<Row>, Error>> + Send {
+        self.fetch_opt(sql, params)
+    }
+
     #[track_caller]
     fn fetch<R: FromRow>(
         &self,

@@ -38,12 +38,12 @@ impl Database {
     /// `body` runs again once. Nothing else is repeated: when the connection is lost during the commit, the outcome is
     /// unknown, and the error says so.
     ///
-    /// The [`Tx`] must be dropped when `body` ends. `E` is any error type that an [`Error`] converts into. Where Rust
-    /// cannot see it, as with a `?` after the call, end the body with `Ok::<_, Error>(…)`.
+    /// The [`Tx`] must be dropped when `body` ends. Its error is an [`Error`], so that a `?` behind a call of the `Tx` and
+    /// `Ok(…)` need no annotation; for another one there is [`transaction_with_error`](Self::transaction_with_error).
     ///
     /// # Errors
     ///
-    /// The error of `body`, or one of these as `E`:
+    /// The error of `body`, or one of these:
     ///
     /// - [`Error::Get`], [`Error::Statement`]: it could not begin, or the server refused to commit.
     /// - [`Error::Aborted`], [`Error::Abandoned`], [`Error::Ended`], [`Error::TxStillBorrowed`]: `body` returned `Ok`, but
@@ -56,6 +56,48 @@ impl Database {
     /// Dropping the future before the commit was sent rolls the transaction back, also when `body` panics: the server
     /// is told in the background, and a statement in flight is cancelled. If it is dropped later, the commit still
     /// succeeds or fails on the server.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use evenkeel_postgres::{Database, Error, TxOptions};
+    ///
+    /// async fn rename(db: &Database, id: i64, name: &str) -> Result<bool, Error> {
+    ///     let renamed = db.transaction(TxOptions::serializable(), async |tx| {
+    ///         let taken: i64 = tx.fetch_scalar("select count(*) from users where name = $1", (name,)).await?;
+    ///         if taken == 0 {
+    ///             tx.execute("update users set name = $2 where id = $1", (id, name)).await?;
+    ///         }
+    ///         Ok(taken == 0)
+    ///     });
+    ///     Ok(renamed.await?)
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn transaction<T, F, Fut>(
+        &self,
+        options: TxOptions,
+        body: F,
+    ) -> impl Future<Output = Result<T, Error>>
+    where
+        F: FnMut(Tx) -> Fut,
+        Fut: Future<Output = Result<T, Error>>, // another error: `transaction_with_error`
+    {
+        self.transaction_with_error(options, body)
+    }
+
+    /// Runs `body` in a transaction, like [`transaction`](Self::transaction), with an error type of your own, into which an
+    /// [`Error`] converts.
+    ///
+    /// Where Rust cannot see the type, as with a `?` after the call, the closure names it: `async |tx| -> Result<_, MyError> { … }`.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction), converted into `E`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`transaction`](Self::transaction).
     ///
     /// # Examples
     ///
@@ -76,7 +118,7 @@ impl Database {
     ///
     /// async fn withdraw(db: &Database, account: i64, cents: i64) -> Result<i64, BankError> {
     ///     let change = "update accounts set cents = cents - $2 where id = $1 returning cents";
-    ///     db.transaction(TxOptions::serializable(), async |tx| {
+    ///     db.transaction_with_error(TxOptions::serializable(), async |tx| {
     ///         let (left,): (i64,) = tx.fetch_one(change, (account, cents)).await?;
     ///         if left < 0 { Err(BankError::TooPoor) } else { Ok(left) }
     ///     })
@@ -84,7 +126,7 @@ impl Database {
     /// }
     /// ```
     #[track_caller]
-    pub fn transaction<T, E, F, Fut>(
+    pub fn transaction_with_error<T, E, F, Fut>(
         &self,
         options: TxOptions,
         mut body: F,

@@ -131,7 +131,7 @@ impl<F> PgInboxSink<F> {
             batch.iter().map(|message| i32::try_from(message.attempt).unwrap_or(i32::MAX)).collect();
         let sql = schema::in_schema(ENTER, schema);
         let (sql, ids, attempts) = (&*sql, &ids, &attempts);
-        let written = db.transaction(TxOptions::new(), async |tx| {
+        let written = db.transaction_with_error(TxOptions::new(), async |tx| {
             let entered: Vec<(String,)> = tx.fetch_all(sql, (&**source, ids, attempts)).await?;
             let mut entered: HashSet<String> = entered.into_iter().map(|(id,)| id).collect();
             // Each id once, also where a batch has two deliveries of a message.

@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use evenkeel_base::lock;
 use futures_core::Stream;
-use tokio_postgres::types::FromSqlOwned;
+use tokio_postgres::{
+    Row,
+    types::{FromSqlOwned, ToSql},
+};
 
 use crate::{
     BoxError, CopyOut, CopyOutBytes, CopyRow, Error, FromCopy, FromRow, Params, RowStream, SqlBatch,
@@ -77,7 +80,6 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias = "query_one")]
     pub async fn fetch_one<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<R, Error> {
         self.session()?.fetch(sql, params, Some(1)).await?.pop().ok_or(Error::RowCount(0))
     }
@@ -100,7 +102,7 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias("query_opt", "fetch_optional"))]
+    #[doc(alias = "fetch_optional")]
     pub async fn fetch_opt<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<Option<R>, Error> {
         Ok(self.session()?.fetch(sql, params, Some(1)).await?.pop())
     }
@@ -123,9 +125,47 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
-    #[doc(alias = "query")]
     pub async fn fetch_all<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<Vec<R>, Error> {
         self.session()?.fetch(sql, params, None).await
+    }
+
+    /// Fetches all rows, as tokio-postgres does: [`Database::query`](crate::Database::query).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_all`](Self::fetch_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_all`](Self::fetch_all).
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        self.fetch_all(sql, params).await
+    }
+
+    /// Fetches the one row, as tokio-postgres does: [`Database::query_one`](crate::Database::query_one).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_one`](Self::fetch_one).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_one`](Self::fetch_one).
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
+        self.fetch_one(sql, params).await
+    }
+
+    /// Fetches the one row or `None`, as tokio-postgres does: [`Database::query_opt`](crate::Database::query_opt).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_opt`](Self::fetch_opt).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_opt`](Self::fetch_opt).
+    pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
+        self.fetch_opt(sql, params).await
     }
 
     /// As [`Database::fetch_scalar`](crate::Database::fetch_scalar).

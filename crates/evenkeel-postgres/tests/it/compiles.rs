@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use evenkeel_postgres::{
-    BoxError, Database, Error, FromRow, Policy, SqlBatch, Tx, TxOptions, tokio_postgres::Row,
+    BoxError, Database, Error, FromRow, Policy, SqlBatch, Tx, TxOptions,
+    tokio_postgres::{Row, types::ToSql},
 };
 use evenkeel_testkit::World;
 
@@ -44,7 +45,7 @@ async fn cursor(tx: &Tx, cursor: i32) -> Result<(), Error> {
 impl Store for Database {
     async fn save(&self, rows: &[(i32, i32)]) -> Result<i32, StoreError> {
         let options = TxOptions::serializable().retry(Policy::fixed(std::time::Duration::ZERO));
-        self.transaction(options, async |tx| {
+        self.transaction_with_error(options, async |tx| {
             tx.execute_many("insert into t values ($1, $2)", rows).await?;
             let mut batch = SqlBatch::new();
             for row in rows {
@@ -61,15 +62,64 @@ impl Store for Database {
 
 async fn boxed(db: Database) -> Result<i32, BoxError> {
     let sum = db
-        .transaction(TxOptions::new(), async |tx| {
+        .transaction_with_error(TxOptions::new(), async |tx| -> Result<_, BoxError> {
             let (n,): (i32,) = tx.fetch_one("select 1", ()).await?;
             let more: i32 = "41".parse()?;
-            Ok::<_, BoxError>(n + more)
+            Ok(n + more)
         })
         .await?;
     let none: Option<Count> = db.fetch_opt("select 1", ()).await?;
     let all = db.fetch_all::<(i32,)>("select 1 where $1 = $2", &(1, 2)).await?;
     Ok(sum + none.map_or(0, |Count(n)| n) + all.len() as i32)
+}
+
+/// No annotation is needed, whatever the error of the caller.
+async fn without_annotations<E: From<Error>>(db: &Database) -> Result<i32, E> {
+    let n = db
+        .transaction(TxOptions::new(), async |tx| {
+            tx.execute("update t set n = $1", (1,)).await?;
+            let n: i32 = tx.fetch_scalar("select 1", ()).await?;
+            Ok(n)
+        })
+        .await?;
+    let one =
+        db.transaction(TxOptions::new(), async |tx| tx.fetch_scalar::<i32>("select 1", ()).await).await?;
+    Ok(n + one)
+}
+
+/// The calls of tokio-postgres, with parameters of several types and with none.
+async fn as_in_tokio_postgres(db: &Database) -> Result<i32, Error> {
+    let (id, name) = (7_i64, String::from("Ada"));
+    let mut sum = 0;
+    for row in db.query("select 1 where $1 = $2", &[&1, &2]).await? {
+        sum += row.get::<_, i32>(0);
+    }
+    sum += db.query_one("select 1", &[]).await?.get::<_, i32>("n");
+    assert!(db.query_opt("select 1", &[]).await?.is_some());
+    let in_tx = db.transaction(TxOptions::new(), async |tx| {
+        let rows = tx.query("select 1", &[]).await?.len();
+        let (one, opt) = (tx.query_one("select 1", &[]).await?, tx.query_opt("select 1", &[]).await?);
+        Ok(rows as i32 + one.get::<_, i32>(0) + opt.map_or(0, |row| row.get::<_, i32>(0)))
+    });
+    sum += in_tx.await?;
+    let params: [&(dyn ToSql + Sync); 2] = [&id, &name];
+    assert!(db.execute("wrong types", &params).await.is_err());
+    assert!(db.query("wrong types", &[&id, &name]).await.is_err());
+    Ok(sum)
+}
+
+#[test]
+fn first_guesses() {
+    World::run(async |_| {
+        let db = Server::new(|_| None).db();
+        assert_eq!(without_annotations::<Error>(&db).await.unwrap(), 2);
+        assert_eq!(without_annotations::<BoxError>(&db).await.unwrap(), 2);
+        let spawned = db.clone();
+        assert_eq!(
+            tokio::spawn(async move { as_in_tokio_postgres(&spawned).await }).await.unwrap().unwrap(),
+            5
+        );
+    });
 }
 
 #[test]

@@ -49,12 +49,14 @@ fn ok_commits_and_err_rolls_back() {
         let db = with_table(&schema, 1).await;
         let pid = pid(&db).await;
         let stored: Result<u64, Failed> = db
-            .transaction(TxOptions::new(), async |tx| Ok(insert(&tx, 1).await? + insert(&tx, 2).await?))
+            .transaction_with_error(TxOptions::new(), async |tx| {
+                Ok(insert(&tx, 1).await? + insert(&tx, 2).await?)
+            })
             .await;
         assert_eq!((stored.unwrap(), count(&db).await), (2, 2));
 
         let refused: Result<(), Failed> = db
-            .transaction(TxOptions::new(), async |tx| {
+            .transaction_with_error(TxOptions::new(), async |tx| {
                 insert(&tx, 3).await?;
                 Err(Failed::Own(7))
             })
@@ -62,7 +64,7 @@ fn ok_commits_and_err_rolls_back() {
         assert!(matches!(refused, Err(Failed::Own(7))), "{refused:?}");
 
         let failed: Result<(), Failed> = db
-            .transaction(TxOptions::new(), async |tx| {
+            .transaction_with_error(TxOptions::new(), async |tx| {
                 insert(&tx, 3).await?;
                 insert(&tx, 1).await?;
                 Ok(())
@@ -213,7 +215,7 @@ fn a_serialization_failure_is_repeated() {
         let (attempts, both_have_read) = (AtomicU32::new(0), Barrier::new(2));
         let cross = async |from: i32, to: i32| {
             let result: Result<(), Failed> = db
-                .transaction(TxOptions::serializable(), async |tx| {
+                .transaction_with_error(TxOptions::serializable(), async |tx| {
                     let first = attempts.fetch_add(1, Relaxed) < 2;
                     let (n,): (i64,) = tx.fetch_one("select n from t where id = $1", (from,)).await?;
                     if first {
@@ -272,7 +274,7 @@ fn what_is_always_in_conflict_is_given_up() {
         let db = with_table(&schema, 1).await;
         let policy = Policy::fixed(Duration::from_millis(1)).max_attempts(4);
         let attempts = AtomicU32::new(0);
-        let result = db.transaction(TxOptions::new().retry(policy), async |tx| {
+        let result = db.transaction_with_error(TxOptions::new().retry(policy), async |tx| {
             attempts.fetch_add(1, Relaxed);
             assert_eq!(db.snapshot().in_use, 1);
             insert(&tx, 1).await?;

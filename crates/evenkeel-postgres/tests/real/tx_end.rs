@@ -156,7 +156,7 @@ fn a_conflict_that_was_cured_by_a_savepoint_is_not_repeated() {
         let db = with_table(&schema, 1).await;
         let attempts = AtomicU32::new(0);
         let cured: Result<(), Failed> = db
-            .transaction(TxOptions::new(), async |tx| {
+            .transaction_with_error(TxOptions::new(), async |tx| {
                 attempts.fetch_add(1, Relaxed);
                 insert(&tx, 1).await?;
                 tx.batch_execute("savepoint s").await?;

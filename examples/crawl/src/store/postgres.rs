@@ -97,7 +97,7 @@ impl Postgres {
             for (sql, values) in all {
                 tx.execute(sql, &parameters(values)[..]).await?;
             }
-            Ok::<_, Error>(())
+            Ok(())
         });
         Ok(done.await?)
     }
@@ -108,7 +108,7 @@ impl Postgres {
             for stored in &batch.results {
                 queued += write_one(&tx, batch, stored).await?;
             }
-            Ok::<_, Error>(queued)
+            Ok(queued)
         });
         Ok(written.await?)
     }

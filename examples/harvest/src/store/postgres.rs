@@ -189,7 +189,7 @@ impl Postgres {
                 Entry::End { page, failure } => end(&tx, page.as_deref(), failure).await?,
             }
             written.state = state(tx.fetch_one(sql::STATE, ()).await?);
-            Ok::<_, Error>(Ok(written))
+            Ok(Ok(written))
         });
         written.await?.map_err(|holder| lease::taken(&holder))
     }
@@ -237,10 +237,10 @@ impl Postgres {
                 other.fetch_one::<(i64,)>(KILL, (&self.name,)).await?;
             } else {
                 let time = disturbances.hold();
-                let lock = async |tx: Tx| {
+                let lock = async |tx: Tx| -> Result<(), Error> {
                     tx.batch_execute("LOCK TABLE harvest_users IN EXCLUSIVE MODE").await?;
                     sleep(time).await;
-                    Ok::<_, Error>(())
+                    Ok(())
                 };
                 other.transaction(TxOptions::new(), lock).await?;
             }
