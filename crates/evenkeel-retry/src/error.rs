@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-pub(crate) use self::sealed::Source;
+pub(crate) use self::sealed::StdError;
 
 /// The reason why a call gave up.
 ///
@@ -159,7 +159,7 @@ impl<E> fmt::Display for RetryError<E> {
     }
 }
 
-impl<E: Source> Error for RetryError<E> {
+impl<E: StdError> Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.last.as_ref().map(|error| error as _)
     }
@@ -169,14 +169,14 @@ mod sealed {
     use std::error::Error;
 
     /// Every [`Error`]: the bound under which an error that holds another is one itself, with a note for all others.
+    // Below a `?` rustc shows the label alone, and the name of the trait.
     #[diagnostic::on_unimplemented(
         message = "`{Self}` is no `std::error::Error`, so that an error which holds it is none either",
-        label = "`?` needs a `std::error::Error`",
-        note = "`.map_err(RetryError::boxed)?` takes errors of anyhow, boxes and strings; a hedge has `HedgeError::boxed`",
-        note = "`.map_err(RetryError::into_last)?` returns the last error alone"
+        label = "no `std::error::Error`: `.map_err(RetryError::boxed)?` takes it, or `.map_err(RetryError::into_last)?`",
+        note = "errors of anyhow, boxes and strings are boxed by `RetryError::boxed` and `HedgeError::boxed`"
     )]
-    pub trait Source: Error + 'static {}
+    pub trait StdError: Error + 'static {}
 
     #[diagnostic::do_not_recommend]
-    impl<E: Error + 'static> Source for E {}
+    impl<E: Error + 'static> StdError for E {}
 }

@@ -16,7 +16,7 @@ use evenkeel_base::poll_timer;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Budget, InvalidPolicy, error::Source, quantile::LatencyQuantile, telemetry};
+use crate::{Budget, InvalidPolicy, error::StdError, quantile::LatencyQuantile, telemetry};
 
 /// A second attempt beside a slow first one; the first success wins.
 ///
@@ -334,7 +334,7 @@ impl<E: fmt::Display> fmt::Display for HedgeError<E> {
     }
 }
 
-impl<E: Source> Error for HedgeError<E> {
+impl<E: StdError> Error for HedgeError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.first)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[cfg(feature = "inspect")]
 use crate::inspect::Title;
 use crate::{
-    Attempt, Attempts, Backoff, Budget, InvalidPolicy, Retry, RetryEvent, Verdict,
+    Attempt, Attempts, Backoff, Budget, InvalidPolicy, Jitter, Retry, RetryEvent, Verdict,
     edges::CallPlace,
     retry::{retry_all, unobserved},
 };
@@ -126,6 +126,7 @@ impl Policy {
     }
 
     /// Returns a policy with the same delay before every retry: [`Backoff::fixed`].
+    #[doc(alias = "constant")]
     #[must_use]
     #[cfg_attr(feature = "inspect", track_caller)]
     pub const fn fixed(delay: Duration) -> Self {
@@ -182,6 +183,7 @@ impl Policy {
     ///
     /// The timer is armed when an attempt is first pending: an operation that is ready at once reads no clock, and is all
     /// that a limit of zero allows.
+    #[doc(alias = "timeout")]
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
@@ -192,6 +194,7 @@ impl Policy {
     ///
     /// An attempt in flight is dropped at that time. A wait that would not end before it is not begun: the call
     /// gives up at once.
+    #[doc(alias("with_total_delay", "timeout"))]
     #[must_use]
     pub const fn total_timeout(mut self, timeout: Duration) -> Self {
         self.total_timeout = timeout;
@@ -269,6 +272,25 @@ impl Policy {
         if healthy.is_zero() { Err(InvalidPolicy::ResetAfter) } else { Ok(self.reset_after(healthy)) }
     }
 
+    /// Sets the jitter of the delays, full for exponential ones unless set: [`Backoff::jitter`].
+    ///
+    /// # Panics
+    /// If a percentage is above 100; at compile time in a `const` or `static`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Jitter, Policy};
+    /// # use std::time::Duration;
+    /// static POLICY: Policy =
+    ///     Policy::exponential(Duration::from_millis(100), Duration::from_secs(10)).jitter(Jitter::Equal);
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.backoff = self.backoff.jitter(jitter);
+        self
+    }
+
     /// Makes retries only while this budget has tokens; clones of the policy share it.
     #[must_use]
     pub const fn budget(mut self, budget: Budget) -> Self {
@@ -292,7 +314,8 @@ impl Policy {
     /// The operation is first called when the future is first polled, and again only when its delay is over.
     ///
     /// An operation that changes what it captures, as `async || { n += 1; … }` or one over `&mut self` does, is no `FnMut`
-    /// that returns a future: [`start`](Self::start) and a loop lend it mutably.
+    /// that returns a future: [`start`](Self::start) and a loop lend it mutably. A closure with a `?` in it names its error:
+    /// `async || -> io::Result<_> { … }`.
     ///
     /// # Errors
     /// [`RetryError`](crate::RetryError): why the call gave up, and the last attempt's error by value.
@@ -335,7 +358,7 @@ impl Policy {
         impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
-        Op: FnMut() -> Fut, // an operation that changes what it captures: `start()`, and a loop
+        Op: FnMut() -> Fut, // with the attempt: `run_with`; where it changes what it captures: `start`, and a loop
         Fut: Future<Output = Result<T, E>>,
     {
         let call = CallPlace::here();
@@ -381,7 +404,7 @@ impl Policy {
         impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
-        Op: FnMut(Attempt) -> Fut, // an operation that changes what it captures: `start()`, and a loop
+        Op: FnMut(Attempt) -> Fut, // where it changes what it captures: `start`, and a loop
         Fut: Future<Output = Result<T, E>>,
     {
         Retry::new(

@@ -219,6 +219,7 @@ impl<'p, Op, Fut, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U> {
     /// assert_eq!(lines.len(), 2);
     /// # }
     /// ```
+    #[doc(alias = "notify")]
     pub fn observe<O2>(self, observer: O2) -> Retry<'p, Op, Fut, E, C, O2, U>
     where
         O2: FnMut(RetryEvent<'_, E>),

@@ -21,6 +21,9 @@
 //! # }
 //! ```
 //!
+//! The classifier names the type of the error, as nothing has told it yet when the layer is made. Above layers that wrap
+//! the error of the service, as limits do, `map_err` of tower behind each of them boxes it, and the type is `&BoxError`.
+//!
 //! Every response is a success, unless [`RetryLayer::classify_response`] says otherwise. Time limits and
 //! budget are the policy's. A policy from a configuration that is read at run time must live as long as the program:
 //! `Box::leak(Box::new(policy))`.
