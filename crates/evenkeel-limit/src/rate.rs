@@ -34,7 +34,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Returns a rate of `permits` per second.
+    /// Returns a rate of `permits` per second; a fraction of one is a rate of a longer time, as [`per_minute`](Self::per_minute)
+    /// or [`every`](Self::every).
     ///
     /// # Panics
     ///

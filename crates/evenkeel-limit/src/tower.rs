@@ -32,6 +32,9 @@
 //! # }
 //! ```
 //!
+//! Above several limits the error is a [`LimitError`] of a [`LimitError`], which a classifier of a retry or a handler has to
+//! spell out; `map_err(`[`LimitError::boxed`]`)` behind each of them makes it a `BoxError`.
+//!
 //! Clones of a layer, and the services it makes, share its limiter: make a layer once, and not for each connection. A
 //! request waits for its turn in the future of its call, unless the layer [rejects](LimitLayer::reject); it is called
 //! on the service that was ready for it.

@@ -60,6 +60,7 @@ impl RateLimiter {
     /// }
     /// # }
     /// ```
+    #[doc(alias("until_ready", "wait"))]
     #[inline]
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn acquire(&self) -> Acquire<'_> {
@@ -144,6 +145,7 @@ impl RateLimiter {
     /// assert!(limiter.try_acquire().is_ok());
     /// # }
     /// ```
+    #[doc(alias = "check")]
     #[inline]
     pub fn try_acquire(&self) -> Result<(), Denied> {
         self.try_acquire_many(1)
