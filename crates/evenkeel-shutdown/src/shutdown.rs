@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Duration};
 
-use evenkeel_task::{IntoResult, Stop, group};
+use evenkeel_task::{BoxError, IntoResult, Stop, group};
 use tokio::time::sleep;
 
 #[cfg(feature = "inspect")]
@@ -384,7 +384,8 @@ impl Shutdown {
 
     /// Adds a task. [`run`](Self::run) calls `task` and spawns its future.
     ///
-    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] belongs to this task: it drains when the
+    /// The output is `()` or a `Result` with any error, see [`IntoResult`]; for a body with `?` and `Ok(())` there is
+    /// [`try_task`](Self::try_task), which fixes the error. The [`Stop`] belongs to this task: it drains when the
     /// phase of the task is stopped, is aborted when its time is over or when the run ends, and may be passed on
     /// to subtasks. A task that [drains](Stop::drain) its own `Stop` ends the program.
     ///
@@ -393,17 +394,17 @@ impl Shutdown {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// use evenkeel_shutdown::{BoxError, Reason, Shutdown};
+    /// use evenkeel_shutdown::{Reason, Shutdown, Stop};
+    /// use std::io;
+    ///
+    /// async fn import(_stop: Stop) -> io::Result<()> {
+    ///     Err(io::ErrorKind::NotFound.into())
+    /// }
     ///
     /// let (shutdown, _) = Shutdown::manual();
     /// let report = shutdown
     ///     .task("server", async |stop| stop.draining().await)
-    ///     .task("import", async |_stop| {
-    ///         let port: u16 = "http".parse()?;
-    ///         println!("importing from {port}");
-    ///         // An async block that uses `?` has to name its error.
-    ///         Ok::<_, BoxError>(())
-    ///     })
+    ///     .task("import", import)
     ///     .run()
     ///     .await;
     /// assert_eq!(report.reason, Reason::Failed("import".into()));
@@ -417,6 +418,37 @@ impl Shutdown {
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
         self.add(Kind::Task, name.into(), Location::caller(), task, work::task)
+    }
+
+    /// Adds a task, like [`task`](Self::task), whose error is a [`BoxError`]: `?` takes any error, and `Ok(())` needs no
+    /// annotation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_shutdown::{Reason, Shutdown};
+    ///
+    /// let (shutdown, _) = Shutdown::manual();
+    /// let report = shutdown
+    ///     .try_task("import", async |_stop| {
+    ///         let port: u16 = "http".parse()?;
+    ///         println!("importing from {port}");
+    ///         Ok(())
+    ///     })
+    ///     .run()
+    ///     .await;
+    /// assert_eq!(report.reason, Reason::Failed("import".into()));
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn try_task<F, Fut, T>(self, name: impl Into<Cow<'static, str>>, task: F) -> Self
+    where
+        F: FnOnce(Stop) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, BoxError>> + Send + 'static,
+    {
+        self.task(name, task)
     }
 
     /// Makes the last task vital: its end stops the program, also an end without an error.
@@ -483,6 +515,36 @@ impl Shutdown {
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
         self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, work::clean_up)
+    }
+
+    /// Adds a clean-up, like [`on_stop`](Self::on_stop), whose error is a [`BoxError`]: `?` takes any error, and `Ok(())`
+    /// needs no annotation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// let (shutdown, _) = Shutdown::manual();
+    /// let report = shutdown
+    ///     .task("job", async |_stop| {})
+    ///     .try_on_stop("socket", async || {
+    ///         tokio::fs::remove_file("/run/not-there/job.sock").await?;
+    ///         Ok(())
+    ///     })
+    ///     .run()
+    ///     .await;
+    /// assert_eq!(report.exit_code(), 1);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn try_on_stop<F, Fut, T>(self, name: impl Into<Cow<'static, str>>, clean_up: F) -> Self
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, BoxError>> + Send + 'static,
+    {
+        self.on_stop(name, clean_up)
     }
 
     /// Begins a phase: tasks that are added after this stop when everything that was added before has stopped.
