@@ -102,6 +102,9 @@ pub struct Group {
 impl Group {
     /// Spawns a task without a name; errors identify it by the place of this call.
     ///
+    /// It returns nothing to await: [`spawn_with_handle`](Self::spawn_with_handle) returns a handle, which can be awaited
+    /// for the value of the task and aborted.
+    ///
     /// When the group is stopping or has ended, the future is dropped, and counted as cancelled.
     ///
     /// # Panics

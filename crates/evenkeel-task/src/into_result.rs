@@ -41,7 +41,9 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a task returns `()` or a `Result` whose error converts into `BoxError`, not `{Self}`",
-    label = "the future's output is `{Self}`"
+    label = "the output is `{Self}`",
+    note = "a value that is needed is returned in `Ok`, from a task that `spawn_with_handle` spawns: its handle can be awaited",
+    note = "a value that is not needed is dropped: `async {{ drop(work.await) }}`"
 )]
 pub trait IntoResult: sealed::Sealed {
     /// The value of a task that did not fail.

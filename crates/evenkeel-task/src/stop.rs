@@ -100,6 +100,7 @@ impl Stop {
     ///
     /// With the first panic of the waker of one of its waiters, after all of them were woken. Panics of the waiters of
     /// [children](Self::child) are not passed on.
+    #[doc(alias("cancel", "shutdown"))]
     pub fn drain(&self, reason: impl Into<Cow<'static, str>>) {
         // The reason comes first: a waiter that sees the signal sees the reason.
         self.set_reason(reason);
@@ -171,6 +172,7 @@ impl Stop {
     /// draining.await.unwrap();
     /// # }
     /// ```
+    #[doc(alias = "cancelled")]
     pub fn draining(&self) -> Stopping {
         Stopping::new(self, SignalKind::Drain, false)
     }
@@ -207,6 +209,7 @@ impl Stop {
     }
 
     /// Returns whether the drain, or the abort, was sent.
+    #[doc(alias = "is_cancelled")]
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.0.drain.is_sent()
