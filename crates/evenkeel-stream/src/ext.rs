@@ -6,6 +6,9 @@ use crate::{Batch, Batches, ParMap, Progress, TryParMap, WithProgress, edges::Ca
 
 /// The methods that this crate adds to every [`Stream`]; import them with `use evenkeel_stream::prelude::*`.
 ///
+/// An iterator becomes a stream by `futures::stream::iter`. A closure with a `?` in it names its error:
+/// `async |id| -> io::Result<_> { … }`.
+///
 /// None of the methods has the name of one in futures or tokio-stream, so all three can be imported at once.
 ///
 /// # Examples
@@ -25,6 +28,9 @@ pub trait StreamExt: Stream {
     /// Runs `f` over the items, at most `limit` at a time, on tasks that take the next item when theirs has ended.
     ///
     /// Results come in the order of completion, or [`ordered`](ParMap::ordered). See [`ParMap`].
+    ///
+    /// Tasks run `f`, and so neither `f` nor the source may borrow: in a method `|id| self.get(id)` is "borrowed data escapes"
+    /// (E0521). Move a clone in, or map without tasks, as the second example does.
     ///
     /// # Panics
     ///
@@ -49,6 +55,36 @@ pub trait StreamExt: Stream {
     /// assert_eq!(start.elapsed(), Duration::from_secs(2));
     /// # }
     /// ```
+    /// In a method, with a clone of a handle; and without tasks, which may borrow `self`:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_stream::prelude::*;
+    /// use futures::{StreamExt as _, stream};
+    ///
+    /// #[derive(Clone)]
+    /// struct Api; // a handle: its clones share one client
+    ///
+    /// impl Api {
+    ///     async fn get(&self, id: u32) -> u32 {
+    ///         id * id
+    ///     }
+    ///
+    ///     async fn on_tasks(&self) -> Vec<u32> {
+    ///         let api = self.clone();
+    ///         stream::iter(1..=3).par_map(8, async move |id| api.get(id).await).ordered().collect().await
+    ///     }
+    ///
+    ///     async fn within_this_task(&self) -> Vec<u32> {
+    ///         stream::iter(1..=3).map(|id| self.get(id)).buffered(8).collect().await
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Api.on_tasks().await, [1, 4, 9]);
+    /// assert_eq!(Api.within_this_task().await, [1, 4, 9]);
+    /// # }
+    /// ```
     #[track_caller]
     fn par_map<F, Fut>(self, limit: usize, f: F) -> ParMap<Self, Fut::Output>
     where
@@ -65,7 +101,9 @@ pub trait StreamExt: Stream {
     /// does, and stops at the first error.
     ///
     /// The error may be one of the source or one of `f`; `f` may have its own error type, into which errors of the source
-    /// convert. With [`settled`](TryParMap::settled) an error stops nothing. See [`TryParMap`].
+    /// convert. For a source of plain items take [`par_map`](StreamExt::par_map) and `try_collect` of futures, which ends at the
+    /// first error, too. With [`settled`](TryParMap::settled) an error stops nothing. See [`TryParMap`]. As in
+    /// [`par_map`](StreamExt::par_map), nothing may borrow; without tasks there is `try_buffered` of futures.
     ///
     /// # Panics
     ///
