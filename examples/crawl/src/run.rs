@@ -110,10 +110,13 @@ impl Crawl {
     }
 
     async fn pipeline(&self, stop: &Stop) -> Result<(), Fatal> {
-        let urls = stream::try_unfold((self.frontier.clone(), stop.clone()), async |(frontier, stop)| {
-            let next = frontier.next(&stop).await?;
-            Ok::<_, Fatal>(next.map(|next| (next, (frontier, stop))))
-        });
+        let urls = stream::try_unfold(
+            (self.frontier.clone(), stop.clone()),
+            async |(frontier, stop)| -> Result<_, Fatal> {
+                let next = frontier.next(&stop).await?;
+                Ok(next.map(|next| (next, (frontier, stop))))
+            },
+        );
         let (fetcher, stopping, stats) = (self.fetcher.clone(), stop.clone(), self.stats.clone());
         let fetched = Box::pin(urls)
             .try_par_map(self.max_in_flight, async move |(entry, in_flight): (Entry, InFlight)| {

@@ -124,13 +124,9 @@ impl Harvest {
 
         let fetched = paginate(self.first_cursor(), async move |cursor| reader.read(cursor, reading).await)
             .prefetch(PAGES_AHEAD)
-            .try_par_map(self.max_documents, async move |call| {
+            .try_par_map(self.max_documents, async move |call| -> Result<_, PageError> {
                 // After a stop no document is begun.
-                Ok::<_, PageError>(if working.is_draining() {
-                    None
-                } else {
-                    worker.api.fetch(call, &working).await
-                })
+                Ok(if working.is_draining() { None } else { worker.api.fetch(call, &working).await })
             })
             .settled()
             // The documents that arrive while a batch is being stored are the next batch: none waits longer than needed.

@@ -29,9 +29,9 @@ pub(crate) async fn scenario() -> Result<(), PageError> {
     let start = Instant::now();
     let api = Api;
     // Each page names the next one. A page that fails is retried within the closure, by `POLICY.run`.
-    let users = paginate(None, async move |token| {
+    let users = paginate(None, async move |token| -> io::Result<_> {
         let (users, next) = api.users(token).await?;
-        Ok::<_, io::Error>((users, next.map(Some)))
+        Ok((users, next.map(Some)))
     });
     let mut users = users.max_pages(1000).prefetch(1);
     while let Some(user) = users.next().await {

@@ -62,10 +62,11 @@ pub(crate) async fn scenario() -> Result<(), Box<dyn Error>> {
     println!("{}", running.await?);
 
     dead.close();
-    let letters = Pipeline::from(dead.source()).stage("read", async |letter: DeadLetter<u32>| {
-        println!("user {} failed {} times: {}", letter.item, letter.attempts, letter.reason);
-        Ok::<_, io::Error>(())
-    });
+    let letters =
+        Pipeline::from(dead.source()).stage("read", async |letter: DeadLetter<u32>| -> io::Result<()> {
+            println!("user {} failed {} times: {}", letter.item, letter.attempts, letter.reason);
+            Ok(())
+        });
     letters.start()?.await?;
     Ok(())
 }

@@ -16,16 +16,16 @@ pub(crate) async fn scenario() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let running = Pipeline::from(imports.source())
         .merge(requests.source())
-        .stage("work", async |job: String| {
+        .stage("work", async |job: String| -> io::Result<String> {
             sleep(Duration::from_millis(5)).await;
-            Ok::<_, io::Error>(job)
+            Ok(job)
         })
         .limit(8)
-        .stage("tell", async move |job: String| {
+        .stage("tell", async move |job: String| -> io::Result<()> {
             if job.starts_with("request") {
                 println!("{job} was done after {:?}, before the backlog", start.elapsed());
             }
-            Ok::<_, io::Error>(())
+            Ok(())
         })
         .start()?;
 

@@ -20,13 +20,13 @@ fn worker(jobs: &MemoryBroker<u32>, done: &Arc<AtomicU32>) -> Result<Running, Bo
     let done = Arc::clone(done);
     let pipeline = Pipeline::from(jobs.source())
         .messages()
-        .stage("work", async move |job| {
+        .stage("work", async move |job| -> io::Result<()> {
             sleep(Duration::from_millis(20)).await;
             if job.attempt > 1 {
                 println!("job {} comes again, as attempt {}", job.item, job.attempt);
             }
             done.fetch_add(1, Relaxed);
-            Ok::<_, io::Error>(())
+            Ok(())
         })
         .limit(4);
     Ok(pipeline.window(4).start()?)
