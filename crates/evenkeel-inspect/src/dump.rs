@@ -169,6 +169,16 @@ impl Dump {
     }
 }
 
+/// Describes a resource in one line; of one that has no units, as a retry policy, none are in use.
+fn heading(resource: &InspectedResource) -> String {
+    let InspectedResource { capacity, in_use, waiters, .. } = resource;
+    let waiting = waiters.len();
+    match (capacity, in_use) {
+        (0, 0) => format!("{resource}: {waiting} waiting"),
+        _ => format!("{resource}: {in_use} of {capacity} in use, {waiting} waiting"),
+    }
+}
+
 fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

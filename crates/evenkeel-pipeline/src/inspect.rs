@@ -151,6 +151,7 @@ impl SourceParts {
         }
         let oldest = self.in_hand.oldest(SHOWN).into_iter().map(|(key, attempt, pulled_at)| {
             let (origin, age) = (self.in_hand.origin(key), now.saturating_duration_since(pulled_at));
+            let age = Duration::from_millis(age.as_millis() as u64);
             format!("in hand for {age:?}: '{}', attempt {attempt}", origin.escape_debug())
         });
         resource.notes.extend(oldest);

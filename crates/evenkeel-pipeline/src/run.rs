@@ -23,7 +23,7 @@ use std::{
 };
 
 use evenkeel_base::{far_future, sleep_until};
-use evenkeel_task::{Background, BoxError, Panic, background};
+use evenkeel_task::{Background, BoxError, Panic, background_named};
 use tokio::{sync::watch, time::Instant};
 
 #[cfg(feature = "inspect")]
@@ -65,10 +65,17 @@ struct Tasks {
 impl Tasks {
     fn start(intake: Intake) -> Self {
         let Intake { number, in_hand, settle, extend, dead_letters, pull, .. } = intake;
-        let settler = background(|_| settle);
-        let extender = extend.map(|task| background(|_| task));
-        let letters = dead_letters.map(|task| background(|_| task));
-        Self { number, in_hand, settler, extender, letters, puller: Some(background(|_| pull)) }
+        let settler = background_named(Some("decisions"), |_| settle);
+        let extender = extend.map(|task| background_named(Some("leases"), |_| task));
+        let letters = dead_letters.map(|task| background_named(Some("dead letters"), |_| task));
+        Self {
+            number,
+            in_hand,
+            settler,
+            extender,
+            letters,
+            puller: Some(background_named(Some("pulls"), |_| pull)),
+        }
     }
 }
 
@@ -77,7 +84,7 @@ pub(crate) async fn run(run: Run) -> Result<DrainReport, PipelineError> {
     let Run { intakes, items, orders, .. } = run;
     let mut sources: Vec<Tasks> = intakes.into_iter().map(Tasks::start).collect();
     let in_hand: Vec<_> = sources.iter().map(|source| Arc::clone(&source.in_hand)).collect();
-    let mut driver = background(|_| drive(items));
+    let mut driver = background_named(Some("items"), |_| drive(items));
 
     let mut failure = None;
     // The work, and the dead letters of what has failed.
@@ -144,7 +151,10 @@ pub(crate) async fn run(run: Run) -> Result<DrainReport, PipelineError> {
         }
     }
     // A task for each: one that blocks its thread keeps neither the others nor the end.
-    let stops: Vec<_> = stops.into_iter().map(|(number, stop)| (number, background(|_| stop))).collect();
+    let stops: Vec<_> = stops
+        .into_iter()
+        .map(|(number, stop)| (number, background_named(Some("decisions that are left"), |_| stop)))
+        .collect();
     for (number, stop) in stops {
         if let First::A(outcome) = race(stop, &mut end).await {
             failure = failure.or(error_of(outcome.map(Ok), number));

@@ -213,7 +213,7 @@ impl Run {
         let Some(start) = task.start.take() else { return };
         task.started = Instant::now();
         let (stop, name, drain_sent) = (task.stop.clone(), task.registration.name.clone(), task.drain_sent);
-        let polling = task.polling.clone();
+        let (polling, place) = (task.polling.clone(), task.registration.place);
         // A clean-up is started when its turn has come, so an abort from now on means that it hung.
         task.drain_sent |= task.registration.kind == Kind::CleanUp;
         drop(state);
@@ -221,7 +221,7 @@ impl Run {
         if drain_sent {
             send(|| stop.drain(self.reason_text()));
         }
-        group.task(name).spawn(TaskFuture::new(start, stop, index, Arc::clone(self), polling));
+        group.task(name).spawn_from(place, TaskFuture::new(start, stop, index, Arc::clone(self), polling));
     }
 
     /// Handles a signal that has reached a task; one that the task gave itself is meant for the program.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Duration};
 
-use evenkeel_task::{BoxError, IntoResult, Stop, group};
+use evenkeel_task::{BoxError, Group, IntoResult, Stop};
 use tokio::time::sleep;
 
 #[cfg(feature = "inspect")]
@@ -701,7 +701,6 @@ impl Shutdown {
         }
         let Self { run: close, mut link } = self;
         let run = Arc::clone(&close.0);
-        #[cfg(feature = "inspect")]
         let place = Location::caller();
         async move {
             #[cfg(feature = "inspect")]
@@ -709,7 +708,7 @@ impl Shutdown {
             // Panics here, and not at the first signal, if the runtime has no timer to end a stop with.
             drop(sleep(Duration::ZERO));
             let notifies_systemd = link.as_mut().map(ProcessLink::begin).is_some();
-            let ended = group(async |g| {
+            let ended = Group::builder().run_from(place, async |g| {
                 // Closes the run before the group waits for its tasks, also if this future is dropped.
                 let close = close;
                 run.begin(g);

@@ -16,6 +16,7 @@ use tokio::{task::AbortHandle, time::Instant};
 #[derive(Debug)]
 pub(crate) struct Awaited {
     kind: &'static str,
+    name: Option<&'static str>,
     place: &'static Location<'static>,
     // The task that does the work, if it is not the one that waits.
     worker: Option<AbortHandle>,
@@ -37,12 +38,14 @@ impl Awaited {
     /// Enters work that nobody waits for so far.
     pub(crate) fn new(
         kind: &'static str,
+        name: Option<&'static str>,
         place: &'static Location<'static>,
         worker: Option<AbortHandle>,
     ) -> Arc<Self> {
         let started = Instant::now();
         Arc::new_cyclic(|work: &Weak<Self>| Self {
             kind,
+            name,
             place,
             worker,
             started,
@@ -76,7 +79,8 @@ impl Inspect for Awaited {
         }
         let wait = *lock(&self.wait);
         let mut work = InspectedResource::new(self.kind, u64::from(self.worker.is_some()));
-        (work.place, work.in_use) = (Some(self.place), work.capacity);
+        (work.name, work.place) = (self.name.map(Into::into), Some(self.place));
+        work.in_use = work.capacity;
         let since = |at| now.saturating_duration_since(at);
         work.holders.extend(self.worker.as_ref().map(|worker| {
             HolderEdge::new(0, Some(TaskId::Task(worker.id())), self.place, since(self.started))

@@ -68,12 +68,24 @@ where
     F: FnOnce(Stop) -> Fut,
     Fut: Future<Output: Send + 'static> + Send + 'static,
 {
+    background_named(None, work)
+}
+
+/// Does the same, with a name for the dumps of evenkeel-inspect: for the tasks of a library, whose places say nothing to a user.
+#[doc(hidden)]
+#[cfg_attr(not(feature = "inspect"), expect(unused_variables, reason = "there are no dumps"))]
+#[track_caller]
+pub fn background_named<F, Fut>(name: Option<&'static str>, work: F) -> Background<Fut::Output>
+where
+    F: FnOnce(Stop) -> Fut,
+    Fut: Future<Output: Send + 'static> + Send + 'static,
+{
     let stop = Stop::new();
     let task = tokio::spawn(in_current_span(catch_panic(work(stop.clone()))));
     let place = Location::caller();
     Background {
         #[cfg(feature = "inspect")]
-        awaited: Awaited::new("background task", place, Some(task.abort_handle())),
+        awaited: Awaited::new("background task", name, place, Some(task.abort_handle())),
         task: Some(task),
         stop,
         place,

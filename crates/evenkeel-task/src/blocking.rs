@@ -211,7 +211,7 @@ impl<T: Send + 'static> Call<T> {
             output
         });
         #[cfg(feature = "inspect")]
-        let awaited = Awaited::new("blocking call", place, Some(call.abort_handle()));
+        let awaited = Awaited::new("blocking call", None, place, Some(call.abort_handle()));
         #[cfg(feature = "inspect")]
         awaited.begin();
         Self {

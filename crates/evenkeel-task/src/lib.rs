@@ -34,6 +34,8 @@ mod stop;
 mod telemetry;
 mod using;
 
+#[doc(hidden)]
+pub use background::background_named;
 pub use background::{Background, background};
 pub use blocking::{Blocking, blocking};
 pub use error::{Cause, Failure, GroupError};

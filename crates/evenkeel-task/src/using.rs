@@ -112,7 +112,7 @@ where
         let output = catch_panic(async move { body(resource).await }).await;
         #[cfg(feature = "inspect")]
         let _wait = {
-            let wait = Awaited::new("borrowed resource", place, None);
+            let wait = Awaited::new("borrowed resource", None, place, None);
             wait.begin_until(Instant::now().checked_add(RELEASE_TIMEOUT), Some("its return and release"));
             wait
         };

@@ -80,9 +80,8 @@ fn write_resource(
     tasks: &Tasks<'_>,
     page: &mut String,
 ) -> fmt::Result {
-    let InspectedResource { capacity, in_use, holders, waiters, .. } = resource;
-    let waiting = waiters.len();
-    writeln!(page, "<h2>{}: {in_use} of {capacity} in use, {waiting} waiting</h2>", Escaped(resource))?;
+    let InspectedResource { holders, waiters, .. } = resource;
+    writeln!(page, "<h2>{}</h2>", Escaped(super::heading(resource)))?;
     for remark in resource.remarks() {
         writeln!(page, "<p>{}</p>", Escaped(remark))?;
     }

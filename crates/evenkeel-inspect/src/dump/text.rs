@@ -62,8 +62,8 @@ pub(super) fn title(task: TaskId, tasks: &Tasks<'_>) -> String {
 }
 
 fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, lines: &mut Vec<String>) {
-    let InspectedResource { capacity, in_use, holders, waiters, .. } = resource;
-    lines.push(format!("{resource}: {in_use} of {capacity} in use, {} waiting", waiters.len()));
+    let InspectedResource { in_use, holders, waiters, .. } = resource;
+    lines.push(super::heading(resource));
     lines.extend(resource.remarks().map(|remark| format!("  {remark}")));
     for holder in holders.iter().take(SHOWN) {
         let mut line = match holder.task {

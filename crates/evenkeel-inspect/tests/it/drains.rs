@@ -60,6 +60,13 @@ fn a_drain_that_waits_for_a_guard_that_is_leaked() {
         let run = shutdown.run(); // the wait
         let looks = async {
             sleep(secs(2)).await;
+            // The group of its tasks is where the program runs, and a task where it was added: no place in a library.
+            let group = &look().groups[0];
+            assert_eq!(
+                (group.place.line(), group.tasks[0].place.line()),
+                (at("the wait"), at("the guard") - 1)
+            );
+            assert!(group.tasks[0].place.file().ends_with("drains.rs"), "{}", group.tasks[0]);
             // Before the stop nobody waits for it, but it says what it would wait for.
             let before = drain();
             assert_eq!(before.place.unwrap().line(), at("the program"));

@@ -91,6 +91,11 @@ fn a_stage_that_nothing_leaves() {
         assert_eq!((source.notes.len(), source.backlog, source.outage), (3, None, None), "{dump}");
         let acks = of_kind(&dump, "acks");
         assert_eq!((acks.in_use, acks.backlog), (0, None), "{dump}");
+        // The tasks of the pipeline have names, and the one that is waited for the place of the start.
+        let tasks = dump.resources.iter().filter(|resource| resource.kind == "background task");
+        let mut names: Vec<_> = tasks.map(|task| task.name.as_deref().unwrap_or_default()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["", "decisions", "items", "leases", "pulls"], "{dump}");
 
         assert_eq!(dump.findings.len(), 1, "{dump}");
         assert_eq!(dump.findings[0].kind, FindingKind::NoProgress, "{dump}");

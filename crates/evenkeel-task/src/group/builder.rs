@@ -299,7 +299,21 @@ impl GroupBuilder {
         F: FnOnce(Group) -> Fut,
         Fut: Future<Output = Result<R, BoxError>>,
     {
-        self.run_body(Location::caller(), body, || None)
+        self.run_from(Location::caller(), body)
+    }
+
+    /// Does the same for a caller at another place, which is that of the group in dumps and events.
+    #[doc(hidden)]
+    pub fn run_from<R, F, Fut>(
+        self,
+        place: &'static Location<'static>,
+        body: F,
+    ) -> impl Future<Output = Result<R, GroupError>>
+    where
+        F: FnOnce(Group) -> Fut,
+        Fut: Future<Output = Result<R, BoxError>>,
+    {
+        self.run_body(place, body, || None)
     }
 
     /// Runs `body` and the tasks that it spawns, like [`run`](Self::run), until they have ended or one of them ends the

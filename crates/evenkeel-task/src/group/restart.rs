@@ -107,7 +107,7 @@ impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
             }
             #[cfg(feature = "inspect")]
             let _wait = {
-                let wait = Awaited::new("restart", place, None);
+                let wait = Awaited::new("restart", None, place, None);
                 wait.begin_until(Instant::now().checked_add(delay), Some("its next start"));
                 wait
             };

@@ -53,6 +53,15 @@ impl Task<'_> {
         self.group.spawn_as(self.name, future);
     }
 
+    /// Spawns it for a caller at another place, which is its place in dumps and events.
+    #[doc(hidden)]
+    pub fn spawn_from<F>(self, place: &'static Location<'static>, future: F)
+    where
+        F: Future<Output: IntoResult> + Send + 'static,
+    {
+        self.group.spawn_from(place, self.name, future);
+    }
+
     /// Spawns it, or returns its future, like [`Group::try_spawn`](crate::Group::try_spawn).
     ///
     /// # Errors
@@ -182,8 +191,16 @@ impl Group {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
+        self.spawn_from(Location::caller(), kind, future);
+    }
+
+    #[inline(always)]
+    fn spawn_from<F>(&self, place: &'static Location<'static>, kind: impl TaskKind<F::Output>, future: F)
+    where
+        F: Future<Output: IntoResult> + Send + 'static,
+    {
         match self.join() {
-            Some(group) => drop(child::spawn(group, Location::caller(), None, kind, future)),
+            Some(group) => drop(child::spawn(group, place, None, kind, future)),
             None => self.reject(future),
         }
     }

@@ -68,6 +68,8 @@ fn a_policy_tells_which_calls_wait_for_their_next_attempt() {
         assert_eq!(ends(&retry.waiters, start), [ms(1600), secs(3)]);
         assert_eq!(retry.waiters[1].label.as_deref(), Some(&*format!("attempt 3, after {refused}")));
         let text = all_forms(&look());
+        // It has no units.
+        assert!(text.contains("retry 'orders': 2 waiting\n"), "{text}");
         assert!(!text.contains("secret text"), "texts of errors may hold secrets: {text}");
         for call in calls {
             assert!(!call.await.unwrap());
