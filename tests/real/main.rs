@@ -1,6 +1,8 @@
 //! A part of the rules of pipelines, on each real server; `cargo xtask conformance --real` runs all of them.
 #![cfg(unix)]
 
+mod compile_errors;
+
 use std::{io::Write as _, process::Command};
 
 #[test]

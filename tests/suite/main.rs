@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod error_causes;
+mod first_guesses;
 mod pin;
 mod wrapping;

@@ -358,7 +358,7 @@ impl Policy {
         impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
-        Op: FnMut() -> Fut, // with the attempt: `run_with`; where it changes what it captures: `start`, and a loop
+        Op: FnMut() -> Fut, // where it changes what it captures: `start`, and a loop
         Fut: Future<Output = Result<T, E>>,
     {
         let call = CallPlace::here();
