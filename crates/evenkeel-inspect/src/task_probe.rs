@@ -26,6 +26,7 @@ pub struct BegunTask {
 
 /// How a task has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TaskOutcome {
     /// It has returned, and not failed.
     Done,

@@ -43,9 +43,11 @@
 
 // file                 | holds, in reading order
 // picture.rs           | the data
-// recorder.rs, look.rs | how it is recorded: what is told, what is seen
+// recorder.rs          | how it is recorded: the things that are told
+// look.rs              | those that are seen
+// state.rs, open.rs    | the picture as it grows, and the bars that have not ended
 // words.rs, scale.rs   | texts and times; the axis of time, and its breaks
-// rows.rs              | which lanes are shown, in which order
+// rows.rs              | which tracks are shown, in which order
 // text.rs, svg.rs, svg/, json.rs | the forms
 // committed.rs         | the comparison with a committed text
 // failure.rs           | what a test that fails prints
@@ -58,18 +60,20 @@ use evenkeel_inspect::{ObserverGuard, observe_tasks};
 pub use self::committed::assert_committed;
 pub(crate) use self::{failure::FailureHint, recorder::Recorder};
 use self::{
+    open::BarKey,
     picture::{BarKind, Picture},
-    recorder::BarKey,
 };
 
 mod committed;
 mod failure;
 mod json;
 mod look;
+mod open;
 mod picture;
 mod recorder;
 mod rows;
 mod scale;
+mod state;
 mod svg;
 mod text;
 mod words;
@@ -163,13 +167,13 @@ impl Timeline {
 
     /// Draws it as an SVG of this width, at least 320 units: for a phone, 390.
     ///
-    /// Below 600 units, the names of tasks are above their lanes and not beside them.
+    /// Below 600 units, the names of tasks are above their tracks and not beside them.
     #[must_use]
     pub fn to_svg_of_width(&self, width: u32) -> String {
         svg::write(&self.picture, width.clamp(320, 10_000))
     }
 
-    /// Writes it as text, in lines of at most 80 columns: the lanes, and each event with its exact time.
+    /// Writes it as text, in lines of at most 80 columns: the tracks, and each event with its exact time.
     #[must_use]
     pub fn to_text(&self) -> String {
         text::write(&self.picture, true)
@@ -195,12 +199,12 @@ impl fmt::Display for Timeline {
 
 impl fmt::Debug for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Picture { lanes, .. } = &*self.picture;
-        f.debug_struct("Timeline").field("lanes", &lanes.len()).finish_non_exhaustive()
+        let Picture { tracks, .. } = &*self.picture;
+        f.debug_struct("Timeline").field("tracks", &tracks.len()).finish_non_exhaustive()
     }
 }
 
-/// Puts a mark on the lane of the task that runs, at this instant.
+/// Puts a mark on the track of the task that runs, at this instant.
 ///
 /// It does nothing outside of a world that records. The notes of a [`Record`](crate::Record) are marks, too.
 ///
@@ -218,7 +222,7 @@ pub fn mark(text: impl Into<Cow<'static, str>>) {
     }
 }
 
-/// Begins a span on the lane of the task that runs; it ends when the guard is dropped.
+/// Begins a span on the track of the task that runs; it ends when the guard is dropped.
 ///
 /// It does nothing outside of a world that records.
 ///
@@ -239,7 +243,7 @@ pub fn span(text: impl Into<Cow<'static, str>>) -> Span {
     Span::begin(None, BarKind::Span, text)
 }
 
-/// Begins a span on a lane with a name of its own, such as that of a mock server.
+/// Begins a span on a track with a name of its own, such as that of a mock server.
 ///
 /// # Examples
 ///
@@ -249,8 +253,8 @@ pub fn span(text: impl Into<Cow<'static, str>>) -> Span {
 /// let drawn = World::timeline(async |_| timeline::span_on("mail server", "HELO").done("250"));
 /// assert!(drawn.to_text().contains("mail server"));
 /// ```
-pub fn span_on(lane: &str, text: impl Into<Cow<'static, str>>) -> Span {
-    Span::begin(Some(lane), BarKind::Call, text)
+pub fn span_on(track: &str, text: impl Into<Cow<'static, str>>) -> Span {
+    Span::begin(Some(track), BarKind::Call, text)
 }
 
 /// A span, until it is dropped: see [`span`].
@@ -263,9 +267,9 @@ pub struct Span {
 }
 
 impl Span {
-    fn begin(lane: Option<&str>, kind: BarKind, text: impl Into<Cow<'static, str>>) -> Self {
+    fn begin(track: Option<&str>, kind: BarKind, text: impl Into<Cow<'static, str>>) -> Self {
         let open = current().and_then(|recorder| {
-            let key = recorder.begin_span(lane, kind, text.into())?;
+            let key = recorder.begin_span(track, kind, text.into())?;
             Some((recorder, key))
         });
         Self { open, outcome: None }

@@ -12,6 +12,10 @@ const VARIABLE: &str = "EVENKEEL_UPDATE";
 /// Asserts that a timeline is the one of a file, or writes the file if `EVENKEEL_UPDATE` is set.
 ///
 /// `package` is the folder of the package, and `source` the path of the test as the compiler has it.
+///
+/// # Panics
+///
+/// If they differ, if there is no such file, or if it cannot be written.
 #[track_caller]
 pub fn assert_committed(timeline: &Timeline, name: &str, package: &str, source: &str) {
     let path = file(name, package, source);

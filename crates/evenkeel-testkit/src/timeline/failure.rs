@@ -33,9 +33,10 @@ impl FailureHint {
             return;
         }
         let test = thread::current().name().filter(|name| *name != "main").map(str::to_owned);
-        picture.title = test.clone().unwrap_or_else(|| words::place(self.place));
-        eprint!("timeline of {}", text::write_end(&picture, EVENTS));
         let name = test.unwrap_or_else(|| words::place(self.place));
+        picture.title.clone_from(&name);
+        eprintln!("timeline of {name} ({}):", text::summary(&picture));
+        eprint!("{}", text::write_end(&picture, EVENTS));
         match write(&name, &svg::write(&picture, 800)) {
             Ok(path) => eprintln!("all of it: {}", path.display()),
             Err(error) => eprintln!("all of it could not be written: {error}"),

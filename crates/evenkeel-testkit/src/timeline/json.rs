@@ -1,20 +1,20 @@
 //! A timeline in Chrome's trace format: Perfetto and `chrome://tracing` open it.
 //!
-//! Each section is a process, and each lane a thread. Slices of one thread nest; those that overlap otherwise are on further
+//! Each section is a process, and each track a thread. Slices of one thread nest; those that overlap otherwise are on further
 //! threads beneath it. Times are in microseconds, with nanoseconds as decimals. The use of a resource is a counter.
 
 use std::fmt::Write;
 
 use super::{
-    picture::{Bar, BarKind, Lane, Life, Nanos, Picture, Section},
+    picture::{Bar, BarKind, Life, Nanos, Picture, Section, Track},
     text::bar_text,
     words::{place, title},
 };
 
 pub(super) fn write(picture: &Picture) -> String {
     let mut events = Vec::new();
-    for (number, lane) in (0_u32..).zip(&picture.lanes) {
-        lane_events(picture, number, lane, &mut events);
+    for (number, track) in (0_u32..).zip(&picture.tracks) {
+        track_events(picture, number, track, &mut events);
     }
     for resource in &picture.resources {
         let name = format!("{} {}", resource.kind, resource.title);
@@ -59,7 +59,7 @@ pub(super) fn write(picture: &Picture) -> String {
 }
 
 fn sections(picture: &Picture) -> Vec<Section> {
-    let mut sections: Vec<_> = picture.lanes.iter().map(|lane| lane.section).collect();
+    let mut sections: Vec<_> = picture.tracks.iter().map(|track| track.section).collect();
     sections.extend(picture.crowds.iter().map(|crowd| crowd.section));
     sections.sort_unstable();
     sections.dedup();
@@ -82,14 +82,14 @@ struct Slice {
     json: String,
 }
 
-fn lane_events(picture: &Picture, number: u32, lane: &Lane, events: &mut Vec<String>) {
-    let (name, process) = (title(lane, true), process(lane.section));
+fn track_events(picture: &Picture, number: u32, track: &Track, events: &mut Vec<String>) {
+    let (name, process) = (title(track, true), process(track.section));
     let mut slices = Vec::new();
-    if lane.life != Life::Unknown {
-        let (from, to) = lane.extent(picture.end);
-        let end = lane.ending().map_or("alive", |(_, ending)| ending.text());
-        let place = lane.place.map(place).unwrap_or_default();
-        let polls = lane.polls.map_or(String::new(), |polls| format!(",\"polls\":{polls}"));
+    if track.life != Life::Unknown {
+        let (from, to) = track.extent(picture.end);
+        let end = track.ending().map_or("alive", |(_, ending)| ending.text());
+        let place = track.place.map(place).unwrap_or_default();
+        let polls = track.polls.map_or(String::new(), |polls| format!(",\"polls\":{polls}"));
         let args = format!("{{\"end\":{},\"place\":{}{polls}}}", quoted(end), quoted(&place));
         slices.push(Slice {
             from,
@@ -97,7 +97,7 @@ fn lane_events(picture: &Picture, number: u32, lane: &Lane, events: &mut Vec<Str
             json: format!("\"name\":{},\"cat\":\"task\",\"args\":{args}", quoted(&name)),
         });
     }
-    slices.extend(lane.bars.iter().map(|bar| slice(picture, bar)));
+    slices.extend(track.bars.iter().map(|bar| slice(picture, bar)));
     // The longest of those that begin together is around the others.
     slices.sort_by_key(|slice| (slice.from, std::cmp::Reverse(slice.to)));
     // The ends of the open slices of each thread, the innermost last.
@@ -127,7 +127,7 @@ fn lane_events(picture: &Picture, number: u32, lane: &Lane, events: &mut Vec<Str
             thread_of(number, at)
         ));
     }
-    for mark in &lane.marks {
+    for mark in &track.marks {
         events.push(format!(
             "{{\"ph\":\"i\",\"s\":\"t\",\"name\":{},\"cat\":{},\"pid\":{process},\"tid\":{},\"ts\":{}}}",
             quoted(&mark.text),
@@ -138,9 +138,9 @@ fn lane_events(picture: &Picture, number: u32, lane: &Lane, events: &mut Vec<Str
     }
 }
 
-/// Returns the number of a thread: lanes are far apart, so that each has room for its own.
-fn thread_of(lane: u32, at: usize) -> u64 {
-    u64::from(lane) * 1_000 + 1 + at.min(998) as u64
+/// Returns the number of a thread: tracks are far apart, so that each has room for its own.
+fn thread_of(track: u32, at: usize) -> u64 {
+    u64::from(track) * 1_000 + 1 + at.min(998) as u64
 }
 
 fn slice(picture: &Picture, bar: &Bar) -> Slice {

@@ -1,120 +1,46 @@
 //! A look at the objects of evenkeel-inspect, and the bars that begin and end between two of them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
-use evenkeel_inspect::{HolderEdge, InspectedGroup, InspectedResource, TaskId, WaiterEdge, waits_of};
-use tokio::{runtime::Handle, time::Instant};
+use evenkeel_inspect::{HolderEdge, InspectedGroup, InspectedResource, TaskId, WaiterEdge};
+use tokio::time::Instant;
 
 use super::{
+    open::{Edge, EdgeKey, EdgeKind, Shown},
     picture::{Bar, BarKind, MAX_RESOURCES, MAX_USES, Mark, Nanos, Resource, Section, Use},
-    recorder::{BarKey, Recorder, State},
+    state::State,
     words,
 };
-
-/// The most holders and waiters that are looked at in a world: it takes about a second of computing.
-const MAX_LOOKED_AT: u64 = 2_000_000;
 
 /// The most holders that a wait knows.
 const MAX_HELD_BY: usize = 8;
 
-/// The bars that have begun and not ended.
-#[derive(Debug, Default)]
-pub(super) struct Open {
-    edges: HashMap<EdgeKey, Edge>,
-    // The waits of tasks for a slot of their group, by lane.
-    slots: HashMap<u32, BarKey>,
-    resources: HashMap<usize, Option<u32>>,
-    /// The number of this look.
-    look: u64,
-    looked_at: u64,
-    uses: usize,
-    // The runs that were asked to stop.
-    stops: HashSet<usize>,
-    // Those of earlier worlds that have never ended.
-    old: HashSet<EdgeKey>,
-}
-
-/// A holder or a waiter of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct EdgeKey {
-    object: usize,
-    kind: EdgeKind,
-    number: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum EdgeKind {
-    Holder,
-    Waiter,
-    Join,
-    Child,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Edge {
-    shown: Shown,
-    look: u64,
-}
-
-/// The part of the picture that ends with a holder or waiter.
-#[derive(Clone, Copy, Debug)]
-enum Shown {
-    Bar(BarKey),
-    Lane(u32),
-    Nothing,
-}
-
-impl Open {
-    pub(super) fn set_slot(&mut self, lane: u32, key: Option<BarKey>) {
-        if let Some(key) = key {
-            self.slots.insert(lane, key);
-        }
-    }
-
-    pub(super) fn take_slot(&mut self, lane: u32) -> Option<BarKey> {
-        if self.slots.is_empty() { None } else { self.slots.remove(&lane) }
-    }
-
-    fn is_over_limit(&self) -> bool {
-        self.looked_at > MAX_LOOKED_AT
-    }
-}
-
-impl Recorder {
-    /// Looks at the objects of the runtime, which is idle.
-    pub(crate) fn look(&self) {
-        {
-            let state = self.state();
-            if state.is_frozen() || state.open.is_over_limit() {
-                return;
-            }
-        }
-        let (Ok(runtime), now) = (Handle::try_current(), Instant::now()) else { return };
-        let (resources, groups) = waits_of(runtime.id(), now);
-        self.state().enter_look(now, &resources, &groups);
-    }
-
-    /// Notes what was there before the world began.
-    pub(super) fn first_look(&self) {
-        let (Ok(runtime), now) = (Handle::try_current(), Instant::now()) else { return };
-        let (resources, _) = waits_of(runtime.id(), now);
-        let mut state = self.state();
-        for resource in &resources {
-            let holders = resource.holders.iter().map(|holder| (EdgeKind::Holder, holder.number));
-            let waiters = resource.waiters.iter().map(|waiter| (EdgeKind::Waiter, waiter.number));
-            let edges = holders.chain(waiters);
-            state.open.old.extend(edges.map(|(kind, number)| EdgeKey { object: resource.id, kind, number }));
-        }
-    }
-}
-
 impl State {
-    fn enter_look(&mut self, now: Instant, resources: &[InspectedResource], groups: &[InspectedGroup]) {
+    pub(super) fn end_slot(&mut self, track: u32, at: Nanos) {
+        if self.open.new_slots.remove(&track).is_none()
+            && let Some(key) = self.open.slots.remove(&track)
+        {
+            self.end_bar(key, at);
+        }
+    }
+
+    /// Enters that which was there when the runtime was idle.
+    pub(super) fn enter_look(
+        &mut self,
+        now: Instant,
+        resources: &[InspectedResource],
+        groups: &[InspectedGroup],
+    ) {
         if resources.is_empty() && groups.is_empty() && self.open.edges.is_empty() {
             return;
+        }
+        let mut slots: Vec<_> = self.open.new_slots.drain().collect();
+        slots.sort_unstable();
+        for (track, start) in slots {
+            let bar = Bar { text: "slot of its group".into(), ..Bar::new(BarKind::Slot, start) };
+            if let Some(key) = self.begin_bar(Some(track), bar) {
+                self.open.slots.insert(track, key);
+            }
         }
         self.open.look += 1;
         for resource in resources {
@@ -135,7 +61,7 @@ impl State {
         for shown in ended {
             match shown {
                 Shown::Bar(key) => drop(self.end_bar(key, at)),
-                Shown::Lane(lane) => self.end_part(lane, at),
+                Shown::Track(track) => self.end_part(track, at),
                 Shown::Nothing => {}
             }
         }
@@ -173,7 +99,7 @@ impl State {
         let start = self.since_start(now).saturating_sub(nanos(group.age));
         let section = self.group(group.id, group.place);
         if let Section::Group(index) = section {
-            let owner = self.lane_of(group.owner, start);
+            let owner = self.track_of(group.owner, start);
             let known = &mut self.picture.groups[index as usize];
             (known.owner, known.limit) = (owner, group.limit);
         }
@@ -181,21 +107,21 @@ impl State {
             let key = EdgeKey { object: group.id, kind: EdgeKind::Join, number: join.number };
             self.enter_edge(key, |state| {
                 let start = state.since(now, join.waited);
-                let lane = state.lane_of(join.task, start);
-                state.shown_bar(lane, Bar { text: "its tasks".into(), ..Bar::new(BarKind::Join, start) })
+                let track = state.track_of(join.task, start);
+                state.shown_bar(track, Bar { text: "its tasks".into(), ..Bar::new(BarKind::Join, start) })
             });
         }
         for wait in &group.child_waits {
             let key = EdgeKey { object: group.id, kind: EdgeKind::Child, number: wait.number };
             self.enter_edge(key, |state| {
                 let start = state.since(now, wait.waited);
-                let (lane, child) = (state.lane_of(wait.task, start), state.lane_of(wait.child, start));
+                let (track, child) = (state.track_of(wait.task, start), state.track_of(wait.child, start));
                 let bar = Bar {
                     text: "task".into(),
                     held_by: child.into_iter().collect(),
                     ..Bar::new(BarKind::Join, start)
                 };
-                state.shown_bar(lane, bar)
+                state.shown_bar(track, bar)
             });
         }
     }
@@ -218,8 +144,8 @@ impl State {
         at
     }
 
-    fn shown_bar(&mut self, lane: Option<u32>, bar: Bar) -> Shown {
-        self.begin_bar(lane, bar).map_or(Shown::Nothing, Shown::Bar)
+    fn shown_bar(&mut self, track: Option<u32>, bar: Bar) -> Shown {
+        self.begin_bar(track, bar).map_or(Shown::Nothing, Shown::Bar)
     }
 
     fn begin_hold(
@@ -231,23 +157,23 @@ impl State {
         holder: &HolderEdge,
     ) -> Shown {
         let start = self.since(now, holder.held_for);
-        let lane = self.lane_of(task, start);
+        let track = self.track_of(task, start);
         let text = match &holder.label {
             Some(label) => label.to_string(),
             None => part_of(resource, holder.amount),
         };
-        self.shown_bar(lane, Bar { text: text.into(), resource: index, ..Bar::new(BarKind::Hold, start) })
+        self.shown_bar(track, Bar { text: text.into(), resource: index, ..Bar::new(BarKind::Hold, start) })
     }
 
-    /// Begins the lane of a task that a drain will wait for.
+    /// Begins the track of a task that a drain will wait for.
     fn begin_part(&mut self, now: Instant, task: TaskId, holder: &HolderEdge) -> Shown {
         let Some(name) = holder.label.as_deref().and_then(|label| label.strip_prefix("task ")) else {
             return Shown::Nothing;
         };
         let start = self.since(now, holder.held_for);
-        let Some(lane) = self.lane_of(task, start) else { return Shown::Nothing };
-        self.name_lane(lane, name, holder.place, start);
-        Shown::Lane(lane)
+        let Some(track) = self.track_of(task, start) else { return Shown::Nothing };
+        self.name_track(track, name, holder.place, start);
+        Shown::Track(track)
     }
 
     fn begin_wait(
@@ -259,18 +185,18 @@ impl State {
         held_by: &[u32],
     ) -> Shown {
         let start = self.since(now, waiter.waited);
-        let lane = self.lane_of(waiter.task, start);
+        let track = self.track_of(waiter.task, start);
         if resource.kind == "drain"
             && self.open.stops.insert(resource.id)
             && let Some(reason) = resource.notes.iter().find(|note| note.starts_with("asked to stop"))
         {
-            self.add_mark(lane, Mark { at: start, text: reason.clone().into(), is_fault: false });
+            self.add_mark(track, Mark { at: start, text: reason.clone().into(), is_fault: false });
         }
         let (kind, text) = wait(resource, waiter);
-        let held_by = held_by.iter().copied().filter(|by| Some(*by) != lane).collect();
+        let held_by = held_by.iter().copied().filter(|by| Some(*by) != track).collect();
         let until = waiter.until.map(|until| self.since_start(until));
         self.shown_bar(
-            lane,
+            track,
             Bar { text: text.into(), until, resource: index, held_by, ..Bar::new(kind, start) },
         )
     }
@@ -278,7 +204,7 @@ impl State {
     fn holders(&mut self, now: Instant, resource: &InspectedResource) -> Vec<u32> {
         let at = self.since_start(now);
         let tasks = resource.holders.iter().filter_map(|holder| holder.task).take(MAX_HELD_BY);
-        tasks.filter_map(|task| self.lane_of(task, at)).collect()
+        tasks.filter_map(|task| self.track_of(task, at)).collect()
     }
 
     fn resource(&mut self, resource: &InspectedResource) -> Option<u32> {

@@ -8,7 +8,7 @@ use evenkeel_inspect::TaskOutcome;
 pub(super) type Nanos = u64;
 
 /// The limits of a picture: it stays readable, and its memory bounded.
-pub(super) const MAX_LANES: usize = 2_000;
+pub(super) const MAX_TRACKS: usize = 2_000;
 pub(super) const MAX_BARS: usize = 50_000;
 pub(super) const MAX_MARKS: usize = 20_000;
 pub(super) const MAX_GROUPS: usize = 500;
@@ -20,7 +20,7 @@ pub(super) const MAX_TEXT: usize = 200;
 #[derive(Clone, Debug)]
 pub(super) struct Picture {
     pub(super) title: String,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) tracks: Vec<Track>,
     pub(super) groups: Vec<Group>,
     pub(super) resources: Vec<Resource>,
     /// The tasks beyond the limit, which are counted only.
@@ -42,7 +42,7 @@ pub(super) struct LeftOut {
 
 /// A task, or a server, with what it did.
 #[derive(Clone, Debug)]
-pub(super) struct Lane {
+pub(super) struct Track {
     pub(super) section: Section,
     pub(super) title: Title,
     pub(super) place: Option<&'static Location<'static>>,
@@ -75,7 +75,7 @@ pub(super) enum Title {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// Neither begin nor end are known, only what is on the lane.
+    /// Neither begin nor end are known, only what is on the track.
     Unknown,
     Alive,
     Ended(Nanos, Ending),
@@ -92,7 +92,7 @@ pub(super) enum Ending {
     Gone,
 }
 
-/// Something on a lane that lasts.
+/// Something on a track that lasts.
 #[derive(Clone, Debug)]
 pub(super) struct Bar {
     pub(super) kind: BarKind,
@@ -103,7 +103,7 @@ pub(super) struct Bar {
     /// The time at which the wait would have ended by itself.
     pub(super) until: Option<Nanos>,
     pub(super) resource: Option<u32>,
-    /// The lanes of those that were waited for, the first ones.
+    /// The tracks of those that were waited for, the first ones.
     pub(super) held_by: Vec<u32>,
     /// The answer of a call or the end of a span, in words.
     pub(super) outcome: Option<Cow<'static, str>>,
@@ -202,6 +202,7 @@ impl From<TaskOutcome> for Ending {
             TaskOutcome::Cancelled => Self::Cancelled,
             TaskOutcome::Panicked => Self::Panicked,
             TaskOutcome::RuntimeShutdown => Self::Shutdown,
+            _ => Self::Gone,
         }
     }
 }
@@ -237,7 +238,7 @@ impl Bar {
     }
 }
 
-impl Lane {
+impl Track {
     /// Returns the begin and the end of what is known of it.
     pub(super) fn extent(&self, picture_end: Nanos) -> (Nanos, Nanos) {
         let bars = self.bars.iter().map(|bar| (bar.start, bar.end_or(picture_end)));
@@ -295,7 +296,7 @@ impl Picture {
     pub(super) fn new() -> Self {
         Self {
             title: "timeline".to_owned(),
-            lanes: Vec::new(),
+            tracks: Vec::new(),
             groups: Vec::new(),
             resources: Vec::new(),
             crowds: Vec::new(),
@@ -304,10 +305,23 @@ impl Picture {
         }
     }
 
+    /// Ends the bars of the tracks that have ended: the last look was before that.
+    pub(super) fn close_bars(&mut self) {
+        for track in &mut self.tracks {
+            if let Life::Ended(at, _) = track.life {
+                track
+                    .bars
+                    .iter_mut()
+                    .filter(|bar| bar.end.is_none())
+                    .for_each(|bar| bar.end = Some(at.max(bar.start)));
+            }
+        }
+    }
+
     /// Returns whether nothing but the body was seen.
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes
+        self.tracks
             .iter()
-            .all(|lane| lane.section == Section::Body && lane.bars.is_empty() && lane.marks.is_empty())
+            .all(|track| track.section == Section::Body && track.bars.is_empty() && track.marks.is_empty())
     }
 }

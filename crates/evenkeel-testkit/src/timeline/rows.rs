@@ -1,16 +1,16 @@
-//! The rows of a picture: which lanes are shown, in which order, and which are only counted.
+//! The rows of a picture: which tracks are shown, in which order, and which are only counted.
 
 use super::{
-    picture::{Counts, Ending, Lane, Life, Nanos, Picture, Resource, Section, Title},
+    picture::{Counts, Ending, Life, Nanos, Picture, Resource, Section, Title, Track},
     words,
 };
 
-/// The most lanes that look alike and are shown; of more than that, some.
+/// The most tracks that look alike and are shown; of more than that, some.
 const ALIKE: usize = 8;
 const SHOWN_OF_ALIKE: usize = 6;
 
-/// The most lanes of a picture.
-const LANES: usize = 80;
+/// The most tracks of a picture.
+const TRACKS: usize = 80;
 
 /// The most resources of a picture.
 const RESOURCES: usize = 12;
@@ -22,11 +22,11 @@ pub(super) enum Row<'a> {
         title: String,
         about: String,
     },
-    Lane {
+    Track {
         number: u32,
-        lane: &'a Lane,
+        track: &'a Track,
     },
-    /// Lanes that are not shown, in words, and from when to when they were there.
+    /// Tracks that are not shown, in words, and from when to when they were there.
     More {
         text: String,
         from: Nanos,
@@ -38,7 +38,7 @@ pub(super) enum Row<'a> {
 /// Returns the rows, with places in headings where `with_line`.
 pub(super) fn rows(picture: &Picture, with_line: bool) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
-    let mut left = LANES;
+    let mut left = TRACKS;
     let sections = sections(picture);
     let mut skipped = (0_usize, Counts::default());
     for section in sections {
@@ -75,7 +75,7 @@ pub(super) fn rows(picture: &Picture, with_line: bool) -> Vec<Row<'_>> {
 }
 
 fn sections(picture: &Picture) -> Vec<Section> {
-    let mut sections: Vec<_> = (picture.lanes.iter().map(|lane| lane.section))
+    let mut sections: Vec<_> = (picture.tracks.iter().map(|track| track.section))
         .chain(picture.crowds.iter().map(|crowd| crowd.section))
         .collect();
     // Groups have their numbers in the order of their start.
@@ -108,8 +108,8 @@ fn heading<'a>(picture: &Picture, section: Section, with_line: bool) -> Option<R
 
 fn counts(picture: &Picture, section: Section) -> Counts {
     let mut counts = Counts::default();
-    for lane in picture.lanes.iter().filter(|lane| lane.section == section) {
-        counts.add(lane.ending().map(|(_, ending)| ending));
+    for track in picture.tracks.iter().filter(|track| track.section == section) {
+        counts.add(track.ending().map(|(_, ending)| ending));
     }
     for crowd in picture.crowds.iter().filter(|crowd| crowd.section == section) {
         counts.add_all(crowd.counts);
@@ -117,24 +117,24 @@ fn counts(picture: &Picture, section: Section) -> Counts {
     counts
 }
 
-/// Lanes of a section that look alike, with what is known of those that are counted only.
+/// Tracks of a section that look alike, with what is known of those that are counted only.
 struct Class<'a> {
     key: (Option<String>, String),
-    lanes: Vec<(u32, &'a Lane)>,
+    tracks: Vec<(u32, &'a Track)>,
     counts: Counts,
     extent: (Nanos, Nanos),
 }
 
 fn section_rows<'a>(picture: &'a Picture, section: Section, left: &mut usize, rows: &mut Vec<Row<'a>>) {
     let mut classes: Vec<Class<'a>> = Vec::new();
-    let in_section = (0..).zip(&picture.lanes).filter(|(_, lane)| lane.section == section);
-    for (number, lane) in in_section {
-        let key = (lane.place.map(words::place), stem(&lane.title));
+    let in_section = (0..).zip(&picture.tracks).filter(|(_, track)| track.section == section);
+    for (number, track) in in_section {
+        let key = (track.place.map(words::place), stem(&track.title));
         match classes.iter_mut().find(|class| class.key == key) {
-            Some(class) => class.lanes.push((number, lane)),
+            Some(class) => class.tracks.push((number, track)),
             None => {
                 let (counts, extent) = (Counts::default(), (Nanos::MAX, 0));
-                classes.push(Class { key, lanes: vec![(number, lane)], counts, extent });
+                classes.push(Class { key, tracks: vec![(number, track)], counts, extent });
             }
         }
     }
@@ -144,7 +144,7 @@ fn section_rows<'a>(picture: &'a Picture, section: Section, left: &mut usize, ro
             let key = (place, String::new());
             classes.push(Class {
                 key,
-                lanes: Vec::new(),
+                tracks: Vec::new(),
                 counts: Counts::default(),
                 extent: (Nanos::MAX, 0),
             });
@@ -161,36 +161,36 @@ fn section_rows<'a>(picture: &'a Picture, section: Section, left: &mut usize, ro
 
 impl<'a> Class<'a> {
     fn add_rows(mut self, picture: &Picture, left: &mut usize, rows: &mut Vec<Row<'a>>) {
-        let is_crowded = self.lanes.len() + self.counts.all > ALIKE || self.lanes.len() > *left;
+        let is_crowded = self.tracks.len() + self.counts.all > ALIKE || self.tracks.len() > *left;
         let shown =
-            if is_crowded { self.chosen((*left).min(SHOWN_OF_ALIKE)) } else { vec![true; self.lanes.len()] };
-        let mut shown_lanes = 0;
-        for ((number, lane), is_shown) in self.lanes.iter().copied().zip(shown) {
+            if is_crowded { self.chosen((*left).min(SHOWN_OF_ALIKE)) } else { vec![true; self.tracks.len()] };
+        let mut shown_tracks = 0;
+        for ((number, track), is_shown) in self.tracks.iter().copied().zip(shown) {
             if is_shown {
-                shown_lanes += 1;
-                rows.push(Row::Lane { number, lane });
+                shown_tracks += 1;
+                rows.push(Row::Track { number, track });
             } else {
-                self.counts.add(lane.ending().map(|(_, ending)| ending));
-                let (from, to) = lane.extent(picture.end);
+                self.counts.add(track.ending().map(|(_, ending)| ending));
+                let (from, to) = track.extent(picture.end);
                 self.extent = (self.extent.0.min(from), self.extent.1.max(to));
             }
         }
-        *left -= shown_lanes;
+        *left -= shown_tracks;
         if self.counts.all > 0 {
-            let like = if shown_lanes > 0 { "more like this" } else { "alike" };
+            let like = if shown_tracks > 0 { "more like this" } else { "alike" };
             let text = format!("and {} {like}: {}", self.counts.all, self.counts.text());
             rows.push(Row::More { text, from: self.extent.0, to: self.extent.1 });
         }
     }
 
-    /// Chooses that many lanes: one of each ending, and others from the first to the last.
+    /// Chooses that many tracks: one of each ending, and others from the first to the last.
     fn chosen(&self, number: usize) -> Vec<bool> {
-        let mut shown = vec![false; self.lanes.len()];
+        let mut shown = vec![false; self.tracks.len()];
         let kinds = Ending::ALL.map(Some).into_iter().chain([None]);
         let firsts = kinds.filter_map(|kind| {
-            self.lanes.iter().position(|(_, lane)| lane.ending().map(|(_, ending)| ending) == kind)
+            self.tracks.iter().position(|(_, track)| track.ending().map(|(_, ending)| ending) == kind)
         });
-        let (last, steps) = (self.lanes.len().saturating_sub(1), number.saturating_sub(1).max(1));
+        let (last, steps) = (self.tracks.len().saturating_sub(1), number.saturating_sub(1).max(1));
         let spread = (0..number).map(|step| last * step / steps);
         for at in firsts.chain(spread).chain(0..=last).collect::<Vec<_>>() {
             if shown.iter().filter(|is_shown| **is_shown).count() == number {
@@ -212,7 +212,7 @@ fn stem(title: &Title) -> String {
     }
 }
 
-/// Returns whether it is known that a lane is alive at the end.
-pub(super) fn is_open(lane: &Lane) -> bool {
-    lane.life == Life::Alive
+/// Returns whether it is known that a track is alive at the end.
+pub(super) fn is_open(track: &Track) -> bool {
+    track.life == Life::Alive
 }

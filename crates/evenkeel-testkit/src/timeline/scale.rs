@@ -163,17 +163,17 @@ fn broken(times: &[Nanos]) -> Vec<Nanos> {
 /// Returns the times of all that happens, in order.
 fn events(picture: &Picture) -> Vec<Nanos> {
     let mut times = vec![0, picture.end];
-    for lane in &picture.lanes {
-        let (start, end) = lane.extent(picture.end);
+    for track in &picture.tracks {
+        let (start, end) = track.extent(picture.end);
         times.push(start);
-        if lane.life != Life::Alive {
+        if track.life != Life::Alive {
             times.push(end);
         }
-        for bar in &lane.bars {
+        for bar in &track.bars {
             times.push(bar.start);
             times.extend(bar.end);
         }
-        times.extend(lane.marks.iter().map(|mark| mark.at));
+        times.extend(track.marks.iter().map(|mark| mark.at));
     }
     times.extend(picture.crowds.iter().flat_map(|crowd| [crowd.start, crowd.end]));
     times.extend(picture.resources.iter().flat_map(|resource| resource.uses.iter().map(|used| used.at)));

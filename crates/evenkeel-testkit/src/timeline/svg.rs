@@ -6,8 +6,8 @@
 use std::{fmt::Write, mem};
 
 use self::{
-    lane::{Drawn, draw_lane},
     style::{PATTERNS, STYLE, class},
+    track::{Drawn, draw_track},
 };
 use super::{
     picture::{BarKind, Ending, Nanos, Picture},
@@ -17,13 +17,13 @@ use super::{
     words::{clean, time, title},
 };
 
-mod lane;
 mod style;
+mod track;
 
 const MARGIN: f64 = 12.0;
 /// The room at the right, for the ends of tasks.
 const END: f64 = 66.0;
-/// The width of the names beside the lanes.
+/// The width of the names beside the tracks.
 const GUTTER: f64 = 168.0;
 const BREAK: f64 = 26.0;
 /// The most arrows from one who had a thing to one who got it.
@@ -39,7 +39,7 @@ pub(super) fn write(picture: &Picture, width: u32) -> String {
 struct Canvas<'a> {
     picture: &'a Picture,
     width: f64,
-    /// The x of the lanes.
+    /// The x of the tracks.
     left: f64,
     right: f64,
     /// The y at which the next row begins.
@@ -49,7 +49,7 @@ struct Canvas<'a> {
     /// The shapes, and the texts over them.
     body: String,
     texts: String,
-    lanes: Vec<(u32, Drawn)>,
+    tracks: Vec<(u32, Drawn)>,
     kinds: Vec<BarKind>,
     has_marks: bool,
     has_faults: bool,
@@ -73,7 +73,7 @@ impl<'a> Canvas<'a> {
             scale,
             body: String::new(),
             texts: String::new(),
-            lanes: Vec::new(),
+            tracks: Vec::new(),
             kinds: Vec::new(),
             has_marks: false,
             has_faults: false,
@@ -99,9 +99,9 @@ impl<'a> Canvas<'a> {
         for row in rows(self.picture, true) {
             match row {
                 Row::Heading { title, about } => self.draw_heading(&title, &about),
-                Row::Lane { number, lane } => draw_lane(self, number, lane),
+                Row::Track { number, track } => draw_track(self, number, track),
                 Row::More { text, from, to } => self.draw_more(&text, from, to),
-                Row::Resource(resource) => lane::draw_resource(self, resource),
+                Row::Resource(resource) => track::draw_resource(self, resource),
             }
         }
         self.draw_arrows();
@@ -138,14 +138,14 @@ impl<'a> Canvas<'a> {
     fn draw_arrows(&mut self) {
         let mut arrows = Vec::new();
         let mut used = Vec::new();
-        for (to, waiter) in &self.lanes {
-            let lane = &self.picture.lanes[*to as usize];
-            for (at, bar) in lane.bars.iter().enumerate().filter(|(_, bar)| bar.kind.is_wait()) {
+        for (to, waiter) in &self.tracks {
+            let track = &self.picture.tracks[*to as usize];
+            for (at, bar) in track.bars.iter().enumerate().filter(|(_, bar)| bar.kind.is_wait()) {
                 let (Some(end), Some(resource), Some(to_y)) = (bar.end, bar.resource, waiter.y_of(at)) else {
                     continue;
                 };
-                let from = self.lanes.iter().filter(|(from, _)| from != to).find_map(|(from, holder)| {
-                    let bars = self.picture.lanes[*from as usize].bars.iter().enumerate();
+                let from = self.tracks.iter().filter(|(from, _)| from != to).find_map(|(from, holder)| {
+                    let bars = self.picture.tracks[*from as usize].bars.iter().enumerate();
                     let mut holds = bars.filter(|(_, hold)| {
                         hold.kind == BarKind::Hold && hold.resource == Some(resource) && hold.end == Some(end)
                     });
@@ -169,10 +169,10 @@ impl<'a> Canvas<'a> {
 
     /// Draws which failure cancelled which tasks.
     fn draw_cancels(&mut self) {
-        let ends: Vec<_> = (self.lanes.iter())
+        let ends: Vec<_> = (self.tracks.iter())
             .filter_map(|(number, drawn)| {
-                let lane = &self.picture.lanes[*number as usize];
-                lane.ending().map(|(at, ending)| (lane.section, at, ending, drawn.y))
+                let track = &self.picture.tracks[*number as usize];
+                track.ending().map(|(at, ending)| (track.section, at, ending, drawn.y))
             })
             .collect();
         for (section, at, _, from) in ends.iter().filter(|(_, _, ending, _)| ending.is_failure()) {
@@ -332,19 +332,19 @@ fn arrow(out: &mut String, class: &str, x: f64, from: f64, to: f64) {
 /// Says the picture in sentences, for those who hear it.
 fn description(picture: &Picture) -> String {
     const SHOWN: usize = 30;
-    let lanes = picture.lanes.iter().take(SHOWN).map(|lane| {
-        let (from, to) = lane.extent(picture.end);
-        let end = lane.ending().map_or("", |(_, ending)| ending.text());
-        let waits = lane.bars.iter().filter(|bar| bar.kind.is_wait()).count();
-        let title = clean(&title(lane, true), 60);
+    let tracks = picture.tracks.iter().take(SHOWN).map(|track| {
+        let (from, to) = track.extent(picture.end);
+        let end = track.ending().map_or("", |(_, ending)| ending.text());
+        let waits = track.bars.iter().filter(|bar| bar.kind.is_wait()).count();
+        let title = clean(&title(track, true), 60);
         let waits = if waits > 0 { format!(", {waits} waits") } else { String::new() };
         let end = if end.is_empty() { String::new() } else { format!(", {end}") };
         format!("{title}: from {} to {}{waits}{end}.", time(from), time(to))
     });
     let mut parts: Vec<_> =
-        std::iter::once(format!("A timeline of {}.", summary(picture))).chain(lanes).collect();
-    if picture.lanes.len() > SHOWN {
-        parts.push(format!("And {} more.", picture.lanes.len() - SHOWN));
+        std::iter::once(format!("A timeline of {}.", summary(picture))).chain(tracks).collect();
+    if picture.tracks.len() > SHOWN {
+        parts.push(format!("And {} more.", picture.tracks.len() - SHOWN));
     }
     parts.join(" ")
 }
@@ -357,27 +357,24 @@ fn escaped(text: &str) -> String {
 
 /// Returns about how wide a text is, in a font of this size: rather more than less.
 fn text_width(text: &str, size: f64) -> f64 {
-    let width = |char: char| match char {
+    text.chars().map(char_width).sum::<f64>() * size
+}
+
+fn char_width(char: char) -> f64 {
+    match char {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 0.3,
         ' ' | 'f' | 'r' | 't' | '(' | ')' | '/' | '-' => 0.38,
         'm' | 'w' | 'M' | 'W' | '…' => 0.9,
         'A'..='Z' => 0.68,
         _ if char < '\u{1100}' => 0.57,
         _ => 1.05,
-    };
-    text.chars().map(width).sum::<f64>() * size
+    }
 }
 
 /// Returns a text, of which the begin is cut off, to a width.
 fn fitted_end(text: &str, size: f64, width: f64) -> String {
-    let text = clean(text, 400);
-    let mut rest = &*text;
-    while !rest.is_empty()
-        && text_width(rest, size) + if rest.len() < text.len() { size } else { 0.0 } > width
-    {
-        rest = rest.char_indices().nth(1).map_or("", |(at, _)| &rest[at..]);
-    }
-    if rest.len() < text.len() { format!("…{rest}") } else { text }
+    let reversed: String = clean(text, 400).chars().rev().collect();
+    fitted(&reversed, size, width).chars().rev().collect()
 }
 
 /// Returns a text, cut to a width.
@@ -386,10 +383,11 @@ fn fitted(text: &str, size: f64, width: f64) -> String {
     if text_width(&text, size) <= width {
         return text;
     }
-    let mut cut: Vec<char> = text.chars().collect();
-    while !cut.is_empty() && text_width(&cut.iter().collect::<String>(), size) + size > width {
-        cut.pop();
-    }
-    let cut: String = cut.into_iter().collect();
+    let mut room = width / size - char_width('…');
+    let fits = |char: &char| {
+        room -= char_width(*char);
+        room >= 0.0
+    };
+    let cut: String = text.chars().take_while(fits).collect();
     format!("{}…", cut.trim_end())
 }

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, fmt::Write};
 
 use super::{
-    picture::{Bar, BarKind, Ending, Lane, Life, Nanos, Picture, Section, Title},
+    picture::{Bar, BarKind, Ending, Life, Nanos, Picture, Section, Title, Track},
     rows::{Row, is_open, rows},
     scale::Scale,
     words::{clean, clean_end, columns_of, count, padded, time, title, titles},
@@ -39,15 +39,15 @@ pub(super) fn write(picture: &Picture, with_line: bool) -> String {
 /// Writes the last events, for a test that has failed.
 pub(super) fn write_end(picture: &Picture, number: usize) -> String {
     let rows = rows(picture, true);
-    let mut lines = vec![clean(&heading(picture), COLUMNS)];
+    let mut lines = Vec::new();
     let events = events(picture, &rows, true);
     let skipped = events.len().saturating_sub(number);
     if skipped > 0 {
         lines.push(format!("… {} before", count(skipped, "event")));
     }
     events.iter().skip(skipped).for_each(|event| event.lines(true, &mut lines));
-    for bar_of_lane in still_open(picture, &rows).into_iter().take(number) {
-        lines.push(bar_of_lane);
+    for bar_of_track in still_open(picture, &rows).into_iter().take(number) {
+        lines.push(bar_of_track);
     }
     lines.extend(left_out(picture));
     joined(&lines)
@@ -63,15 +63,15 @@ fn joined(lines: &[String]) -> String {
 }
 
 /// Returns the title, with the number of tasks and the time.
-pub(super) fn heading(picture: &Picture) -> String {
+fn heading(picture: &Picture) -> String {
     format!("{}: {}", clean(&picture.title, COLUMNS - 30), summary(picture))
 }
 
 /// Returns the number of tasks, and the time.
 pub(super) fn summary(picture: &Picture) -> String {
     let counted: usize = picture.crowds.iter().map(|crowd| crowd.counts.all).sum();
-    let lanes = picture.lanes.iter().filter(|lane| lane.section != Section::Body);
-    let tasks = lanes.filter(|lane| lane.section != Section::Servers).count() + counted;
+    let tracks = picture.tracks.iter().filter(|track| track.section != Section::Body);
+    let tasks = tracks.filter(|track| track.section != Section::Servers).count() + counted;
     let tasks = if tasks > 0 { format!("{}, ", count(tasks, "task")) } else { String::new() };
     format!("{tasks}{}", time(picture.end))
 }
@@ -109,12 +109,12 @@ fn chart(picture: &Picture, rows: &[Row<'_>], with_line: bool, lines: &mut Vec<S
                 let about = clean_end(about, COLUMNS - columns_of(&title) - 1);
                 lines.push(format!("{title} {about}"));
             }
-            Row::Lane { lane, .. } => {
-                let chart = lane_chart(picture, &scale, lane, &mut letters);
-                let end = lane
+            Row::Track { track, .. } => {
+                let chart = track_chart(picture, &scale, track, &mut letters);
+                let end = track
                     .ending()
-                    .map_or(if is_open(lane) { "alive" } else { "" }, |(_, ending)| short(ending));
-                lines.push(format!(" {} {chart} {end}", name(lane, with_line)));
+                    .map_or(if is_open(track) { "alive" } else { "" }, |(_, ending)| short(ending));
+                lines.push(format!(" {} {chart} {end}", name(track, with_line)));
             }
             Row::More { text, .. } => lines.push(format!(" {}", clean(&format!("… {text}"), COLUMNS - 1))),
             Row::Resource(resource) => {
@@ -155,13 +155,13 @@ fn chart(picture: &Picture, rows: &[Row<'_>], with_line: bool, lines: &mut Vec<S
     lines.push(format!("{}{legend}", " ".repeat(NAME)));
 }
 
-fn lane_chart(picture: &Picture, scale: &Scale, lane: &Lane, letters: &mut Vec<BarKind>) -> String {
+fn track_chart(picture: &Picture, scale: &Scale, track: &Track, letters: &mut Vec<BarKind>) -> String {
     let mut chart = vec![' '; CHART];
-    if lane.life != Life::Unknown {
-        fill(scale, lane.extent(picture.end), '=', &mut chart);
+    if track.life != Life::Unknown {
+        fill(scale, track.extent(picture.end), '=', &mut chart);
     }
     // Waits are over spans, and these over holds, which are not shown if there is something else.
-    let mut bars: Vec<&Bar> = lane.bars.iter().filter(|bar| bar.kind != BarKind::Hold).collect();
+    let mut bars: Vec<&Bar> = track.bars.iter().filter(|bar| bar.kind != BarKind::Hold).collect();
     bars.sort_by_key(|bar| (bar.kind.is_wait(), Reverse(bar.end_or(picture.end) - bar.start)));
     for bar in bars {
         letters.push(bar.kind);
@@ -173,10 +173,10 @@ fn lane_chart(picture: &Picture, scale: &Scale, lane: &Lane, letters: &mut Vec<B
             chart[middle] = '~';
         }
     }
-    for mark in &lane.marks {
+    for mark in &track.marks {
         chart[(scale.x(mark.at).round() as usize).min(CHART - 1)] = if mark.is_fault { '!' } else { '^' };
     }
-    if let Some((at, ending)) = lane.ending() {
+    if let Some((at, ending)) = track.ending() {
         let sign = match ending {
             Ending::Done | Ending::Gone => '|',
             Ending::Cancelled | Ending::Shutdown => '/',
@@ -194,10 +194,10 @@ fn fill(scale: &Scale, (from, to): (Nanos, Nanos), char: char, chart: &mut [char
     chart[from..=to].fill(char);
 }
 
-/// Returns the title of a lane in its column; of a place, the end.
-fn name(lane: &Lane, with_line: bool) -> String {
-    let title = title(lane, with_line);
-    let title = if lane.title == Title::Unnamed { clean_end(&title, NAME - 2) } else { title };
+/// Returns the title of a track in its column; of a place, the end.
+fn name(track: &Track, with_line: bool) -> String {
+    let title = title(track, with_line);
+    let title = if track.title == Title::Unnamed { clean_end(&title, NAME - 2) } else { title };
     padded(&title, NAME - 2)
 }
 
@@ -227,7 +227,7 @@ fn letter(kind: BarKind) -> char {
 /// An event, in words.
 struct Event<'a> {
     at: Nanos,
-    lane: &'a Lane,
+    track: &'a Track,
     text: String,
 }
 
@@ -239,7 +239,7 @@ impl Event<'_> {
         let mut line = format!(
             "{}{stamp}  {}  ",
             " ".repeat(TIME.saturating_sub(columns_of(&stamp))),
-            name(self.lane, with_line)
+            name(self.track, with_line)
         );
         let mut used = columns_of(&line);
         for word in clean(&self.text, 1_000).split(' ') {
@@ -277,12 +277,12 @@ impl Event<'_> {
 fn events<'a>(picture: &'a Picture, rows: &[Row<'a>], with_line: bool) -> Vec<Event<'a>> {
     let mut events = Vec::new();
     for row in rows {
-        let Row::Lane { lane, .. } = row else { continue };
-        let mut add = |at, text| events.push(Event { at, lane, text });
-        if lane.life != Life::Unknown {
-            add(lane.start, "begins".to_owned());
+        let Row::Track { track, .. } = row else { continue };
+        let mut add = |at, text| events.push(Event { at, track, text });
+        if track.life != Life::Unknown {
+            add(track.start, "begins".to_owned());
         }
-        for bar in &lane.bars {
+        for bar in &track.bars {
             let verb = verb(bar.kind);
             let what = bar_text(picture, bar, with_line);
             let mut text = format!("{verb} {what}");
@@ -300,12 +300,12 @@ fn events<'a>(picture: &'a Picture, rows: &[Row<'a>], with_line: bool) -> Vec<Ev
             }
             add(bar.start, text);
         }
-        for mark in &lane.marks {
+        for mark in &track.marks {
             add(mark.at, format!("{} {}", if mark.is_fault { "!" } else { "^" }, mark.text));
         }
-        if let Life::Ended(at, ending) = lane.life {
+        if let Life::Ended(at, ending) = track.life {
             let polls =
-                lane.polls.map_or_else(String::new, |polls| format!(", {}", count(polls as usize, "poll")));
+                track.polls.map_or_else(String::new, |polls| format!(", {}", count(polls as usize, "poll")));
             add(at, format!("{}{polls}", ending.text()));
         }
     }
@@ -316,10 +316,10 @@ fn events<'a>(picture: &'a Picture, rows: &[Row<'a>], with_line: bool) -> Vec<Ev
 fn still_open(picture: &Picture, rows: &[Row<'_>]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
-        let Row::Lane { lane, .. } = row else { continue };
-        for bar in lane.bars.iter().filter(|bar| bar.end.is_none()) {
+        let Row::Track { track, .. } = row else { continue };
+        for bar in track.bars.iter().filter(|bar| bar.end.is_none()) {
             let (verb, what) = (verb(bar.kind), bar_text(picture, bar, true));
-            let line = format!("at the end: {} {verb} {what} since {}", title(lane, true), time(bar.start));
+            let line = format!("at the end: {} {verb} {what} since {}", title(track, true), time(bar.start));
             lines.push(clean(&line, COLUMNS));
         }
     }
@@ -339,7 +339,8 @@ fn verb(kind: BarKind) -> &'static str {
 pub(super) fn bar_text(picture: &Picture, bar: &Bar, with_line: bool) -> String {
     let by = titles(picture, &bar.held_by, with_line);
     match bar.kind {
-        BarKind::Join if !bar.held_by.is_empty() => format!("{} {by}", bar.text),
+        BarKind::Join if bar.text == "task" => format!("task {by}"),
+        BarKind::Join if !bar.held_by.is_empty() => format!("{} ({by})", bar.text),
         _ if bar.held_by.is_empty() => bar.text.to_string(),
         _ => format!("{} (held by {by})", bar.text),
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, panic::Location};
 
-use super::picture::{Lane, Nanos, Picture, Title};
+use super::picture::{Nanos, Picture, Title, Track};
 
 /// Returns a text without breaks of lines and without characters that are not to be seen, cut to a number of columns.
 pub(super) fn clean(text: &str, columns: usize) -> String {
@@ -11,10 +11,11 @@ pub(super) fn clean(text: &str, columns: usize) -> String {
     for char in text.chars().map(visible) {
         used += char_columns(char);
         if used > columns {
-            while used > columns || cleaned.chars().next_back() == Some(' ') {
-                let Some(last) = cleaned.pop() else { break };
-                used = columns_of(&cleaned) + 1;
-                let _ = last;
+            // The sign for the rest needs a column.
+            while columns_of(&cleaned) + 1 > columns || cleaned.ends_with(' ') {
+                if cleaned.pop().is_none() {
+                    break;
+                }
             }
             cleaned.push('…');
             break;
@@ -121,9 +122,9 @@ fn file(path: &str) -> String {
     parts[from..].join("/")
 }
 
-/// Returns the title of a lane, without its place if that is not wanted.
-pub(super) fn title(lane: &Lane, with_line: bool) -> String {
-    match (&lane.title, lane.place) {
+/// Returns the title of a track, without its place if that is not wanted.
+pub(super) fn title(track: &Track, with_line: bool) -> String {
+    match (&track.title, track.place) {
         (Title::Name(name), _) if name.trim().is_empty() => "''".to_owned(),
         (Title::Name(name), _) => name.to_string(),
         (Title::Unnamed, Some(at)) if with_line => place(at),
@@ -134,13 +135,13 @@ pub(super) fn title(lane: &Lane, with_line: bool) -> String {
     }
 }
 
-/// Returns the titles of lanes in words: `a, b and 3 more`.
-pub(super) fn titles(picture: &Picture, lanes: &[u32], with_line: bool) -> String {
+/// Returns the titles of tracks in words: `a, b and 3 more`.
+pub(super) fn titles(picture: &Picture, tracks: &[u32], with_line: bool) -> String {
     const SHOWN: usize = 3;
-    let names = lanes.iter().take(SHOWN).filter_map(|lane| picture.lanes.get(*lane as usize));
-    let mut text = names.map(|lane| clean(&title(lane, with_line), 40)).collect::<Vec<_>>().join(", ");
-    if lanes.len() > SHOWN {
-        let _ = write!(text, " and {} more", lanes.len() - SHOWN);
+    let names = tracks.iter().take(SHOWN).filter_map(|track| picture.tracks.get(*track as usize));
+    let mut text = names.map(|track| clean(&title(track, with_line), 40)).collect::<Vec<_>>().join(", ");
+    if tracks.len() > SHOWN {
+        let _ = write!(text, " and {} more", tracks.len() - SHOWN);
     }
     text
 }

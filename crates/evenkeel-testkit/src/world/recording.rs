@@ -27,6 +27,8 @@ impl Recording {
 
     pub(crate) fn end_body(&self, _polls: u64) {}
 
+    pub(crate) fn fail(&self) {}
+
     pub(crate) fn freeze(&self) {}
 
     pub(crate) fn print_on_panic(&self) {}
@@ -81,6 +83,13 @@ mod on {
         pub(crate) fn end_body(&self, polls: u64) {
             if let Some(recorder) = &self.0 {
                 recorder.end_body(polls);
+            }
+        }
+
+        /// Ends the recording, as the body has panicked.
+        pub(crate) fn fail(&self) {
+            if let Some(recorder) = &self.0 {
+                recorder.fail();
             }
         }
 

@@ -105,7 +105,7 @@ where
             recording.look();
             (output, virtual_elapsed, polls, live_tasks(), world.record.clone())
         });
-        supervise(watch, &world, run).await
+        supervise(watch, recording, &world, run).await
     });
     // Waits for blocking tasks, which the real time of the world includes.
     drop(runtime);
@@ -143,7 +143,12 @@ pub(crate) fn live_tasks() -> usize {
 }
 
 /// Drives the body of a world, and panics on a deadlock or past the limit of real time.
-async fn supervise<F: Future>(watch: &WatchGuard, world: &World, mut run: Pin<&mut F>) -> F::Output {
+async fn supervise<F: Future>(
+    watch: &WatchGuard,
+    recording: &Recording,
+    world: &World,
+    mut run: Pin<&mut F>,
+) -> F::Output {
     // The root of a runtime has the same waker in each poll.
     let root = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     watch.set_root(root.clone());
@@ -155,7 +160,11 @@ async fn supervise<F: Future>(watch: &WatchGuard, world: &World, mut run: Pin<&m
         poll_fn(|cx| Poll::Ready(deadlock.as_mut().poll(cx).is_ready())).await;
     }
     poll_fn(|_| {
-        if let Some(limit) = watch.expired() {
+        let limit = watch.expired();
+        if limit.is_some() || deadlock.is_elapsed() {
+            recording.freeze();
+        }
+        if let Some(limit) = limit {
             panic!(
                 "not over after {limit:?} of real time, {:?} of virtual time, with {} task(s) alive beside the test \
                  body: something runs again and again, or a blocking task or a hold stops the clock{}",
@@ -212,8 +221,14 @@ impl RuntimeGuard {
 
 impl Drop for RuntimeGuard {
     fn drop(&mut self) {
-        self.1.freeze();
         let Some(runtime) = self.0.take() else { return };
+        if thread::panicking() {
+            // The time is that of the runtime.
+            let _entered = runtime.enter();
+            self.1.fail();
+        } else {
+            self.1.freeze();
+        }
         #[cfg(feature = "inspect")]
         let id = runtime.handle().id();
         if thread::panicking() {

@@ -50,7 +50,7 @@ pub(crate) fn permits() -> Timeline {
             Ok(())
         })
         .await
-        .unwrap();
+        .expect("a result");
     })
     .titled("Four calls, two permits")
 }
@@ -77,7 +77,7 @@ pub(crate) fn retries() -> Timeline {
                 }
             }
         };
-        POLICY.run(call).await.unwrap();
+        POLICY.run(call).await.expect("a result");
         timeline::mark("orders are here");
     })
     .titled("The third attempt succeeds")
@@ -86,7 +86,7 @@ pub(crate) fn retries() -> Timeline {
 /// A lease for each of five tasks, from a pool of two.
 pub(crate) fn leases() -> Timeline {
     World::timeline(async |_| {
-        let db = Pool::builder(Units).max(2).named("db").build().unwrap();
+        let db = Pool::builder(Units).max(2).named("db").build().expect("a result");
         group(async |g: Group| {
             for number in 0..5 {
                 let db = db.clone();
@@ -99,7 +99,7 @@ pub(crate) fn leases() -> Timeline {
             Ok(())
         })
         .await
-        .unwrap();
+        .expect("a result");
         let _closed = db.close(ms(10)).await;
     })
     .titled("Five jobs, two connections")
@@ -122,7 +122,7 @@ pub(crate) fn failure() -> Timeline {
             Ok(())
         })
         .await;
-        error.unwrap_err();
+        error.expect_err("a failure");
     })
     .titled("A failure stops the others")
 }
@@ -145,7 +145,7 @@ pub(crate) fn stop() -> Timeline {
         let ended = tokio::spawn(run);
         sleep(ms(1_500)).await;
         stop.drain("SIGTERM");
-        let _report = ended.await.unwrap();
+        let _report = ended.await.expect("a result");
     })
     .titled("Two tasks drain")
 }
@@ -165,7 +165,7 @@ pub(crate) fn many() -> Timeline {
             Ok(())
         })
         .await
-        .unwrap();
+        .expect("a result");
         sleep(Duration::from_secs(3_600)).await;
         timeline::mark("an hour later");
         sleep(ms(250)).await;
@@ -191,12 +191,15 @@ pub(crate) fn names() -> Timeline {
             Ok(())
         })
         .await
-        .unwrap();
+        .expect("a result");
     })
     .titled("<names> & \"quotes\"\u{7}")
 }
 
-pub(crate) const SCENES: [(&str, fn() -> Timeline); 7] = [
+/// A name, and a program that draws itself.
+pub(crate) type Scene = (&'static str, fn() -> Timeline);
+
+pub(crate) const SCENES: [Scene; 7] = [
     ("permits", permits),
     ("retries", retries),
     ("leases", leases),
@@ -214,14 +217,14 @@ pub(crate) fn calls() -> Timeline {
         net::MemNet,
     };
     World::timeline(async |_| {
-        let server = Server::mem(&MemNet::new(), "api.test").unwrap();
+        let server = Server::mem(&MemNet::new(), "api.test").expect("a result");
         server
             .on(Method::GET, "/orders")
             .reply(Reply::reset().latency(ms(40)))
             .then(Reply::new(503).latency(ms(60)))
             .then(Reply::new(200).body("[1, 2]").latency(ms(30)))
             .expect(3);
-        let get = async || server.client().get(server.url("/orders").parse().unwrap()).await;
+        let get = async || server.client().get(server.url("/orders").parse().expect("a result")).await;
         let mut answers = 0;
         while answers < 3 {
             let _ = get().await;

@@ -1,10 +1,10 @@
-//! One lane: the life of a task, and beneath it what it did at the same time.
+//! One track: the life of a task, and beneath it what it did at the same time.
 
 use std::fmt::Write;
 
 use super::{Canvas, MARGIN, escaped, fitted, fitted_end, style::class, text_width};
 use crate::timeline::{
-    picture::{Bar, BarKind, Ending, Lane, Life, Mark, Nanos, Picture, Resource, Title},
+    picture::{Bar, BarKind, Ending, Life, Mark, Nanos, Picture, Resource, Title, Track},
     text::bar_text,
     words::{clean, count, place, time, title},
 };
@@ -12,11 +12,11 @@ use crate::timeline::{
 const ROW: f64 = 17.0;
 const LABEL: f64 = 11.0;
 
-/// The most rows of one lane.
+/// The most rows of one track.
 const MAX_ROWS: usize = 5;
 const MAX_MARK_ROWS: usize = 3;
 
-/// The place of a lane in the picture.
+/// The place of a track in the picture.
 pub(super) struct Drawn {
     /// The middle of its first row.
     pub(super) y: f64,
@@ -50,23 +50,23 @@ impl Taken {
     }
 }
 
-pub(super) fn draw_lane(canvas: &mut Canvas<'_>, number: u32, lane: &Lane) {
+pub(super) fn draw_track(canvas: &mut Canvas<'_>, number: u32, track: &Track) {
     let picture = canvas.picture;
-    draw_title(canvas, lane);
+    draw_title(canvas, track);
     let top = canvas.y;
     let mut rows: Vec<Taken> = vec![Taken::default()];
-    draw_life(canvas, lane, top);
-    let mut order: Vec<usize> = (0..lane.bars.len()).collect();
-    order.sort_by_key(|at| (rank(lane.bars[*at].kind), lane.bars[*at].start));
-    let has_waits = lane.bars.iter().any(|bar| bar.kind.is_wait());
-    let mut placed = vec![None; lane.bars.len()];
+    draw_life(canvas, track, top);
+    let mut order: Vec<usize> = (0..track.bars.len()).collect();
+    order.sort_by_key(|at| (rank(track.bars[*at].kind), track.bars[*at].start));
+    let has_waits = track.bars.iter().any(|bar| bar.kind.is_wait());
+    let mut placed = vec![None; track.bars.len()];
     let mut hidden = 0;
     for at in order {
-        let bar = &lane.bars[at];
+        let bar = &track.bars[at];
         let (x0, x1) = extent(canvas, bar);
         // Beneath the life of the task, and beneath its waits.
         let is_beneath = match bar.kind {
-            BarKind::Hold => lane.life != Life::Unknown,
+            BarKind::Hold => track.life != Life::Unknown,
             kind => !kind.is_wait() && has_waits,
         };
         let first = usize::from(is_beneath);
@@ -75,16 +75,16 @@ pub(super) fn draw_lane(canvas: &mut Canvas<'_>, number: u32, lane: &Lane) {
         hidden += usize::from(row.is_none());
         placed[at] = row;
     }
-    for (bar, row) in lane.bars.iter().zip(&placed) {
+    for (bar, row) in track.bars.iter().zip(&placed) {
         if let Some(row) = row {
-            draw_bar(canvas, picture, lane, bar, top + ROW * *row as f64, &rows[*row]);
+            draw_bar(canvas, picture, track, bar, top + ROW * *row as f64, &rows[*row]);
         }
     }
     let bar_rows = rows.len();
-    let mark_rows = draw_marks(canvas, &lane.marks, top + ROW * bar_rows as f64);
-    draw_end(canvas, lane, top);
+    let mark_rows = draw_marks(canvas, &track.marks, top + ROW * bar_rows as f64);
+    draw_end(canvas, track, top);
     let bars = placed.iter().map(|row| row.map(|row| top + ROW * row as f64 + ROW / 2.0)).collect();
-    canvas.lanes.push((number, Drawn { y: top + ROW / 2.0, bars }));
+    canvas.tracks.push((number, Drawn { y: top + ROW / 2.0, bars }));
     canvas.y = top + ROW * (bar_rows + mark_rows) as f64 + 5.0;
     if hidden > 0 {
         canvas.text("q", (canvas.left, canvas.y + 7.0), &format!("+ {hidden} at the same time"));
@@ -100,8 +100,8 @@ fn rank(kind: BarKind) -> u8 {
     }
 }
 
-fn draw_title(canvas: &mut Canvas<'_>, lane: &Lane) {
-    let (name, is_place) = (title(lane, true), lane.title == Title::Unnamed);
+fn draw_title(canvas: &mut Canvas<'_>, track: &Track) {
+    let (name, is_place) = (title(track, true), track.title == Title::Unnamed);
     if canvas.is_wide() {
         let name = fitted_title(&name, is_place, canvas.left - MARGIN - 14.0);
         canvas.text("n", (MARGIN + 4.0, canvas.y + 12.5), &name);
@@ -144,21 +144,21 @@ fn label(bar: &Bar) -> String {
     }
 }
 
-fn draw_life(canvas: &mut Canvas<'_>, lane: &Lane, top: f64) {
-    if lane.life == Life::Unknown {
+fn draw_life(canvas: &mut Canvas<'_>, track: &Track, top: f64) {
+    if track.life == Life::Unknown {
         return;
     }
-    let (from, to) = lane.extent(canvas.picture.end);
+    let (from, to) = track.extent(canvas.picture.end);
     let (x0, x1) = (canvas.scale.x(from), canvas.scale.x(to));
-    let mut about = format!("{}: {} to {}", title(lane, true), time(from), time(to));
-    if let Some(at) = lane.place.filter(|_| lane.title != Title::Unnamed) {
+    let mut about = format!("{}: {} to {}", title(track, true), time(from), time(to));
+    if let Some(at) = track.place.filter(|_| track.title != Title::Unnamed) {
         let _ = write!(about, ", {}", place(at));
     }
-    match lane.ending() {
+    match track.ending() {
         Some((_, ending)) => about.push_str(&format!(", {}", ending.text())),
         None => about.push_str(", alive at the end"),
     }
-    if let Some(polls) = lane.polls {
+    if let Some(polls) = track.polls {
         let _ = write!(about, ", {}", count(polls as usize, "poll"));
     }
     let _ = writeln!(
@@ -170,7 +170,7 @@ fn draw_life(canvas: &mut Canvas<'_>, lane: &Lane, top: f64) {
     );
 }
 
-fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, lane: &Lane, bar: &Bar, top: f64, row: &Taken) {
+fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, track: &Track, bar: &Bar, top: f64, row: &Taken) {
     canvas.kinds.push(bar.kind);
     canvas.has_faults |= bar.is_fault;
     let (x0, x1) = extent(canvas, bar);
@@ -180,7 +180,7 @@ fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, lane: &Lane, bar: &Bar, 
         canvas.body,
         "<rect class=\"{class}\" x=\"{x0:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height}\" rx=\"1.5\"><title>{}</title></rect>",
         x1 - x0,
-        escaped(&about(picture, lane, bar))
+        escaped(&about(picture, track, bar))
     );
     if bar.is_fault {
         let (x, y) = (x1, top + 8.5);
@@ -206,8 +206,8 @@ fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, lane: &Lane, bar: &Bar, 
         // Over the life of the task, if nothing else is there.
         let is_free = row.0.iter().all(|(start, end)| *start == x0 || beside + width <= *start || x1 >= *end);
         let hold = |other: &Bar| other.kind == BarKind::Hold && other.text == bar.text;
-        let end = lane.ending().map_or(canvas.width - MARGIN, |(at, _)| canvas.scale.x(at) - 6.0);
-        is_free && beside + width <= end && !lane.bars.iter().any(hold)
+        let end = track.ending().map_or(canvas.width - MARGIN, |(at, _)| canvas.scale.x(at) - 6.0);
+        is_free && beside + width <= end && !track.bars.iter().any(hold)
     } else {
         right > x1
     };
@@ -222,7 +222,7 @@ fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, lane: &Lane, bar: &Bar, 
 }
 
 /// Says all that is known of a bar.
-fn about(picture: &Picture, lane: &Lane, bar: &Bar) -> String {
+fn about(picture: &Picture, track: &Track, bar: &Bar) -> String {
     let what = bar_text(picture, bar, true);
     let verb = if bar.kind.is_wait() {
         "waits for "
@@ -231,7 +231,7 @@ fn about(picture: &Picture, lane: &Lane, bar: &Bar) -> String {
     } else {
         ""
     };
-    let mut about = format!("{}: {verb}{what}, from {}", title(lane, true), time(bar.start));
+    let mut about = format!("{}: {verb}{what}, from {}", title(track, true), time(bar.start));
     match bar.end {
         Some(end) => {
             let _ = write!(about, " for {}", time(end - bar.start));
@@ -277,8 +277,8 @@ fn draw_marks(canvas: &mut Canvas<'_>, marks: &[Mark], top: f64) -> usize {
     rows.len()
 }
 
-fn draw_end(canvas: &mut Canvas<'_>, lane: &Lane, top: f64) {
-    let Some((at, ending)) = lane.ending() else { return };
+fn draw_end(canvas: &mut Canvas<'_>, track: &Track, top: f64) {
+    let Some((at, ending)) = track.ending() else { return };
     let (x, y) = (canvas.scale.x(at), top + 8.5);
     let sign = match ending {
         Ending::Done | Ending::Gone => {
