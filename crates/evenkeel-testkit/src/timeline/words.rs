@@ -108,9 +108,18 @@ pub(super) fn place(place: &Location<'_>) -> String {
     format!("{}:{}", file(place.file()), place.line())
 }
 
-/// Returns a path that begins in the workspace, or in the package of a dependency.
+/// Returns a path that begins in the workspace, or in the package of a dependency, without its detours.
 fn file(path: &str) -> String {
     let path = path.replace('\\', "/");
+    let mut straight: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match straight.last() {
+            // A module by `#[path]` in another folder.
+            Some(last) if part == ".." && *last != ".." => drop(straight.pop()),
+            _ => straight.push(part),
+        }
+    }
+    let path = straight.join("/");
     let is_absolute = path.starts_with('/') || path.get(1..3) == Some(":/");
     if !is_absolute {
         return path;
