@@ -12,7 +12,8 @@ const SHORT: Duration = Duration::from_millis(20);
 
 static POLICY: Policy = Policy::exponential(SHORT, Duration::from_secs(1))
     .attempt_timeout(SHORT)
-    .total_timeout(Duration::from_millis(100));
+    .total_timeout(Duration::from_millis(100))
+    .named("call");
 
 pub(crate) async fn scenario() {
     if let Err(late) = timeout(SHORT, pending::<()>()).await {

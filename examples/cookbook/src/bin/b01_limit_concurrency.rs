@@ -8,7 +8,7 @@ use evenkeel_limit::{ConcurrencyLimiter, Denied, Reason};
 use tokio::time::{Instant, sleep};
 
 /// The maximum of megabytes in use at once.
-static MEMORY: ConcurrencyLimiter = ConcurrencyLimiter::new(100).max_waiters(50);
+static MEMORY: ConcurrencyLimiter = ConcurrencyLimiter::new(100).max_waiters(50).named("memory");
 
 async fn resize(image: u32, megabytes: u32) -> Result<(), Denied> {
     let deadline = Instant::now() + Duration::from_millis(300);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use evenkeel_limit::{RateLimiter, http};
 use tokio::time::Instant;
 
-static LIMITER: RateLimiter = RateLimiter::per_second(20).burst(5);
+static LIMITER: RateLimiter = RateLimiter::per_second(20).burst(5).named("api");
 
 type Headers = Vec<(&'static str, &'static str)>;
 

@@ -11,7 +11,8 @@ static POLICY: Policy = Policy::new(
 )
 .max_attempts(5)
 .attempt_timeout(Duration::from_secs(1))
-.total_timeout(Duration::from_secs(10));
+.total_timeout(Duration::from_secs(10))
+.named("connect");
 
 /// Refuses twice, as a starting server does.
 async fn connect(calls: &Cell<u32>) -> io::Result<&'static str> {

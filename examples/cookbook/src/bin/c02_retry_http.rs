@@ -11,7 +11,7 @@ use std::{
 use evenkeel_retry::{Policy, Verdict, http::retry_after};
 
 static POLICY: Policy =
-    Policy::exponential(Duration::from_millis(50), Duration::from_secs(2)).max_attempts(4);
+    Policy::exponential(Duration::from_millis(50), Duration::from_secs(2)).max_attempts(4).named("get");
 
 /// An answer that is not a success, as `error_for_status` of an HTTP client returns it.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use evenkeel_pipeline::{Batch, DeadLetter, MemoryBroker, Message, Pipeline, Sink
 use evenkeel_retry::Policy;
 use tokio::time::sleep;
 
-static API: RateLimiter = RateLimiter::per_second(500).burst(50);
+static API: RateLimiter = RateLimiter::per_second(500).burst(50).named("api");
 static POLICY: Policy = Policy::exponential(Duration::from_millis(5), Duration::from_secs(1));
 
 async fn call(user: u32) -> io::Result<String> {

@@ -32,7 +32,7 @@ impl Manager for Server {
 }
 
 pub(crate) async fn scenario() -> Result<(), BoxError> {
-    let pool = Pool::builder(Server).max(1).build()?;
+    let pool = Pool::builder(Server).max(1).named("db").build()?;
     println!("query {}", pool.get().await?.query().await);
     let mut lease = pool.get().await?;
     println!("given up: {}", timeout(Duration::from_millis(5), lease.query()).await.is_err());

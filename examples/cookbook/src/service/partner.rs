@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
 async fn price(Path(item): Path<String>) -> Result<String, StatusCode> {
-    let busy = CALLS.fetch_add(1, Relaxed) % 2 == 0;
+    let busy = CALLS.fetch_add(1, Relaxed).is_multiple_of(2);
     if busy { Err(StatusCode::SERVICE_UNAVAILABLE) } else { Ok(format!("{}", 10 * item.len())) }
 }
 

@@ -85,5 +85,9 @@ pub(crate) mod g01_graceful_stop;
 pub(crate) mod g02_in_flight;
 #[path = "../../src/bin/g03_kubernetes.rs"]
 pub(crate) mod g03_kubernetes;
+#[path = "../../src/bin/m01_tower_layers.rs"]
+pub(crate) mod m01_tower_layers;
 #[path = "../../src/service/main.rs"]
 pub(crate) mod service;
+#[path = "../../src/bin/w01_which_wraps_which.rs"]
+pub(crate) mod w01_which_wraps_which;

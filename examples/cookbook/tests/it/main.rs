@@ -1,6 +1,7 @@
 //! The programs of the cookbook, run as the book shows them: in virtual time, with the output that the book prints.
 //!
-//! `EVENKEEL_UPDATE=1 cargo test -p cookbook` writes what the book prints into docs/book/src/output.
+//! `EVENKEEL_UPDATE=1 cargo test -p cookbook` writes what the book shows into docs/book/src/output and timelines.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 // file         | holds
 // examples.rs  | the programs, as modules

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use evenkeel_testkit::timeline::Timeline;
+use evenkeel_testkit::timeline::{self, Timeline};
 
 thread_local! {
     /// The lines of the program that this thread runs.
@@ -20,13 +20,15 @@ pub(crate) fn write(text: Arguments<'_>) {
 }
 
 pub(crate) fn line(text: Arguments<'_>) {
+    // The program is a module here: the reader sees its own place.
+    let text = text.to_string().replace("/tests/it/../../src/", "/src/");
     write(format_args!("{text}\n"));
+    timeline::mark(text);
 }
 
 /// Compares the lines that this thread has printed with the file of this name in the book, or writes it.
 pub(crate) fn assert_is_the_books(name: &str) {
-    // The program is a module here: the reader sees its own place.
-    let printed = PRINTED.take().replace("/tests/it/../../src/", "/src/");
+    let printed = PRINTED.take();
     assert!(!printed.is_empty(), "{name} has printed nothing");
     assert_is(&format!("output/{name}.txt"), &printed);
 }

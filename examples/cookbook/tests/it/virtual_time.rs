@@ -22,7 +22,10 @@ macro_rules! programs {
             let run: fn() -> _ = || $run;
             let drawn = World::timeline(async |_| run().await.assert_succeeded());
             assert_is_the_books(stringify!($name));
-            $(assert_is_drawn(stringify!($name), drawn.titled($title));)?
+            let titles: &[&str] = &[$($title)?];
+            for title in titles {
+                assert_is_drawn(stringify!($name), drawn.clone().titled(*title));
+            }
         }
     )*};
 }
@@ -71,6 +74,8 @@ programs! {
     };
     g01_graceful_stop "Stop gracefully": async { reported(examples::g01_graceful_stop::scenario(manual()).await) };
     g02_in_flight "Wait for work in flight": async { reported(examples::g02_in_flight::scenario(manual()).await) };
+    m01_tower_layers: examples::m01_tower_layers::scenario();
+    w01_which_wraps_which "Which wraps which": examples::w01_which_wraps_which::scenario();
 }
 
 /// A shutdown that hears no signals.
