@@ -7,8 +7,12 @@ mod links;
 mod markdown;
 mod place;
 mod preprocess;
+mod walkthrough;
 
-use std::path::Path;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Result, flags,
@@ -25,11 +29,14 @@ pub(crate) fn run(project: &Project, flags: &flags::Book) -> Result<Outcome> {
     if flags.preprocess {
         return preprocess::run(&project.root);
     }
+    if flags.follow {
+        return walkthrough::run(project);
+    }
     let checked = check(project)?;
     if flags.check || matches!(checked, Outcome::Failed(_)) {
         return Ok(checked);
     }
-    let program = match project.install("mdbook", VERSION) {
+    let program = match installed(project) {
         Ok(program) => program,
         Err(error) => return Ok(Outcome::Skipped(format!("mdbook cannot be installed: {error}"))),
     };
@@ -46,6 +53,16 @@ pub(crate) fn run(project: &Project, flags: &flags::Book) -> Result<Outcome> {
         execute(mdbook("build").arg("--open"))?;
     }
     Ok(outcome)
+}
+
+/// Returns mdBook, and installs it if it is missing or another version; cargo alone would look into the registry each time.
+fn installed(project: &Project) -> Result<PathBuf> {
+    let program = project.root.join("target/tools/bin").join(format!("mdbook{}", env::consts::EXE_SUFFIX));
+    let version = project.program(&program).arg("--version").ignore_stderr().read();
+    if version.is_ok_and(|version| version.trim().trim_start_matches("mdbook v") == VERSION) {
+        return Ok(program);
+    }
+    project.install("mdbook", VERSION)
 }
 
 /// Checks the pages, without mdBook.

@@ -24,7 +24,7 @@ pub(super) fn broken(folder: &Path) -> Result<(Vec<String>, usize)> {
         texts.iter().map(|(path, text)| (path.as_str(), values(text, "id").collect())).collect();
     let (mut found, mut links) = (Vec::new(), 0);
     for (path, text) in &texts {
-        for link in values(text, "href").chain(values(text, "src")) {
+        for link in ["href", "src", "srcset"].into_iter().flat_map(|name| values(text, name)) {
             links += 1;
             let link = link.replace("&amp;", "&");
             if let Err(why) = leads(path, &link, &files, &anchors) {

@@ -47,6 +47,9 @@ impl<'a> Pages<'a> {
     }
 
     fn leads(&self, from: &str, link: &str) -> Result<(), String> {
+        if let Some((scheme, rest)) = link.split_once("://") {
+            return is_address(scheme, rest).then_some(()).ok_or_else(|| "it is no address".to_owned());
+        }
         if link.contains("::") || (from.starts_with("crates/") && !link.contains(['/', '.', '#'])) {
             // Rustdoc resolves it, and fails where it cannot.
             return if from.starts_with("crates/") {
@@ -54,9 +57,6 @@ impl<'a> Pages<'a> {
             } else {
                 Err("rustdoc does not read this page".to_owned())
             };
-        }
-        if let Some((scheme, rest)) = link.split_once("://") {
-            return is_address(scheme, rest).then_some(()).ok_or_else(|| "it is no address".to_owned());
         }
         let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
         let path = if file.is_empty() { from.to_owned() } else { place::joined(place::folder(from), file) };

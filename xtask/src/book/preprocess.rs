@@ -43,6 +43,10 @@ fn chapters(root: &Path, part: &mut Value) -> Result {
 fn outward(root: &Path, path: &str, text: &str) -> String {
     let mut page = String::new();
     for line in lines(text) {
+        if let Some(picture) = picture(line.text) {
+            page.push_str(&picture);
+            continue;
+        }
         let mut shown = line.text.to_owned();
         let targets = if line.kind == Kind::Prose { targets(line.text) } else { Vec::new() };
         for target in targets.into_iter().rev() {
@@ -60,13 +64,25 @@ fn outward(root: &Path, path: &str, text: &str) -> String {
     page
 }
 
+/// A timeline alone in its line, as a picture that has a narrow form for phones, and opens by itself.
+fn picture(line: &str) -> Option<String> {
+    let (text, file) = line.strip_prefix("![")?.strip_suffix(".svg)")?.split_once("](")?;
+    let text = text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    file.contains("timelines/").then(|| {
+        format!(
+            "<a class=\"timeline\" href=\"{file}.svg\"><picture><source media=\"(max-width: 600px)\" srcset=\"{file}-narrow.svg\">\
+             <img src=\"{file}.svg\" alt=\"{text}\"></picture></a>\n"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use serde_json::json;
 
-    use super::{chapters, outward};
+    use super::{chapters, outward, picture};
 
     #[test]
     fn links_out_of_the_book_are_addresses() {
@@ -74,6 +90,15 @@ mod tests {
         let expected = page
             .replace("../../../../Cargo.toml", "https://github.com/evenkeel/evenkeel/blob/main/Cargo.toml");
         assert_eq!(outward(Path::new("nowhere"), "docs/book/src/patterns/a.md", page), expected);
+    }
+
+    #[test]
+    fn timelines_are_pictures_of_two_widths() {
+        let expected = "<a class=\"timeline\" href=\"../timelines/a.svg\"><picture><source media=\"(max-width: 600px)\" \
+                        srcset=\"../timelines/a-narrow.svg\"><img src=\"../timelines/a.svg\" alt=\"Two &quot;calls&quot;\"></picture></a>\n";
+        assert_eq!(picture("![Two \"calls\"](../timelines/a.svg)").unwrap(), expected);
+        assert_eq!(picture("see ![Two](../timelines/a.svg)"), None);
+        assert_eq!(picture("![Two](other/a.svg)"), None);
     }
 
     #[test]
