@@ -6,6 +6,8 @@
 )]
 #![allow(dead_code, reason = "a part of what the other tests use is used here")]
 
+#[path = "../real/browser.rs"]
+mod browser;
 #[path = "../real/compare_runs.rs"]
 mod compare_runs;
 #[path = "../real/flawed_api.rs"]
@@ -16,6 +18,7 @@ mod grants;
 #[cfg(unix)]
 #[path = "../real/interrupted.rs"]
 mod interrupted;
+mod pages;
 #[path = "../real/random.rs"]
 mod random;
 #[cfg(all(unix, feature = "queue"))]
