@@ -204,6 +204,8 @@ fn pools() {
         assert_once(&error);
         assert_once(&**why);
         assert_once(&GetError::Create(refused()));
+        let pool = Pool::from_fn(async || Err::<(), _>(refused())).build().unwrap();
+        assert_once(&pool.get().await.unwrap_err());
     });
 }
 

@@ -32,6 +32,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("PooledConnection", "Object"))]
 #[must_use = "dropping a lease returns the object"]
 pub struct Lease<M: Manager> {
     // None once the object was taken out.

@@ -348,6 +348,7 @@ impl Shutdown {
     /// The process ends at most 2 seconds after it. Kubernetes sends SIGKILL after 30 seconds unless configured
     /// otherwise, and Docker after 10, so 28 and 8 are the maximum there. With zero the first signal aborts, and no
     /// clean-up starts.
+    #[doc(alias("timeout", "grace_period"))]
     pub fn grace(self, grace: Duration) -> Self {
         self.with(|state| state.deadlines.grace = grace);
         // If a signal has come already, the watchdog is waiting for the end of the grace period.

@@ -64,6 +64,7 @@ use crate::{awaited::Awaited, blocking_slots::BlockingSlots};
 /// assert_eq!(sum.await, 499_999_500_000);
 /// # }
 /// ```
+#[doc(alias = "spawn_blocking")]
 #[track_caller]
 pub fn blocking<T, F>(call: F) -> impl Future<Output = T> + Send
 where

@@ -167,6 +167,7 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("spawn_value", "join", "start_soon"))]
     #[track_caller]
     pub fn spawn_with_handle<F, T>(&self, future: F) -> TaskHandle<T>
     where
@@ -289,6 +290,7 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("abort_all", "cancel", "shutdown"))]
     #[must_use]
     pub fn stop(&self) -> &Stop {
         &self.shared.stop

@@ -82,6 +82,7 @@ impl<T> Consumer<T> {
     /// assert!(consumer.pop().await.is_none());
     /// # }
     /// ```
+    #[doc(alias = "recv")]
     #[inline]
     pub fn pop(&self) -> Pop<'_, T> {
         Pop { consumer: self, key: None }

@@ -82,6 +82,7 @@ impl<T> Producer<T> {
     /// assert_eq!(*job.unwrap(), "a");
     /// # }
     /// ```
+    #[doc(alias = "send")]
     #[inline]
     #[cfg_attr(feature = "inspect", track_caller)]
     pub fn push(&self, item: T) -> Push<'_, T> {

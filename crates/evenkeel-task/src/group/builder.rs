@@ -98,6 +98,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("TaskGroup", "nursery", "scope"))]
 #[track_caller]
 pub fn group<R, F, Fut>(body: F) -> impl Future<Output = Result<R, GroupError>>
 where

@@ -28,7 +28,7 @@ pub(crate) async fn scenario() {
     let seen = Arc::new(Mutex::new(BTreeSet::from(["/".to_owned()])));
     let _ = frontier.push("/".to_owned()).await;
     let found = (frontier.clone(), seen.clone());
-    let workers = pages.workers(4, async move |page: String| {
+    let workers = pages.workers(4, async move |page: String| -> Result<(), String> {
         let (frontier, seen) = &found;
         for link in download(&page).await.map_err(|error| format!("{page}: {error}"))? {
             let is_new = seen.lock().unwrap_or_else(PoisonError::into_inner).insert(link.clone());
@@ -36,7 +36,7 @@ pub(crate) async fn scenario() {
                 let _ = frontier.try_push(link);
             }
         }
-        Ok::<_, String>(())
+        Ok(())
     });
     // The last page that is in hand may still add others: it is counted until it is done.
     let _ = frontier.join().await;

@@ -30,7 +30,7 @@ pub(crate) async fn scenario(db: Database) -> Result<(), Error> {
     let renamed = db.transaction(TxOptions::serializable(), async |tx| {
         tx.execute("update users set name = $1 where id = $2", ("Ada", 1_i64)).await?;
         let (name,): (String,) = tx.fetch_one("select name from users where id = $1", (1_i64,)).await?;
-        Ok::<_, Error>(name)
+        Ok(name)
     });
     println!("number 1: {}", renamed.await?);
     if let Err(error) = db.execute("insert into users values (1, 'again')", ()).await {
