@@ -531,7 +531,7 @@ impl Shutdown {
     /// let report = shutdown
     ///     .task("job", async |_stop| {})
     ///     .try_on_stop("socket", async || {
-    ///         tokio::fs::remove_file("/run/not-there/job.sock").await?;
+    ///         std::fs::remove_file("/run/not-there/job.sock")?;
     ///         Ok(())
     ///     })
     ///     .run()
