@@ -37,7 +37,7 @@ impl<'a> Section<'a> {
 
 /// Finds the library of this package beside the test, the newest where there are several.
 fn library(folder: &Path) -> PathBuf {
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let files = fs::read_dir(folder).expect("a folder").map(|file| file.expect("its files").path());
     let libraries = files.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("libevenkeel_tests-") && name.ends_with(".rlib")
@@ -49,8 +49,8 @@ fn library(folder: &Path) -> PathBuf {
 
 /// Returns the errors of a program: the lines of the program that each is about, and its text.
 fn errors(program: &Path) -> Vec<(Vec<usize>, String)> {
-    let test = env::current_exe().unwrap();
-    let folder = test.parent().unwrap();
+    let test = env::current_exe().expect("a test is a file");
+    let folder = test.parent().expect("in a folder");
     let mut dependencies = std::ffi::OsString::from("dependency=");
     dependencies.push(folder);
     let mut library_of_tests = std::ffi::OsString::from("evenkeel_tests=");
@@ -70,7 +70,7 @@ fn errors(program: &Path) -> Vec<(Vec<usize>, String)> {
     // The paths of the crates, whose lines are quoted, begin here.
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     let output = command.output().expect("rustc is where cargo is");
-    let told = String::from_utf8(output.stderr).unwrap();
+    let told = String::from_utf8(output.stderr).expect("rustc tells in UTF-8");
     let diagnostics = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     // The last one is about no line: it counts the others.
     let of_errors = diagnostics.filter(|error| error["level"] == "error" && error["spans"][0].is_object());
@@ -81,7 +81,7 @@ fn errors(program: &Path) -> Vec<(Vec<usize>, String)> {
 
 /// Returns the lines of the program that an error is about: those of its primary spans.
 fn lines(spans: &Value) -> Vec<usize> {
-    let primary = spans.as_array().unwrap().iter().filter(|span| span["is_primary"] == true);
+    let primary = spans.as_array().expect("a list of spans").iter().filter(|span| span["is_primary"] == true);
     primary.filter_map(|span| usize::try_from(span["line_start"].as_u64()?).ok()).collect()
 }
 

@@ -31,9 +31,8 @@ async fn the_report_of_a_run_fits_a_phone() {
     let Some(mut browser) = Browser::start().await else { return };
     let workdir = Workdir::new();
     let path = workdir.path("report.html");
-    let run =
-        workdir.harvest("--users 300 --page-size 40 --latency 5 --concurrency 50").args(["--report", &path]);
-    assert!(run.output().await.unwrap().status.success());
+    let mut run = workdir.harvest("--users 300 --page-size 40 --latency 5 --concurrency 50");
+    assert!(run.args(["--report", &path]).output().await.unwrap().status.success());
     assert_fits(&mut browser, Path::new(&path)).await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
