@@ -51,7 +51,7 @@ fn functions_and_closures_of_all_kinds_create_objects() {
         let (text, block) = (url.clone(), url.clone());
         let pools = [
             Pool::from_fn(connect).build(),
-            Pool::from_fn(|| connect()).max(3).build(),
+            Pool::from_fn(connect).max(3).build(),
             Pool::from_fn(|| async { connect().await }).build(),
             Pool::from_fn(async || connect().await).build(),
             Pool::from_fn(connect_or_report).build(),
