@@ -63,6 +63,6 @@ pub use self::{
 pub use self::{
     dump::{dump_at, dump_at_last_wait},
     holds::{HoldKey, Holds},
-    registry::{end_runtime, waits_of},
+    registry::{Waits, end_runtime, waits_of},
     task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},
 };

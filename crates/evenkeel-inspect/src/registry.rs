@@ -185,15 +185,27 @@ pub(crate) fn look(of: Option<runtime::Id>, now: Instant) -> Look {
     look_at(is_wanted, |object| object.inspect(now))
 }
 
-/// Describes the resources, and the groups without their tasks, that were made in this runtime, in none, or in one that has
-/// [ended](end_runtime).
+/// The objects of a runtime, and those that any runtime may use, for a timeline.
+#[doc(hidden)]
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Waits {
+    /// The resources that were made in the runtime.
+    pub resources: Vec<InspectedResource>,
+    /// The groups that were made in it, without their tasks.
+    pub groups: Vec<InspectedGroup>,
+    /// The resources that were made in no runtime, or in one that has [ended](end_runtime).
+    pub shared: Vec<InspectedResource>,
+}
+
+/// Describes the objects of a runtime, and those that any runtime may use.
 #[doc(hidden)]
 #[must_use]
-pub fn waits_of(runtime: runtime::Id, now: Instant) -> (Vec<InspectedResource>, Vec<InspectedGroup>) {
-    let is_wanted =
-        |object: &Object| object.is_left || object.runtime.is_none_or(|made_in| made_in == runtime);
-    let look = look_at(is_wanted, |object| object.inspect_waits(now));
-    (look.resources, look.groups)
+pub fn waits_of(runtime: runtime::Id, now: Instant) -> Waits {
+    let own = look_at(|object| object.runtime == Some(runtime), |object| object.inspect_waits(now));
+    let is_shared = |object: &Object| object.is_left || object.runtime.is_none();
+    let shared = look_at(is_shared, |object| object.inspect_waits(now));
+    Waits { resources: own.resources, groups: own.groups, shared: shared.resources }
 }
 
 /// Notes that a runtime has ended: the objects that were made in it, and are still there, may be used in others.

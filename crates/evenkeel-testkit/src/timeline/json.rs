@@ -11,6 +11,9 @@ use super::{
     words::{place, title},
 };
 
+/// The most threads of a track, which is the number of things that it shows at a time.
+const MAX_THREADS: usize = 100;
+
 pub(super) fn write(picture: &Picture) -> String {
     let mut events = Vec::new();
     for (number, track) in (0_u32..).zip(&picture.tracks) {
@@ -102,11 +105,16 @@ fn track_events(picture: &Picture, number: u32, track: &Track, events: &mut Vec<
     slices.sort_by_key(|slice| (slice.from, std::cmp::Reverse(slice.to)));
     // The ends of the open slices of each thread, the innermost last.
     let mut threads: Vec<Vec<Nanos>> = vec![Vec::new()];
+    let mut skipped = 0;
     for Slice { from, to, json } in slices {
         for thread in &mut threads {
             thread.retain(|end| *end > from);
         }
         let free = threads.iter().position(|open| open.last().is_none_or(|end| to <= *end));
+        if free.is_none() && threads.len() == MAX_THREADS {
+            skipped += 1;
+            continue;
+        }
         let at = free.unwrap_or_else(|| {
             threads.push(Vec::new());
             threads.len() - 1
@@ -127,15 +135,22 @@ fn track_events(picture: &Picture, number: u32, track: &Track, events: &mut Vec<
             thread_of(number, at)
         ));
     }
-    for mark in &track.marks {
-        events.push(format!(
-            "{{\"ph\":\"i\",\"s\":\"t\",\"name\":{},\"cat\":{},\"pid\":{process},\"tid\":{},\"ts\":{}}}",
-            quoted(&mark.text),
-            if mark.is_fault { "\"fault\"" } else { "\"mark\"" },
-            thread_of(number, 0),
-            micros(mark.at)
-        ));
+    if skipped > 0 {
+        let mark = format!("{skipped} more at the same time");
+        events.push(instant(&mark, "left out", process, thread_of(number, 0), track.start));
     }
+    for mark in &track.marks {
+        let category = if mark.is_fault { "fault" } else { "mark" };
+        events.push(instant(&mark.text, category, process, thread_of(number, 0), mark.at));
+    }
+}
+
+fn instant(name: &str, category: &str, process: u32, thread: u64, at: Nanos) -> String {
+    format!(
+        "{{\"ph\":\"i\",\"s\":\"t\",\"name\":{},\"cat\":\"{category}\",\"pid\":{process},\"tid\":{thread},\"ts\":{}}}",
+        quoted(name),
+        micros(at)
+    )
 }
 
 /// Returns the number of a thread: tracks are far apart, so that each has room for its own.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use evenkeel_inspect::{HolderEdge, InspectedGroup, InspectedResource, TaskId, WaiterEdge};
+use evenkeel_inspect::{HolderEdge, InspectedGroup, InspectedResource, TaskId, WaiterEdge, Waits};
 use tokio::time::Instant;
 
 use super::{
-    open::{Edge, EdgeKey, EdgeKind, Shown},
+    open::{Edge, EdgeKey, EdgeKind, Open, Shown},
     picture::{Bar, BarKind, MAX_RESOURCES, MAX_USES, Mark, Nanos, Resource, Section, Use},
     state::State,
     words,
@@ -25,13 +25,10 @@ impl State {
     }
 
     /// Enters that which was there when the runtime was idle.
-    pub(super) fn enter_look(
-        &mut self,
-        now: Instant,
-        resources: &[InspectedResource],
-        groups: &[InspectedGroup],
-    ) {
-        if resources.is_empty() && groups.is_empty() && self.open.edges.is_empty() {
+    pub(super) fn enter_look(&mut self, now: Instant, waits: &Waits) {
+        let Waits { resources, groups, shared, .. } = waits;
+        let is_empty = resources.is_empty() && groups.is_empty() && shared.is_empty();
+        if is_empty && self.open.edges.is_empty() {
             return;
         }
         let mut slots: Vec<_> = self.open.new_slots.drain().collect();
@@ -44,7 +41,10 @@ impl State {
         }
         self.open.look += 1;
         for resource in resources {
-            self.enter_resource(now, resource);
+            self.enter_resource(now, resource, true);
+        }
+        for resource in shared {
+            self.enter_resource(now, resource, false);
         }
         for group in groups {
             self.enter_group(now, group);
@@ -65,15 +65,35 @@ impl State {
                 Shown::Nothing => {}
             }
         }
-        if self.open.is_over_limit() {
-            let at = self.since_start(now);
-            self.picture.left_out.looks_from.get_or_insert(at);
+        if self.open.is_over_limit() && self.picture.left_out.looks_from.is_none() {
+            self.end_looks(now);
         }
     }
 
-    fn enter_resource(&mut self, now: Instant, resource: &InspectedResource) {
+    /// Ends what is open, as it is not looked at any more.
+    fn end_looks(&mut self, now: Instant) {
+        let at = self.nanos(now);
+        self.picture.left_out.looks_from = Some(at);
+        let open: Vec<_> = self.open.edges.drain().map(|(_, edge)| edge.shown).collect();
+        for shown in open {
+            if let Shown::Bar(key) = shown {
+                self.end_bar(key, at);
+            }
+        }
+    }
+
+    /// Enters a resource of this world; or one of no world, if a task of this one may use it.
+    fn enter_resource(&mut self, now: Instant, resource: &InspectedResource, is_own: bool) {
         let InspectedResource { id, holders, waiters, .. } = resource;
-        let is_used = resource.in_use > 0 || !holders.is_empty() || !waiters.is_empty();
+        let is_ours = |task: TaskId, open: &Open| is_own || open.may_be_ours(task);
+        let is_used = match is_own {
+            true => resource.in_use > 0 || !holders.is_empty() || !waiters.is_empty(),
+            false => {
+                let holders = holders.iter().filter_map(|holder| holder.task);
+                let mut tasks = holders.chain(waiters.iter().map(|waiter| waiter.task));
+                tasks.any(|task| self.open.may_be_ours(task))
+            }
+        };
         if !is_used && !self.open.resources.contains_key(id) {
             return;
         }
@@ -83,6 +103,7 @@ impl State {
         for holder in holders {
             let key = EdgeKey { object: *id, kind: EdgeKind::Holder, number: holder.number };
             self.enter_edge(key, |state| match holder.task {
+                Some(task) if !is_ours(task, &state.open) => Shown::Nothing,
                 Some(task) if is_drain => state.begin_part(now, task, holder),
                 Some(task) => state.begin_hold(now, task, index, resource, holder),
                 None => Shown::Nothing,
@@ -91,7 +112,10 @@ impl State {
         let held_by = if waiters.is_empty() { Vec::new() } else { self.holders(now, resource) };
         for waiter in waiters {
             let key = EdgeKey { object: *id, kind: EdgeKind::Waiter, number: waiter.number };
-            self.enter_edge(key, |state| state.begin_wait(now, index, resource, waiter, &held_by));
+            self.enter_edge(key, |state| match is_ours(waiter.task, &state.open) {
+                true => state.begin_wait(now, index, resource, waiter, &held_by),
+                false => Shown::Nothing,
+            });
         }
     }
 
@@ -203,8 +227,9 @@ impl State {
 
     fn holders(&mut self, now: Instant, resource: &InspectedResource) -> Vec<u32> {
         let at = self.since_start(now);
-        let tasks = resource.holders.iter().filter_map(|holder| holder.task).take(MAX_HELD_BY);
-        tasks.filter_map(|task| self.track_of(task, at)).collect()
+        let tasks = resource.holders.iter().filter_map(|holder| holder.task);
+        let tasks: Vec<_> = tasks.filter(|task| self.open.may_be_ours(*task)).take(MAX_HELD_BY).collect();
+        tasks.into_iter().filter_map(|task| self.track_of(task, at)).collect()
     }
 
     fn resource(&mut self, resource: &InspectedResource) -> Option<u32> {

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use evenkeel_inspect::TaskId;
+
 use super::picture::Nanos;
 
-/// The most holders and waiters that are looked at in a world: it takes about a second of computing.
-const MAX_LOOKED_AT: u64 = 2_000_000;
+/// The most holders and waiters that are looked at in a world: it takes less than a second of computing.
+const MAX_LOOKED_AT: u64 = 500_000;
 
 /// The place of a bar that has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Open {
     /// The begins of such waits that may be over within this instant.
     pub(super) new_slots: HashMap<u32, Nanos>,
     pub(super) resources: HashMap<usize, Option<u32>>,
+    /// The thread of the world, outside of its tasks.
+    pub(super) body: Option<TaskId>,
     /// The number of this look.
     pub(super) look: u64,
     pub(super) looked_at: u64,
@@ -66,6 +70,11 @@ pub(super) enum Shown {
 impl Open {
     pub(super) fn begin_slot(&mut self, track: u32, at: Nanos) {
         self.new_slots.insert(track, at);
+    }
+
+    /// Returns whether a task may be one of this world: threads of others are known.
+    pub(super) fn may_be_ours(&self, task: TaskId) -> bool {
+        matches!(task, TaskId::Task(_)) || Some(task) == self.body
     }
 
     pub(super) fn is_over_limit(&self) -> bool {

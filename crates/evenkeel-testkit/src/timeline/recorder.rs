@@ -100,16 +100,17 @@ impl Recorder {
             }
         }
         let (Ok(runtime), now) = (Handle::try_current(), Instant::now()) else { return };
-        let (resources, groups) = waits_of(runtime.id(), now);
-        self.state().enter_look(now, &resources, &groups);
+        let waits = waits_of(runtime.id(), now);
+        self.state().enter_look(now, &waits);
     }
 
     /// Notes what was there before the world began.
     pub(super) fn first_look(&self) {
         let (Ok(runtime), now) = (Handle::try_current(), Instant::now()) else { return };
-        let (resources, _) = waits_of(runtime.id(), now);
+        let waits = waits_of(runtime.id(), now);
         let mut state = self.state();
-        for resource in &resources {
+        state.open.body = Some(TaskId::current());
+        for resource in &waits.shared {
             let holders = resource.holders.iter().map(|holder| (EdgeKind::Holder, holder.number));
             let waiters = resource.waiters.iter().map(|waiter| (EdgeKind::Waiter, waiter.number));
             let edges = holders.chain(waiters);

@@ -190,9 +190,10 @@ impl<'a> Class<'a> {
         let firsts = kinds.filter_map(|kind| {
             self.tracks.iter().position(|(_, track)| track.ending().map(|(_, ending)| ending) == kind)
         });
-        let (last, steps) = (self.tracks.len().saturating_sub(1), number.saturating_sub(1).max(1));
-        let spread = (0..number).map(|step| last * step / steps);
-        for at in firsts.chain(spread).chain(0..=last).collect::<Vec<_>>() {
+        let all = self.tracks.len();
+        let (last, steps) = (all.saturating_sub(1), number.saturating_sub(1).max(1));
+        let spread = (0..number.min(all)).map(|step| last * step / steps);
+        for at in firsts.chain(spread).chain(0..all).collect::<Vec<_>>() {
             if shown.iter().filter(|is_shown| **is_shown).count() == number {
                 break;
             }

@@ -3,7 +3,11 @@
 //! Colors are those of Okabe and Ito, which people with any color vision tell apart, and each kind has a pattern of its own. They
 //! follow the colors of the reader's system. Texts are texts, to be selected; each bar has a title that a pointer shows.
 
-use std::{fmt::Write, mem};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt::Write,
+    mem,
+};
 
 use self::{
     style::{PATTERNS, STYLE, class},
@@ -136,29 +140,29 @@ impl<'a> Canvas<'a> {
 
     /// Draws who handed a thing to whom.
     fn draw_arrows(&mut self) {
+        // The holds that ended, by the resource and the time.
+        let mut holds = HashMap::<_, VecDeque<(u32, f64)>>::new();
+        for (number, drawn) in &self.tracks {
+            for (at, bar) in self.picture.tracks[*number as usize].bars.iter().enumerate() {
+                if let (BarKind::Hold, Some(resource), Some(end), Some(y)) =
+                    (bar.kind, bar.resource, bar.end, drawn.y_of(at))
+                {
+                    holds.entry((resource, end)).or_default().push_back((*number, y));
+                }
+            }
+        }
         let mut arrows = Vec::new();
-        let mut used = Vec::new();
-        for (to, waiter) in &self.tracks {
-            let track = &self.picture.tracks[*to as usize];
+        for (number, drawn) in &self.tracks {
+            let track = &self.picture.tracks[*number as usize];
             for (at, bar) in track.bars.iter().enumerate().filter(|(_, bar)| bar.kind.is_wait()) {
-                let (Some(end), Some(resource), Some(to_y)) = (bar.end, bar.resource, waiter.y_of(at)) else {
+                let (Some(end), Some(resource), Some(to)) = (bar.end, bar.resource, drawn.y_of(at)) else {
                     continue;
                 };
-                let from = self.tracks.iter().filter(|(from, _)| from != to).find_map(|(from, holder)| {
-                    let bars = self.picture.tracks[*from as usize].bars.iter().enumerate();
-                    let mut holds = bars.filter(|(_, hold)| {
-                        hold.kind == BarKind::Hold && hold.resource == Some(resource) && hold.end == Some(end)
-                    });
-                    holds.find_map(|(at, _)| {
-                        (!used.contains(&(*from, at)))
-                            .then(|| holder.y_of(at).map(|y| (*from, at, y)))
-                            .flatten()
-                    })
+                let from = holds.get_mut(&(resource, end)).and_then(|ended| {
+                    let other = ended.iter().position(|(from, _)| from != number)?;
+                    ended.remove(other)
                 });
-                if let Some((from, at, from_y)) = from {
-                    used.push((from, at));
-                    arrows.push((self.scale.x(end), from_y, to_y));
-                }
+                arrows.extend(from.map(|(_, from)| (self.scale.x(end), from, to)));
             }
         }
         self.has_arrows = !arrows.is_empty();

@@ -1,5 +1,6 @@
 //! Timelines.
 
+mod bounds;
 mod committed;
 mod exact;
 mod failing;

@@ -56,40 +56,74 @@ pub(super) fn draw_track(canvas: &mut Canvas<'_>, number: u32, track: &Track) {
     let top = canvas.y;
     let mut rows: Vec<Taken> = vec![Taken::default()];
     draw_life(canvas, track, top);
-    let mut order: Vec<usize> = (0..track.bars.len()).collect();
-    order.sort_by_key(|at| (rank(track.bars[*at].kind), track.bars[*at].start));
     let has_waits = track.bars.iter().any(|bar| bar.kind.is_wait());
-    let mut placed = vec![None; track.bars.len()];
+    let mut placed = Vec::new();
     let mut hidden = 0;
-    for at in order {
-        let bar = &track.bars[at];
-        let (x0, x1) = extent(canvas, bar);
+    for item in items(canvas, track) {
+        let (x0, x1) = extent(canvas, &item.bar);
         // Beneath the life of the task, and beneath its waits.
-        let is_beneath = match bar.kind {
+        let is_beneath = match item.bar.kind {
             BarKind::Hold => track.life != Life::Unknown,
             kind => !kind.is_wait() && has_waits,
         };
         let first = usize::from(is_beneath);
-        let (left, right) = if bar.kind.is_wait() { (x0, x1) } else { labelled(canvas, bar, x0, x1) };
-        let row = Taken::place(&mut rows, first, MAX_ROWS, left, right);
-        hidden += usize::from(row.is_none());
-        placed[at] = row;
-    }
-    for (bar, row) in track.bars.iter().zip(&placed) {
-        if let Some(row) = row {
-            draw_bar(canvas, picture, track, bar, top + ROW * *row as f64, &rows[*row]);
+        let is_wait = item.bar.kind.is_wait();
+        let (left, right) = if is_wait { (x0, x1) } else { labelled(canvas, &item.bar, x0, x1) };
+        match Taken::place(&mut rows, first, MAX_ROWS, left, right) {
+            Some(row) => placed.push((item, row)),
+            None => hidden += item.members.len(),
         }
+    }
+    let mut bars = vec![None; track.bars.len()];
+    for (item, row) in &placed {
+        let y = top + ROW * *row as f64;
+        draw_bar(canvas, picture, track, &item.bar, y, &rows[*row]);
+        item.members.iter().for_each(|at| bars[*at] = Some(y + ROW / 2.0));
     }
     let bar_rows = rows.len();
     let mark_rows = draw_marks(canvas, &track.marks, top + ROW * bar_rows as f64);
     draw_end(canvas, track, top);
-    let bars = placed.iter().map(|row| row.map(|row| top + ROW * row as f64 + ROW / 2.0)).collect();
     canvas.tracks.push((number, Drawn { y: top + ROW / 2.0, bars }));
     canvas.y = top + ROW * (bar_rows + mark_rows) as f64 + 5.0;
     if hidden > 0 {
         canvas.text("q", (canvas.left, canvas.y + 7.0), &format!("+ {hidden} at the same time"));
         canvas.y += 16.0;
     }
+}
+
+/// Bars that are drawn as one.
+struct Item {
+    bar: Bar,
+    members: Vec<usize>,
+}
+
+/// Returns the bars, waits first. Of very many, those are one that are too narrow and too near to each other to be seen.
+fn items(canvas: &Canvas<'_>, track: &Track) -> Vec<Item> {
+    const MANY: usize = 200;
+    const NARROW: f64 = 2.0;
+    let mut order: Vec<usize> = (0..track.bars.len()).collect();
+    order.sort_by_key(|at| (rank(track.bars[*at].kind), track.bars[*at].start));
+    let end = canvas.picture.end;
+    let mut items: Vec<Item> = Vec::new();
+    for at in order {
+        let bar = &track.bars[at];
+        let (x0, x1) = (canvas.scale.x(bar.start), canvas.scale.x(bar.end_or(end)));
+        if let Some(last) = items.last_mut().filter(|_| track.bars.len() > MANY && x1 - x0 < NARROW) {
+            let is_alike = last.bar.kind == bar.kind && last.bar.is_fault == bar.is_fault;
+            let is_near = x0 - canvas.scale.x(last.bar.end_or(end)) < NARROW;
+            let is_narrow = last.members.len() > 1
+                || canvas.scale.x(last.bar.end_or(end)) - canvas.scale.x(last.bar.start) < NARROW;
+            if is_alike && is_near && is_narrow {
+                last.members.push(at);
+                last.bar.end = Some(last.bar.end_or(end).max(bar.end_or(end)));
+                last.bar.text = format!("{} × {}", last.members.len(), bar.kind.legend()).into();
+                (last.bar.outcome, last.bar.held_by) = (None, Vec::new());
+                continue;
+            }
+        }
+        items.push(Item { bar: bar.clone(), members: vec![at] });
+    }
+    items
 }
 
 fn rank(kind: BarKind) -> u8 {
@@ -247,6 +281,7 @@ fn about(picture: &Picture, track: &Track, bar: &Bar) -> String {
 /// Draws marks with their texts, and returns the number of rows.
 fn draw_marks(canvas: &mut Canvas<'_>, marks: &[Mark], top: f64) -> usize {
     let mut rows: Vec<Taken> = Vec::new();
+    let mut last = f64::MIN;
     for mark in marks {
         canvas.has_marks |= !mark.is_fault;
         canvas.has_faults |= mark.is_fault;
@@ -261,6 +296,11 @@ fn draw_marks(canvas: &mut Canvas<'_>, marks: &[Mark], top: f64) -> usize {
             (x - 6.0, x + width + 10.0)
         };
         let row = Taken::place(&mut rows, 0, MAX_MARK_ROWS, extent.0, extent.1);
+        if row.is_none() && x - last < 1.0 {
+            // It would be over the last one.
+            continue;
+        }
+        last = x;
         let y = top + ROW * row.unwrap_or(0) as f64;
         let title = escaped(&format!("{} at {}", mark.text, time(mark.at)));
         let shape = if mark.is_fault {
