@@ -35,8 +35,22 @@ pub(crate) fn assert_is_the_books(name: &str) {
 
 /// Compares the picture of a run, wide and narrow, with that of the book, or writes it.
 pub(crate) fn assert_is_drawn(name: &str, drawn: Timeline) {
-    assert_is(&format!("timelines/{name}.svg"), &drawn.to_svg());
-    assert_is(&format!("timelines/{name}-narrow.svg"), &drawn.to_svg_of_width(390));
+    assert_is(&format!("timelines/{name}.svg"), &without_our_lines(&drawn.to_svg()));
+    assert_is(&format!("timelines/{name}-narrow.svg"), &without_our_lines(&drawn.to_svg_of_width(390)));
+}
+
+/// Leaves out the lines of places in the crates, which move with each change there.
+fn without_our_lines(picture: &str) -> String {
+    let mut parts = picture.split("crates/evenkeel");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (file, rest) = part.split_once(".rs:").unwrap_or((part, ""));
+        text.extend(["crates/evenkeel", file]);
+        if part.len() > file.len() {
+            text.extend([".rs", rest.trim_start_matches(|c: char| c.is_ascii_digit())]);
+        }
+    }
+    text
 }
 
 /// Compares a text with a file of the book, or writes the file.
