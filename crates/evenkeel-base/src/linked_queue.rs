@@ -6,7 +6,7 @@
 //! anywhere and looking at the front take constant time. A node that has left the queue can keep its value under its
 //! key until the value is removed; such a node is linked to itself.
 
-use std::iter;
+use std::{iter, ops::Range};
 
 use crate::Slab;
 
@@ -159,6 +159,17 @@ impl<T> LinkedQueue<T> {
     /// Returns all values, also the unlinked ones, in no particular order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.nodes.iter().map(|node| &node.value)
+    }
+
+    /// Returns the number of entries in which values are, the vacant ones included.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.nodes.entry_count()
+    }
+
+    /// Returns the values of these entries, also the unlinked ones, in no particular order.
+    pub fn values_in(&self, entries: Range<usize>) -> impl Iterator<Item = &T> {
+        self.nodes.values_in(entries).map(|node| &node.value)
     }
 
     /// Returns all values, also the unlinked ones, to be changed, in no particular order.

@@ -1,6 +1,6 @@
 //! Values under small keys that are used again.
 
-use std::mem;
+use std::{mem, ops::Range};
 
 /// The entries that stay allocated while there is no value.
 const SPARE: usize = 64;
@@ -111,6 +111,18 @@ impl<T> Slab<T> {
     /// Returns all values, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().filter_map(Entry::value)
+    }
+
+    /// Returns the number of entries, the vacant ones included.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns the values of these entries: all of a slab, a part at a time.
+    pub fn values_in(&self, entries: Range<usize>) -> impl Iterator<Item = &T> {
+        let end = entries.end.min(self.entries.len());
+        self.entries.get(entries.start..end).unwrap_or_default().iter().filter_map(Entry::value)
     }
 
     /// Returns all values with their keys, in no particular order.

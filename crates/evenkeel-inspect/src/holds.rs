@@ -15,7 +15,7 @@ use std::{
 use evenkeel_base::{Slab, lock};
 use tokio::time::Instant;
 
-use crate::{HolderEdge, TaskId};
+use crate::{HolderEdge, TaskId, chunks::copy_chunks};
 
 /// The holders of a resource whose holds mostly end at once, as those of a stage whose function is often ready at its first
 /// poll: one is recorded only while it is pending.
@@ -128,7 +128,13 @@ impl Holds {
             let held_for = now.saturating_duration_since(record.since);
             HolderEdge::new(record.number, Some(record.task), place, held_for)
         };
-        let mut holders: Vec<_> = lock(&self.records).holds.iter().map(edge).collect();
+        let mut holders = Vec::new();
+        let expected = lock(&self.records).holds.len();
+        copy_chunks(&mut holders, expected, |entries, holders| {
+            let records = lock(&self.records);
+            holders.extend(records.holds.values_in(entries).map(edge));
+            records.holds.entry_count()
+        });
         holders.sort_unstable_by_key(|holder| holder.number);
         holders
     }

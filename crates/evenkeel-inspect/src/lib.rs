@@ -8,6 +8,7 @@
 // recent_median.rs | `RecentMedian`, how long something usually takes
 // holds.rs         | `Holds`, holders that are recorded only while they are pending
 // group.rs         | a group: its tasks, and the waits among them
+// chunks.rs        | `copy_chunks`: long lists, a chunk under a lock at a time
 // registry.rs      | the objects of this process, by weak references
 // stuck.rs         | which tasks can never go on
 // finding.rs       | `Finding`, its kinds and its text
@@ -24,6 +25,7 @@
 mod accept;
 #[cfg(any(feature = "http", feature = "tower"))]
 mod answer;
+mod chunks;
 mod deadlock;
 mod dump;
 mod finding;
@@ -61,6 +63,7 @@ pub use self::{
 };
 #[doc(hidden)]
 pub use self::{
+    chunks::{copy_chunks, longest_run},
     dump::{dump_at, dump_at_last_wait},
     holds::{HoldKey, Holds},
     registry::{Waits, end_runtime, waits_of},

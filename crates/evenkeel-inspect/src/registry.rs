@@ -5,7 +5,7 @@
 //! The registry has weak references, in [`SHARDS`] lists with a lock each, so that objects that come and go on several
 //! threads seldom wait for each other. [`Registration`] is a field of the object, and takes it out when it is dropped.
 //!
-//! - **Nothing of others runs under the lock**: a look copies the weak references of one shard, and upgrades and asks the
+//! - **Nothing of others runs under the lock**: a look copies the weak references of one shard, a chunk at a time, and upgrades and asks the
 //!   objects behind it. An object that ends meanwhile is dropped by the look then, without the lock.
 //! - **A look does not panic**: a description or a destructor that does is caught, and told in the dump.
 
@@ -25,7 +25,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{InspectedGroup, InspectedResource, InspectedTask, TaskId};
+use crate::{InspectedGroup, InspectedResource, InspectedTask, TaskId, chunks::copy_chunks};
 
 const SHARDS: usize = 8;
 
@@ -172,8 +172,10 @@ impl<'a> Tasks<'a> {
 
     pub(crate) fn get(&self, id: TaskId) -> Option<&'a InspectedTask> {
         let by_id = self.by_id.get_or_init(|| {
+            let mut by_id = HashMap::with_capacity(self.groups.iter().map(|group| group.tasks.len()).sum());
             let tasks = self.groups.iter().flat_map(|group| &group.tasks);
-            tasks.filter_map(|task| Some((task.id?, task))).collect()
+            by_id.extend(tasks.filter_map(|task| Some((task.id?, task))));
+            by_id
         });
         by_id.get(&id).copied()
     }
@@ -226,7 +228,13 @@ fn look_at(
 ) -> Look {
     let mut look = Look::default();
     for shard in &REGISTRY {
-        let objects: Vec<Object> = lock(shard).iter().filter(|object| is_wanted(object)).cloned().collect();
+        let mut objects = Vec::<Object>::new();
+        let expected = lock(shard).len();
+        copy_chunks(&mut objects, expected, |entries, objects| {
+            let listed = lock(shard);
+            objects.extend(listed.values_in(entries).filter(|object| is_wanted(object)).cloned());
+            listed.entry_count()
+        });
         for Object { id, object, .. } in objects {
             let (mut panics, mut is_done, mut described) = (FirstPanic::default(), false, None);
             panics.catch(|| {

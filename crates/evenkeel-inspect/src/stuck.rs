@@ -20,8 +20,9 @@
 //!   others of that kind.
 
 use std::{
-    collections::{HashMap, HashSet},
-    mem,
+    collections::{HashMap, HashSet, hash_map::Entry},
+    iter, mem,
+    panic::Location,
     time::Duration,
 };
 
@@ -115,10 +116,9 @@ pub(crate) struct Stuck<'a> {
 /// Finds the tasks that are stuck; with the edges of a later look, those that were at one instant.
 pub(crate) fn find<'a>(look: &'a Look, later: Option<&HashSet<EdgeKey>>) -> Stuck<'a> {
     let is_lasting = |key: EdgeKey| later.is_none_or(|later| later.contains(&key));
-    let mut graph = Graph::default();
+    let mut graph = Graph::with_capacity(waits(look).count());
     for (task, wait) in waits(look) {
-        let node = graph.task(task);
-        graph.tasks[node].waits.push(wait);
+        let node = graph.add_wait(task, wait);
         if !is_lasting(wait.key()) {
             graph.free(node);
         }
@@ -136,19 +136,22 @@ pub(crate) fn find<'a>(look: &'a Look, later: Option<&HashSet<EdgeKey>>) -> Stuc
     graph.finish()
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Graph<'a> {
     nodes: Vec<Node>,
-    tasks: Vec<TaskWaits<'a>>,
+    tasks: Vec<TaskWaits>,
+    // Each with the next one of its task: most tasks have one, and there may be many.
+    waits: Vec<(Wait<'a>, Option<usize>)>,
     by_id: HashMap<TaskId, usize>,
     // Nodes that can move, and that others have not heard of.
     open: Vec<usize>,
 }
 
 #[derive(Debug)]
-struct TaskWaits<'a> {
+struct TaskWaits {
     id: TaskId,
-    waits: Vec<Wait<'a>>,
+    first: usize,
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -166,15 +169,39 @@ impl<'a> Graph<'a> {
         self.nodes.len() - 1
     }
 
-    /// Returns the node of a task that waits. The nodes of tasks are the first ones.
-    fn task(&mut self, id: TaskId) -> usize {
-        if let Some(node) = self.by_id.get(&id) {
-            return *node;
+    fn with_capacity(waits: usize) -> Self {
+        Self {
+            nodes: Vec::with_capacity(waits),
+            tasks: Vec::with_capacity(waits),
+            waits: Vec::with_capacity(waits),
+            by_id: HashMap::with_capacity(waits),
+            open: Vec::new(),
         }
-        let node = self.add();
-        self.tasks.push(TaskWaits { id, waits: Vec::new() });
-        self.by_id.insert(id, node);
-        node
+    }
+
+    /// Adds a wait, and returns the node of its task. The nodes of tasks are the first ones.
+    fn add_wait(&mut self, id: TaskId, wait: Wait<'a>) -> usize {
+        let at = self.waits.len();
+        self.waits.push((wait, None));
+        match self.by_id.entry(id) {
+            Entry::Occupied(node) => {
+                let (node, before) = (*node.get(), &mut self.tasks[*node.get()].last);
+                self.waits[*before].1 = Some(at);
+                *before = at;
+                node
+            }
+            Entry::Vacant(new) => {
+                let node = *new.insert(self.tasks.len());
+                self.tasks.push(TaskWaits { id, first: at, last: at });
+                self.add();
+                node
+            }
+        }
+    }
+
+    /// Returns the waits of a task, in the order in which they were added.
+    fn waits_of(&self, task: &TaskWaits) -> impl Iterator<Item = Wait<'a>> {
+        iter::successors(Some(task.first), |at| self.waits[*at].1).map(|at| self.waits[at].0)
     }
 
     fn free(&mut self, node: usize) {
@@ -201,8 +228,17 @@ impl<'a> Graph<'a> {
 
     /// Makes the tasks that wait for a node depend on it.
     fn is_awaited(&mut self, node: usize, tasks: impl Iterator<Item = TaskId>) {
-        let above: Vec<_> = tasks.filter_map(|task| self.by_id.get(&task).copied()).collect();
-        self.nodes[node].above.extend(above);
+        let Self { nodes, by_id, .. } = self;
+        nodes[node].above.extend(tasks.filter_map(|task| by_id.get(&task)));
+    }
+
+    /// Returns whether a task waits for a resource at this place.
+    fn waits_at(&self, task: TaskId, resource: &InspectedResource, place: &Location<'_>) -> bool {
+        let is_here = |wait| match wait {
+            Wait::Resource(other, waiter) => other.id == resource.id && waiter.place == place,
+            _ => false,
+        };
+        self.by_id.get(&task).is_some_and(|node| self.waits_of(&self.tasks[*node]).any(is_here))
     }
 
     fn add_resource(&mut self, resource: &InspectedResource, is_lasting: &impl Fn(EdgeKey) -> bool) {
@@ -211,9 +247,8 @@ impl<'a> Graph<'a> {
         if !resource.is_exhausted() {
             self.free(node);
         }
-        let places: HashSet<_> = resource.waiters.iter().map(|waiter| (waiter.task, waiter.place)).collect();
         for holder in &resource.holders {
-            let is_given = holder.task.is_some_and(|task| places.contains(&(task, holder.place)));
+            let is_given = holder.task.is_some_and(|task| self.waits_at(task, resource, holder.place));
             let is_known = !is_given && is_lasting(EdgeKey::Holder(resource.id, holder.number));
             self.depends(node, holder.task.filter(|_| is_known));
         }
@@ -265,8 +300,7 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        let nodes = &self.nodes;
-        let stuck = self.tasks.into_iter().zip(nodes).filter(|(_, node)| node.is_stuck);
-        Stuck { waits: stuck.map(|(task, _)| (task.id, task.waits)).collect() }
+        let stuck = self.tasks.iter().zip(&self.nodes).filter(|(_, node)| node.is_stuck);
+        Stuck { waits: stuck.map(|(task, _)| (task.id, self.waits_of(task).collect())).collect() }
     }
 }

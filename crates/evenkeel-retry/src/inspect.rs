@@ -18,7 +18,9 @@ use std::{
 };
 
 use evenkeel_base::{Slab, lock};
-use evenkeel_inspect::{Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, register};
+use evenkeel_inspect::{
+    Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, copy_chunks, register,
+};
 use tokio::{
     runtime::{self, Handle},
     time::Instant,
@@ -182,7 +184,13 @@ impl Drop for ListedWait {
 impl Inspect for WaitList {
     /// Nothing is to be said of a policy while no call waits.
     fn inspect(&self, now: Instant) -> Option<Inspected> {
-        let mut waits: Vec<Wait> = lock(&self.waits).waits.iter().copied().collect();
+        let mut waits = Vec::<Wait>::new();
+        let expected = lock(&self.waits).waits.len();
+        copy_chunks(&mut waits, expected, |entries, waits| {
+            let listed = lock(&self.waits);
+            waits.extend(listed.waits.values_in(entries).copied());
+            listed.waits.entry_count()
+        });
         if waits.is_empty() {
             return None;
         }

@@ -17,8 +17,8 @@ use std::{
 
 use evenkeel_base::lock;
 use evenkeel_inspect::{
-    Dump, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, dump, dump_of,
-    register,
+    Dump, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, copy_chunks,
+    dump, dump_of, register,
 };
 use evenkeel_task::Panic;
 use tokio::{runtime::Handle, task::spawn_blocking, time::Instant};
@@ -123,11 +123,17 @@ impl Inspect for Run {
                 drain.notes.push(format!("task '{name}' ({place}) was told to abort, and keeps its thread"));
             }
         }
-        for guard in state.guards.iter().filter(|guard| is_awaited(&guard.registration)) {
-            let held_for = now.saturating_duration_since(guard.since);
-            drain.holders.push(holder(2 * guard.number + 1, Some(guard.task), &guard.registration, held_for));
-        }
+        let guards = state.guards.len();
         drop(state);
+        copy_chunks(&mut drain.holders, guards, |entries, holders| {
+            let state = self.state();
+            let guards = state.guards.values_in(entries).filter(|guard| is_awaited(&guard.registration));
+            holders.extend(guards.map(|guard| {
+                let held_for = now.saturating_duration_since(guard.since);
+                holder(2 * guard.number + 1, Some(guard.task), &guard.registration, held_for)
+            }));
+            state.guards.entry_count()
+        });
         drain.holders.sort_by_key(|holder| Reverse(holder.held_for));
         drain.in_use = drain.holders.len() as u64;
         drain.capacity = drain.in_use;

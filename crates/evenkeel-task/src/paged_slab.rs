@@ -4,6 +4,8 @@
 //! between, and no insert copies all values or reserves twice the room.
 
 use std::mem;
+#[cfg(feature = "inspect")]
+use std::ops::Range;
 
 #[derive(Debug)]
 enum Slot<T> {
@@ -36,16 +38,28 @@ pub(crate) struct PagedSlab<T> {
     // All of them are full but the last.
     pages: Vec<Vec<Slot<T>>>,
     free: Option<u32>,
+    // The number of values.
+    #[cfg(feature = "inspect")]
+    live: usize,
 }
 
 impl<T> Default for PagedSlab<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), free: None }
+        Self {
+            pages: Vec::new(),
+            free: None,
+            #[cfg(feature = "inspect")]
+            live: 0,
+        }
     }
 }
 
 impl<T> PagedSlab<T> {
     pub(crate) fn insert(&mut self, value: T) -> u32 {
+        #[cfg(feature = "inspect")]
+        {
+            self.live += 1;
+        }
         let Some(index) = self.free else { return self.push(value) };
         let slot = &mut self.pages[index as usize / PAGE][index as usize % PAGE];
         if let Slot::Free(next) = *slot {
@@ -84,6 +98,10 @@ impl<T> PagedSlab<T> {
         }
         let slot = mem::replace(slot, Slot::Free(free));
         self.free = Some(index);
+        #[cfg(feature = "inspect")]
+        {
+            self.live -= 1;
+        }
         slot.into_value()
     }
 
@@ -101,6 +119,27 @@ impl<T> PagedSlab<T> {
             Slot::Value(value) => Some(value),
             Slot::Free(_) => None,
         })
+    }
+
+    /// Returns the values in these slots.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn values_in(&self, slots: Range<usize>) -> impl Iterator<Item = &T> {
+        slots.filter_map(|slot| match self.pages.get(slot / PAGE)?.get(slot % PAGE)? {
+            Slot::Value(value) => Some(value),
+            Slot::Free(_) => None,
+        })
+    }
+
+    /// Returns the number of values, while no page was taken.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Returns the number of slots, the free ones included.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn slot_count(&self) -> usize {
+        self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len())
     }
 
     pub(crate) fn page_count(&self) -> usize {

@@ -156,6 +156,12 @@ impl Core {
         });
     }
 
+    /// Looks at the state, and changes nothing: what the fast path has granted since is not in it.
+    #[cfg(feature = "inspect")]
+    pub(super) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&lock(&self.state))
+    }
+
     /// Changes the state, serves the waiters that fit then, and wakes them without the lock. `change` runs no foreign code
     /// and drops no waker.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {

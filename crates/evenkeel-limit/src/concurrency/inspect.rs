@@ -12,7 +12,7 @@
 //! count so: their holders are not known.
 
 use std::{
-    ops::Deref,
+    ops::{Deref, Range},
     panic::Location,
     sync::{Arc, Mutex, OnceLock},
     task::{Poll, Waker},
@@ -21,7 +21,7 @@ use std::{
 use evenkeel_base::{Slab, lock};
 use evenkeel_inspect::{
     HolderEdge, Inspect, Inspected, InspectedResource, RecentMedian, Registration, TaskId, WaiterEdge,
-    register,
+    copy_chunks, register,
 };
 use tokio::time::Instant;
 
@@ -43,9 +43,6 @@ use crate::{
 
 /// The most places of which it is known that permits are given away.
 const GIVEN: usize = 16;
-
-/// The room for waiters that come while a look begins.
-const SPARE: usize = 64;
 
 /// The core of a limiter, which is made at the first use.
 pub(super) struct CoreCell {
@@ -92,11 +89,7 @@ impl CoreCell {
 
     /// Describes the waiters, the first in the queue first.
     pub(super) fn waiters(&self, now: Instant) -> Vec<WaiterEdge> {
-        let core = &self.shared().core;
-        // The memory is got without the lock, as below.
-        let mut edges = Vec::with_capacity(core.with(|state, _| state.queue.len()) + SPARE);
-        core.with(|state, _| edges.extend(waiters(state, now)));
-        edges
+        waiters(&self.shared().core, now)
     }
 
     fn shared(&self) -> &SharedCore {
@@ -274,34 +267,41 @@ impl Holders {
         }
     }
 
-    fn edges(&self, now: Instant) -> Vec<HolderEdge> {
-        let edge = |hold: &Hold| {
+    fn edges(&self, holds: Range<usize>, now: Instant) -> impl Iterator<Item = HolderEdge> {
+        let edge = move |hold: &Hold| {
             let task = Some(hold.task).filter(|_| !self.given.contains(&hold.place));
             let held_for = now.saturating_duration_since(hold.since);
             let mut edge = HolderEdge::new(hold.number, task, hold.place, held_for);
             edge.amount = hold.weight.into();
             edge
         };
-        self.holds.iter().map(edge).collect()
+        self.holds.values_in(holds).map(edge)
     }
 }
 
-fn waiters(state: &State, now: Instant) -> impl Iterator<Item = WaiterEdge> {
-    state.queue.iter().map(move |waiter| waiter.meta.edge(waiter.permits, now))
+/// Describes the waiters, the first in the queue first.
+fn waiters(core: &Core, now: Instant) -> Vec<WaiterEdge> {
+    let mut waiters = Vec::new();
+    copy_chunks(&mut waiters, core.look(|state| state.queue.len()), |entries, waiters| {
+        core.look(|state| {
+            let waiting = state.queue.waiters_in(entries);
+            waiters.extend(waiting.map(|(turn, waiter)| (turn, waiter.permits, waiter.meta)));
+            state.queue.entry_count()
+        })
+    });
+    waiters.sort_unstable_by_key(|(turn, ..)| *turn);
+    waiters.into_iter().map(|(_, permits, record)| record.edge(permits, now)).collect()
 }
 
 impl Inspect for SharedCore {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
         let mut limiter = InspectedResource::new("concurrency limit", 0);
         (limiter.name, limiter.place) = (self.name.map(Into::into), Some(self.call.place));
-        // The memory is got without the lock; some more may come in between.
-        limiter.waiters.reserve(self.core.with(|state, _| state.queue.len()) + SPARE);
-        let closed = self.core.with(|state, _| {
-            limiter.waiters.extend(waiters(state, now));
-            let snapshot = state.snapshot();
-            (limiter.capacity, limiter.in_use) = (snapshot.limit.into(), snapshot.in_use);
-            snapshot.closed
-        });
+        // The waiters first: a permit that comes back meanwhile leaves room, and deadlocks are told of what is full.
+        limiter.waiters = waiters(&self.core, now);
+        let snapshot = self.core.with(|state, _| state.snapshot());
+        (limiter.capacity, limiter.in_use) = (snapshot.limit.into(), snapshot.in_use);
+        let closed = snapshot.closed;
         if closed && limiter.in_use == 0 {
             return None;
         }
@@ -310,8 +310,13 @@ impl Inspect for SharedCore {
         }
         match &self.holders {
             Some(holders) => {
-                let holders = lock(holders);
-                (limiter.holders, limiter.usual_hold) = (holders.edges(now), holders.times.median());
+                let expected = lock(holders).holds.len();
+                copy_chunks(&mut limiter.holders, expected, |holds, edges| {
+                    let holders = lock(holders);
+                    edges.extend(holders.edges(holds, now));
+                    holders.holds.entry_count()
+                });
+                limiter.usual_hold = lock(holders).times.median();
             }
             None if limiter.in_use > 0 => {
                 limiter.notes.push("the holders are known of limiters with a name".to_owned());

@@ -206,8 +206,7 @@ impl Client {
 #[cfg(feature = "inspect")]
 impl Inspect for Client {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
-        let view = View::of(&lock(&self.state));
-        view.describe(self.title, now).map(Inspected::Resource)
+        View::of(&self.state)?.describe(self.title, now).map(Inspected::Resource)
     }
 }
 

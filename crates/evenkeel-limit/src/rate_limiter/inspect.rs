@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! The core of a limiter is in an `Arc` of its own from the first use on, and the registry has a weak reference to it. A look
-//! copies the waiters and the algorithm under the lock of the state, and works out the turns without it. It serves nobody, since
+//! copies the waiters, a chunk at a time, and the algorithm under the lock of the state, and works out the turns without it. It serves nobody, since
 //! that wakes others, and moves no clock: a turn that has come and was not served, as no thread was free for it, shows as one
 //! that is late. So does a grant that no poll has seen yet.
 //!
@@ -19,7 +19,7 @@ use std::{
 };
 
 use evenkeel_base::lock;
-use evenkeel_inspect::{Inspect, Inspected, Registration, WaiterEdge, register};
+use evenkeel_inspect::{Inspect, Inspected, Registration, WaiterEdge, copy_chunks, register};
 use tokio::time::Instant;
 
 use super::core::Core;
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The members of a family that a look takes at a time.
-const PAGE: usize = 1024;
+const PAGE: usize = 128;
 
 /// The queues that the note of a family names.
 const NAMED_QUEUES: usize = 5;
@@ -133,18 +133,24 @@ struct View {
 }
 
 impl View {
-    fn of(core: &Core) -> Self {
-        core.view(|state, fast_path| {
-            let mut waiting = Vec::with_capacity(state.queue.len());
-            waiting.extend(state.queue.iter().map(|waiter| (waiter.permits, waiter.meta.record)));
-            Self {
-                title: state.config.title,
-                closed: state.closed,
-                algorithm: state.settled_algorithm(fast_path),
-                waiting,
-                granted: state.queue.grants().map(|grant| (grant.permits, grant.record)).collect(),
-            }
-        })
+    fn of(core: &Core) -> Option<Self> {
+        let (mut waiting, mut granted, mut rest) = (Vec::new(), Vec::new(), None);
+        let expected = core.view(|state, _| state.queue.len());
+        copy_chunks(&mut waiting, expected, |entries, waiting| {
+            granted.reserve(entries.len());
+            core.view(|state, fast_path| {
+                granted.extend(state.queue.grants_in(entries.clone()));
+                let waiters = state.queue.waiters_in(entries);
+                waiting.extend(waiters.map(|(turn, waiter)| (turn, waiter.permits, waiter.meta.record)));
+                rest = Some((state.config.title, state.closed, state.settled_algorithm(fast_path)));
+                state.queue.entry_count()
+            })
+        });
+        waiting.sort_unstable_by_key(|(turn, ..)| *turn);
+        let (title, closed, algorithm) = rest?;
+        let waiting = waiting.into_iter().map(|(_, permits, record)| (permits, record)).collect();
+        let granted = granted.into_iter().map(|grant| (grant.permits, grant.record)).collect();
+        Some(Self { title, closed, algorithm, waiting, granted })
     }
 
     /// Returns the waiters, the first in the queue first.
@@ -177,7 +183,7 @@ impl View {
 impl Inspect for Core {
     /// Nobody can wait for a limiter that has no limit, or has been closed.
     fn inspect(&self, now: Instant) -> Option<Inspected> {
-        let view = View::of(self);
+        let view = View::of(self)?;
         let waiters = view.waiters(now);
         let algorithm = view.algorithm.as_ref().filter(|_| !view.closed || !waiters.is_empty())?;
         let burst = algorithm.burst();
@@ -207,8 +213,7 @@ impl Inspect for Family {
         let mut page = lock(&self.members).page(0);
         while let Some(&(last, _)) = page.last() {
             for (number, member) in page {
-                let Some(core) = member.core.upgrade() else { continue };
-                let view = View::of(&core);
+                let Some(view) = member.core.upgrade().and_then(|core| View::of(&core)) else { continue };
                 let mut waiters = view.waiters(now);
                 if waiters.is_empty() {
                     continue;

@@ -16,6 +16,8 @@
 //! The queue belongs to the state of a limiter and is changed under its lock. So it calls no waker: all functions that
 //! take a waiter out return it, and the caller wakes or drops it after the lock is released.
 
+#[cfg(feature = "inspect")]
+use std::ops::Range;
 use std::{mem, task::Waker};
 
 use evenkeel_base::LinkedQueue;
@@ -50,18 +52,33 @@ pub(crate) struct WaitQueue<M, G = u32> {
     singles: usize,
     /// The permits that the waiters ask for.
     permits: u64,
+    /// The waiters that have come so far.
+    #[cfg(feature = "inspect")]
+    turns: u64,
 }
+
+/// The number of the waiters that came before, for a look at a part of them.
+#[cfg(feature = "inspect")]
+type Turn = u64;
+#[cfg(not(feature = "inspect"))]
+type Turn = ();
 
 #[derive(Debug)]
 enum Entry<M, G> {
-    Waiting(Waiter<M>),
+    Waiting(Waiter<M>, Turn),
     /// Granted or denied, and not claimed yet.
     Decided(Result<G, Denied>),
 }
 
 impl<M, G: Copy> WaitQueue<M, G> {
     pub(crate) const fn new() -> Self {
-        Self { entries: LinkedQueue::new(), singles: 0, permits: 0 }
+        Self {
+            entries: LinkedQueue::new(),
+            singles: 0,
+            permits: 0,
+            #[cfg(feature = "inspect")]
+            turns: 0,
+        }
     }
 
     /// Returns the number of waiters.
@@ -86,7 +103,7 @@ impl<M, G: Copy> WaitQueue<M, G> {
 
     pub(crate) fn waiter(&self, key: Key) -> &Waiter<M> {
         match self.entries.get(key) {
-            Entry::Waiting(waiter) => waiter,
+            Entry::Waiting(waiter, _) => waiter,
             Entry::Decided(_) => unreachable!("a key that waits"),
         }
     }
@@ -95,7 +112,7 @@ impl<M, G: Copy> WaitQueue<M, G> {
     /// released.
     pub(crate) fn waiter_mut(&mut self, key: Key) -> &mut Waiter<M> {
         match self.entries.get_mut(key) {
-            Entry::Waiting(waiter) => waiter,
+            Entry::Waiting(waiter, _) => waiter,
             Entry::Decided(_) => unreachable!("a key that waits"),
         }
     }
@@ -110,20 +127,45 @@ impl<M, G: Copy> WaitQueue<M, G> {
         self.entries.iter().map(|(key, _)| self.waiter(key))
     }
 
-    /// Returns the grants that have not been claimed, in no particular order.
+    /// Returns the waiters in these entries with their turns, in no particular order.
     #[cfg(feature = "inspect")]
-    pub(crate) fn grants(&self) -> impl Iterator<Item = G> {
-        self.entries.values().filter_map(|entry| match entry {
-            Entry::Decided(Ok(grant)) => Some(*grant),
-            Entry::Waiting(_) | Entry::Decided(Err(_)) => None,
+    pub(crate) fn waiters_in(&self, entries: Range<usize>) -> impl Iterator<Item = (Turn, &Waiter<M>)> {
+        self.entries.values_in(entries).filter_map(|entry| match entry {
+            Entry::Waiting(waiter, turn) => Some((*turn, waiter)),
+            Entry::Decided(_) => None,
         })
+    }
+
+    /// Returns the grants in these entries that have not been claimed, in no particular order.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn grants_in(&self, entries: Range<usize>) -> impl Iterator<Item = G> {
+        self.entries.values_in(entries).filter_map(|entry| match entry {
+            Entry::Decided(Ok(grant)) => Some(*grant),
+            Entry::Waiting(..) | Entry::Decided(Err(_)) => None,
+        })
+    }
+
+    /// Returns the number of entries, the vacant ones included.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn entry_count(&self) -> usize {
+        self.entries.entry_count()
     }
 
     pub(crate) fn push(&mut self, waiter: Waiter<M>) -> Key {
         self.permits += u64::from(waiter.permits);
         self.singles += usize::from(waiter.permits == 1);
-        self.entries.push_back(Entry::Waiting(waiter))
+        let turn = self.next_turn();
+        self.entries.push_back(Entry::Waiting(waiter, turn))
     }
+
+    #[cfg(feature = "inspect")]
+    fn next_turn(&mut self) -> Turn {
+        self.turns += 1;
+        self.turns
+    }
+
+    #[cfg(not(feature = "inspect"))]
+    const fn next_turn(&mut self) -> Turn {}
 
     /// Grants the first waiter its turn, and returns the waiter, to be woken.
     pub(crate) fn serve(&mut self, grant: G) -> Option<Waiter<M>> {
@@ -170,7 +212,7 @@ impl<M, G: Copy> WaitQueue<M, G> {
     /// Removes a waiter that still waits; those behind it move up.
     pub(crate) fn cancel(&mut self, key: Key) -> Waiter<M> {
         match self.entries.remove(key) {
-            Entry::Waiting(waiter) => self.leaves(waiter),
+            Entry::Waiting(waiter, _) => self.leaves(waiter),
             Entry::Decided(_) => unreachable!("a key that waits"),
         }
     }
@@ -179,7 +221,7 @@ impl<M, G: Copy> WaitQueue<M, G> {
     fn decide(&mut self, key: Key, decision: Result<G, Denied>) -> Waiter<M> {
         self.entries.unlink(key);
         match mem::replace(self.entries.get_mut(key), Entry::Decided(decision)) {
-            Entry::Waiting(waiter) => self.leaves(waiter),
+            Entry::Waiting(waiter, _) => self.leaves(waiter),
             Entry::Decided(_) => unreachable!("a key that waits"),
         }
     }

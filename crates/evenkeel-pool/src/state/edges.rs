@@ -1,27 +1,40 @@
 //! A pool in the dumps of evenkeel-inspect: its leases and waiters, as the state has them.
+//!
+//! Both lists are copied a chunk at a time, so that a checkout waits for one chunk at most.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use evenkeel_inspect::{HolderEdge, Inspect, Inspected, InspectedResource, WaiterEdge};
+use evenkeel_inspect::{HolderEdge, Inspect, Inspected, InspectedResource, WaiterEdge, copy_chunks};
 use tokio::time::Instant;
 
-use super::{State, shared::Shared, slots::Slots};
+use super::{State, queue::WaiterState, shared::Shared, slots::Slots};
 use crate::{Manager, inspect::Title};
-
-/// The room for leases and waiters that come while a look begins.
-const SPARE: usize = 64;
 
 impl<M: Manager> Inspect for Shared<M> {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
         let Title { name, place } = &self.inspection.title;
         let mut pool = InspectedResource::new("pool", 0);
         (pool.name, pool.place) = (name.clone(), Some(*place));
-        // The memory is got without the lock; some more may come in between.
         let (leases, waiters) = self.look(|state| (state.slots.len(), state.waiters.len()));
-        pool.holders.reserve(leases + SPARE);
-        pool.waiters.reserve(waiters + SPARE);
-        let last_failure = self.look(|state| state.inspect(now, &mut pool));
+        // The waiters first: an object that comes back meanwhile is there, and deadlocks are told of what is full.
+        copy_chunks(&mut pool.waiters, waiters, |entries, waiters| {
+            self.look(|state| {
+                waiters.extend(state.waiters_in(entries, now));
+                state.waiters.entry_count()
+            })
+        });
+        copy_chunks(&mut pool.holders, leases, |entries, holders| {
+            self.look(|state| {
+                state.slots.set_time(now);
+                holders.extend(state.slots.holders_in(entries, now));
+                (pool.capacity, pool.in_use) = (state.max as u64, (state.size() - state.idle.len()) as u64);
+                state.slots.entry_count()
+            })
+        });
+        // A waiter that went back to its place has the number that it had.
+        pool.waiters.sort_unstable_by_key(|waiter| waiter.number);
         pool.holders.sort_unstable_by_key(|holder| holder.number);
+        let last_failure = self.look(|state| state.inspect_work(&mut pool));
         if self.closing.is_draining() {
             if pool.holders.is_empty() {
                 return None;
@@ -34,18 +47,21 @@ impl<M: Manager> Inspect for Shared<M> {
 }
 
 impl<M: Manager> State<M> {
-    /// Describes the leases, in no particular order, and the waiters; returns the text of the last failure.
-    fn inspect(&mut self, now: Instant, pool: &mut InspectedResource) -> Option<String> {
-        self.slots.set_time(now);
-        (pool.capacity, pool.in_use) = (self.max as u64, (self.size() - self.idle.len()) as u64);
-        self.slots.inspect(now, &mut pool.holders);
-        let waiters = self.waiters.iter().filter_map(|(_, waiter)| {
+    /// Describes the waiters in these entries, in no particular order.
+    fn waiters_in(&self, entries: Range<usize>, now: Instant) -> impl Iterator<Item = WaiterEdge> {
+        self.waiters.values_in(entries).filter_map(move |waiter| {
+            if !matches!(waiter.state, WaiterState::Waiting(_) | WaiterState::Called) {
+                return None;
+            }
             let waited = now.saturating_duration_since(waiter.since);
             let mut edge = WaiterEdge::new(waiter.number, waiter.task?, waiter.place, waited);
             edge.until = Some(waiter.deadline(self.limits.acquire_timeout));
             Some(edge)
-        });
-        pool.waiters.extend(waiters);
+        })
+    }
+
+    /// Describes what is neither held nor waited for; returns the text of the last failure.
+    fn inspect_work(&self, pool: &mut InspectedResource) -> Option<String> {
         pool.usual_hold = self.slots.usual_hold();
         let at_work = self.slots.creating + self.slots.checking;
         if at_work > 0 {
@@ -60,12 +76,13 @@ impl Slots {
         self.holds.median()
     }
 
-    fn inspect(&self, now: Instant, holders: &mut Vec<HolderEdge>) {
-        holders.extend(self.leases().map(|slot| {
+    /// Describes the leases in these entries, in no particular order.
+    fn holders_in(&self, entries: Range<usize>, now: Instant) -> impl Iterator<Item = HolderEdge> {
+        self.leases_in(entries).map(move |slot| {
             let (number, task, holder) = (slot.number, slot.task, slot.holder(now));
             let mut edge = HolderEdge::new(number, task, holder.place, holder.held_for);
             edge.label = holder.label.map(Into::into);
             edge
-        }));
+        })
     }
 }

@@ -9,6 +9,8 @@
 //! [`UNREAD`] leases get their time from the next reading, whatever it is for. A paused clock does not move between two
 //! readings, and is always read.
 
+#[cfg(feature = "inspect")]
+use std::ops::Range;
 use std::{mem, panic::Location, time::Duration};
 
 use evenkeel_base::Slab;
@@ -154,6 +156,18 @@ impl Slots {
     /// Returns the slots that are leased, in no particular order.
     pub(super) fn leases(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter().filter(|slot| matches!(slot.used_for, SlotUse::Lease))
+    }
+
+    /// Returns the slots among these entries that are leased, in no particular order.
+    #[cfg(feature = "inspect")]
+    pub(super) fn leases_in(&self, entries: Range<usize>) -> impl Iterator<Item = &Slot> {
+        self.slots.values_in(entries).filter(|slot| matches!(slot.used_for, SlotUse::Lease))
+    }
+
+    /// Returns the number of entries of slots, the vacant ones included.
+    #[cfg(feature = "inspect")]
+    pub(super) fn entry_count(&self) -> usize {
+        self.slots.entry_count()
     }
 
     /// Returns the holders of objects, the longest first.

@@ -1,18 +1,17 @@
 //! A group in the dumps of evenkeel-inspect.
 //!
 //! The tasks are those of the group's registry: an entry learns the number of its task at the first poll that is pending, so
-//! that a task that ends at once costs nothing. A look takes the lock of a shard for one page of tasks at a time, as an abort
-//! does.
+//! that a task that ends at once costs nothing. A look takes the lock of a shard for one chunk of tasks at a time.
 
 use std::cmp::Reverse;
 
 use evenkeel_base::lock;
 use evenkeel_inspect::{
-    ChildWait, Inspect, Inspected, InspectedGroup, InspectedTask, TaskId, TaskPhase, WaiterEdge,
+    ChildWait, Inspect, Inspected, InspectedGroup, InspectedTask, TaskId, WaiterEdge, copy_chunks,
 };
 use tokio::time::Instant;
 
-use super::{registry::Registry, shared::Shared, task_entry::State};
+use super::{registry::Registry, shared::Shared};
 
 impl Inspect for Shared {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
@@ -28,6 +27,16 @@ impl Shared {
     /// Describes the group, with these tasks.
     fn describe(&self, tasks: Vec<InspectedTask>, now: Instant) -> Option<Inspected> {
         let inspection = &self.inspection;
+        let count = lock(&inspection.waits).children.len();
+        let mut child_waits = Vec::new();
+        copy_chunks(&mut child_waits, count, |entries, child_waits| {
+            let waits = lock(&inspection.waits);
+            child_waits.extend(waits.children.values_in(entries).map(|wait| {
+                let waited = now.saturating_duration_since(wait.since);
+                ChildWait::new(wait.number, wait.task, TaskId::Task(wait.child), waited)
+            }));
+            waits.children.entry_count()
+        });
         let waits = lock(&inspection.waits);
         if waits.has_ended && tasks.is_empty() {
             return None;
@@ -45,31 +54,20 @@ impl Shared {
             waiter.until = until;
             waiter
         });
-        let child_waits = waits.children.iter().map(|wait| {
-            let waited = now.saturating_duration_since(wait.since);
-            ChildWait::new(wait.number, wait.task, TaskId::Task(wait.child), waited)
-        });
-        group.child_waits = child_waits.collect();
         drop(waits);
-        group.child_waits.sort_by_key(|wait| wait.number);
+        child_waits.sort_unstable_by_key(|wait| wait.number);
+        group.child_waits = child_waits;
         Some(Inspected::Group(group))
     }
 }
 
 /// Describes the tasks that are alive, the oldest first.
 fn inspect_tasks(registry: &Registry, now: Instant) -> Vec<InspectedTask> {
-    let mut tasks = Vec::new();
-    registry.for_each_live(now, |id, info| {
-        let phase = match info.state {
-            State::Waiting => TaskPhase::Waiting,
-            State::Running => TaskPhase::Running,
-            State::Aborting => TaskPhase::Aborting,
-            State::Detached => TaskPhase::Detached,
-        };
-        let mut task = InspectedTask::new(info.place, phase, info.age);
-        (task.id, task.name, task.restarts) = (id.map(TaskId::Task), info.name, info.restarts);
-        tasks.push(task);
-    });
-    tasks.sort_by_key(|task| Reverse(task.age));
+    let mut tasks = registry.inspect(now);
+    // Those of one shard often are in order. If not, small keys are sorted: tasks are large.
+    let oldest_first = |task: &InspectedTask| Reverse(u64::try_from(task.age.as_nanos()).unwrap_or(u64::MAX));
+    if !tasks.is_sorted_by_key(oldest_first) {
+        tasks.sort_by_cached_key(oldest_first);
+    }
     tasks
 }

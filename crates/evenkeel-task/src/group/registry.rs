@@ -28,8 +28,12 @@ use std::{
 };
 
 use evenkeel_base::FirstPanic;
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::{InspectedTask, copy_chunks};
 use tokio::time::Instant;
 
+#[cfg(feature = "inspect")]
+use super::task_entry::nanos_between;
 use super::{
     loom::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, lock},
     outcome::{Outcome, Outcomes},
@@ -38,6 +42,10 @@ use super::{
 use crate::paged_slab::PagedSlab;
 
 const SHARDS: usize = 8;
+
+/// The room for tasks that come while a look begins.
+#[cfg(feature = "inspect")]
+const SPARE: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -311,26 +319,28 @@ impl Registry {
         live
     }
 
-    /// Describes the tasks that are alive, with the numbers of those that have been pending, in no particular order. Holds the
-    /// lock of a shard for one page at a time, and calls `each` without it.
+    /// Describes the tasks that are alive, in no particular order, with the numbers of those that have been pending. Holds
+    /// the lock of a shard for one chunk at a time.
     #[cfg(feature = "inspect")]
-    pub(super) fn for_each_live(
-        &self,
-        now: Instant,
-        mut each: impl FnMut(Option<tokio::task::Id>, TaskInfo),
-    ) {
-        let mut cursor = self.first_page(Cursor::default());
-        while let Some(at) = cursor {
-            let shard = self.shard(at.shard);
-            let mut entries = shard.entries();
-            let page = entries.slots.page_mut(at.page);
-            let mut tasks: Vec<_> = page.map(|entry| (entry.id(), entry.info(self.base, now))).collect();
-            let first_poll = entries.first_poll.filter(|_| at.page == 0 && shard.has_first_poll());
-            tasks.extend(first_poll.map(|first| (None, first.info(now))));
-            drop(entries);
-            tasks.into_iter().for_each(|(id, info)| each(id, info));
-            cursor = self.first_page(Cursor { page: at.page + 1, ..at });
+    pub(super) fn inspect(&self, now: Instant) -> Vec<InspectedTask> {
+        // Some more may come in each of the shards.
+        let expected = self.shards().map(|(_, shard)| shard.entries().slots.live() + SPARE).sum();
+        let mut tasks = Vec::with_capacity(expected);
+        let nanos = nanos_between(self.base, now);
+        for (_, shard) in self.shards() {
+            copy_chunks(&mut tasks, 0, |slots, tasks| {
+                let entries = shard.entries();
+                let all = entries.slots.slot_count();
+                let is_last = slots.end >= all;
+                tasks.extend(entries.slots.values_in(slots).map(|entry| entry.inspect(nanos)));
+                // Behind the slots: a task that moves to one of them meanwhile is not there twice.
+                if is_last && shard.has_first_poll() {
+                    tasks.extend(entries.first_poll.map(|first| first.inspect(now)));
+                }
+                all
+            });
         }
+        tasks
     }
 
     /// Tells the tasks of one page to abort, 1024 at most, and returns the cursor of the next page if there is one.

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, panic::Location, task::Waker, time::Duration};
 
+#[cfg(feature = "inspect")]
+use evenkeel_inspect::{InspectedTask, TaskId, TaskPhase};
 use tokio::time::Instant;
 
 use crate::{Cause, Failure, error::OneLine, telemetry};
@@ -91,10 +93,15 @@ impl TaskEntry {
         RemovedTask { first: self.first(base), name: self.name, restarts: self.restarts }
     }
 
-    /// Returns the number of the task, if it has been pending.
+    /// Describes the task at a time in nanoseconds since the start of the registry.
     #[cfg(feature = "inspect")]
-    pub(super) fn id(&self) -> Option<tokio::task::Id> {
-        self.id
+    pub(super) fn inspect(&self, now: i64) -> InspectedTask {
+        let age = Duration::from_nanos(now.saturating_sub(self.started).try_into().unwrap_or(0));
+        let mut task = InspectedTask::new(self.place, self.state.phase(), age);
+        task.id = self.id.map(TaskId::Task);
+        task.name = self.name.as_deref().cloned();
+        task.restarts = self.restarts;
+        task
     }
 
     pub(super) fn info(&self, base: Instant, now: Instant) -> TaskInfo {
@@ -102,7 +109,8 @@ impl TaskEntry {
     }
 }
 
-fn nanos_between(base: Instant, at: Instant) -> i64 {
+/// Returns the time from the start of a registry until then.
+pub(super) fn nanos_between(base: Instant, at: Instant) -> i64 {
     // It is enough for almost three hundred years.
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
     match at.checked_duration_since(base) {
@@ -136,6 +144,12 @@ impl FirstPoll {
 
     pub(super) fn state(&self) -> State {
         self.state
+    }
+
+    #[cfg(feature = "inspect")]
+    pub(super) fn inspect(&self, now: Instant) -> InspectedTask {
+        let age = now.saturating_duration_since(self.started);
+        InspectedTask::new(self.place, self.state.phase(), age)
     }
 
     pub(super) fn info(&self, now: Instant) -> TaskInfo {
@@ -263,6 +277,19 @@ pub enum State {
     /// [`using`](crate::using()), a [`blocking`](crate::blocking()) call, the task of a dropped
     /// [`Background`](crate::Background), the tasks of a dropped group.
     Detached,
+}
+
+#[cfg(feature = "inspect")]
+impl State {
+    /// Returns the state in the words of a dump.
+    pub(super) fn phase(self) -> TaskPhase {
+        match self {
+            Self::Waiting => TaskPhase::Waiting,
+            Self::Running => TaskPhase::Running,
+            Self::Aborting => TaskPhase::Aborting,
+            Self::Detached => TaskPhase::Detached,
+        }
+    }
 }
 
 impl fmt::Display for TaskInfo {

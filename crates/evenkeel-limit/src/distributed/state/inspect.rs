@@ -5,10 +5,13 @@
 //! The registry has a weak reference to the client. A look copies the waiters and the outage under the lock. The text of
 //! the store's error is foreign code, and is made without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use evenkeel_base::error_chain;
-use evenkeel_inspect::{InspectedResource, Outage, WaiterEdge};
+use evenkeel_base::{error_chain, lock};
+use evenkeel_inspect::{InspectedResource, Outage, WaiterEdge, copy_chunks};
 use tokio::time::Instant;
 
 use super::{Grant, Quota, State};
@@ -51,16 +54,33 @@ struct OutageView {
 }
 
 impl View {
-    pub(in crate::distributed) fn of(state: &State) -> Self {
+    /// Copies the waiters a chunk at a time, and all else with the last of them.
+    pub(in crate::distributed) fn of(state: &Mutex<State>) -> Option<Self> {
+        let (mut waiting, mut granted, mut view) = (Vec::new(), Vec::new(), None);
+        let expected = lock(state).queue.len();
+        copy_chunks(&mut waiting, expected, |entries, waiting| {
+            granted.reserve(entries.len());
+            let state = lock(state);
+            granted.extend(state.queue.grants_in(entries.clone()));
+            waiting.extend(state.queue.waiters_in(entries).map(|(turn, waiter)| {
+                let meta = &waiter.meta;
+                (turn, (waiter.permits, meta.mode, meta.record))
+            }));
+            view = Some(Self::without_waiters(&state));
+            state.queue.entry_count()
+        });
+        waiting.sort_unstable_by_key(|(turn, _)| *turn);
+        let waiting = waiting.into_iter().map(|(_, waiter)| waiter).collect();
+        Some(Self { waiting, granted, ..view? })
+    }
+
+    fn without_waiters(state: &State) -> Self {
         let outage = state.outage.as_ref().map(|outage| OutageView {
             cause: Arc::clone(&outage.cause),
             misconfigured: outage.misconfigured,
             failures: outage.failures(),
             share: outage.local_share.clone(),
         });
-        let mut waiting = Vec::with_capacity(state.queue.len());
-        waiting
-            .extend(state.queue.iter().map(|waiter| (waiter.permits, waiter.meta.mode, waiter.meta.record)));
         Self {
             rate: state.rate,
             quota: state.quota,
@@ -69,8 +89,8 @@ impl View {
             calling: state.calling,
             leased: state.leased,
             empty: state.empty,
-            waiting,
-            granted: state.queue.grants().collect(),
+            waiting: Vec::new(),
+            granted: Vec::new(),
             outage,
         }
     }
