@@ -9,6 +9,7 @@
 // | `par_map`, `try_par_map` | the public streams of the parallel maps |
 // | `task_map`, `span` | the part that the maps share, with a table of its own; the span of the consumer |
 // | `edges`, `edges/recorded`, `edges/unrecorded` | what batches, maps and workers wait for: with the feature `inspect`, and without it |
+// | `edges/item_cell`, `edges/loom` | the item of a worker while it is pending, written without a lock; the primitives that loom replaces |
 // | `item_error` | the error of one item |
 // | `generate`, `generate/yielder`, `generate/shared` | async code as a stream; its handle; what both share |
 // | `paginate` | pages as a stream of their items |

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::Cell,
     mem,
     panic::Location,
     sync::{
@@ -13,9 +14,11 @@ use std::{
 
 use evenkeel_base::lock;
 use evenkeel_inspect::{
-    Backlog, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, register,
+    Backlog, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, register,
 };
 use tokio::time::Instant;
+
+use super::item_cell::ItemCell;
 
 /// The place of a call.
 #[derive(Clone, Copy, Debug)]
@@ -185,22 +188,166 @@ impl Inspect for BatchObject {
     }
 }
 
-/// Whether an item of a worker has a record.
+/// The most items in a row that begin without a reading of the clock.
+const UNREAD: u8 = 32;
+
+/// Two readings that are closer than this are moments apart.
+const MOMENT: Duration = Duration::from_micros(20);
+
+/// The items of a worker, as its map sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct ItemEdge {
+    items: Option<Arc<WorkerItems>>,
+    // The last item that a look saw without a time, and the time of that look.
+    seen: Cell<(u64, u64)>,
+}
+
 #[derive(Debug)]
-pub(crate) struct ItemRecord(bool);
+struct WorkerItems {
+    task: TaskId,
+    base: Instant,
+    cell: ItemCell,
+}
+
+impl ItemEdge {
+    pub(crate) const fn none() -> Self {
+        Self { items: None, seen: Cell::new((0, 0)) }
+    }
+
+    /// Describes the item that is pending. One that began without a reading of the clock has the time of the first look.
+    pub(crate) fn holder(&self, call: CallPlace, now: Instant) -> Option<HolderEdge> {
+        let items = self.items.as_ref()?;
+        let (now, (number, since)) = (items.nanos(now), items.cell.get()?);
+        let since = since.unwrap_or_else(|| match self.seen.get() {
+            (seen, at) if seen == number => at,
+            _ => {
+                self.seen.set((number, now));
+                now
+            }
+        });
+        let held_for = Duration::from_nanos(now.saturating_sub(since));
+        Some(HolderEdge::new(number, Some(items.task), call.0, held_for))
+    }
+}
+
+impl WorkerItems {
+    /// Returns the time since the base, in nanoseconds, plus one.
+    fn nanos(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.base).as_nanos();
+        u64::try_from(nanos).map_or(u64::MAX - 1, |nanos| nanos.saturating_add(1).min(u64::MAX - 1))
+    }
+}
+
+/// The items of a worker, as it writes them: without a lock, and in most cases without a reading of the clock where items
+/// follow each other within moments.
+#[derive(Debug)]
+pub(crate) struct ItemRecord {
+    items: Option<Arc<WorkerItems>>,
+    is_pending: bool,
+    // The number of the last item.
+    number: u64,
+    // The last reading of the clock, and the items that may still begin without another one.
+    last: Option<Instant>,
+    unread: u8,
+}
 
 impl ItemRecord {
     pub(crate) const fn none() -> Self {
-        Self(false)
+        Self { items: None, is_pending: false, number: 0, last: None, unread: 0 }
     }
 
-    /// Returns whether it has none, and has one from now on.
-    pub(crate) const fn is_new(&mut self) -> bool {
-        !mem::replace(&mut self.0, true)
+    /// Notes that the item is pending; the first time, `enter` gets the edge of the worker.
+    #[inline]
+    pub(crate) fn is_pending(&mut self, enter: impl FnOnce(ItemEdge)) {
+        if !mem::replace(&mut self.is_pending, true) {
+            self.begin(enter);
+        }
     }
 
     #[inline]
-    pub(crate) const fn take(&mut self) -> bool {
-        mem::replace(&mut self.0, false)
+    fn begin(&mut self, enter: impl FnOnce(ItemEdge)) {
+        self.number += 1;
+        match &self.items {
+            Some(items) if self.unread > 0 => {
+                self.unread -= 1;
+                items.cell.begin(self.number, None);
+            }
+            _ => self.begin_timed(enter),
+        }
+    }
+
+    #[inline(never)]
+    fn begin_timed(&mut self, enter: impl FnOnce(ItemEdge)) {
+        static WORKERS: AtomicU64 = AtomicU64::new(1);
+        let now = Instant::now();
+        let items = self.items.get_or_insert_with(|| {
+            // Of two workers no item has the same number, up to four billions of each.
+            self.number = WORKERS.fetch_add(1, Relaxed) << 32;
+            let items = Arc::new(WorkerItems { task: TaskId::current(), base: now, cell: ItemCell::new() });
+            enter(ItemEdge { items: Some(Arc::clone(&items)), ..ItemEdge::none() });
+            items
+        });
+        items.cell.begin(self.number, Some(items.nanos(now)));
+        // A clock that stands still is paused, and is always read.
+        let is_burst = self.last.is_some_and(|last| now > last && now - last < MOMENT);
+        self.unread = if is_burst { UNREAD } else { 0 };
+        self.last = Some(now);
+    }
+
+    /// Notes that the worker has no item that is pending.
+    #[inline]
+    pub(crate) fn ends(&mut self) {
+        if mem::replace(&mut self.is_pending, false)
+            && let Some(items) = &self.items
+        {
+            items.cell.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_clock_is_read_for_each_item() {
+        let (mut record, mut edge) = (ItemRecord::none(), ItemEdge::none());
+        let place = CallPlace::here();
+        let mut numbers = Vec::new();
+        for index in 0..100 {
+            record.is_pending(|entered| {
+                assert_eq!(index, 0, "it is entered once");
+                edge = entered;
+            });
+            record.is_pending(|_| panic!("it is pending already"));
+            advance(MOMENT * index).await;
+            let holder = edge.holder(place, Instant::now()).unwrap();
+            assert_eq!(holder.held_for, MOMENT * index);
+            numbers.push(holder.number);
+            record.ends();
+            assert!(edge.holder(place, Instant::now()).is_none());
+        }
+        assert!(numbers.is_sorted_by(|a, b| a < b));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_burst_a_look_gives_the_time() {
+        let (mut record, mut edge) = (ItemRecord::none(), ItemEdge::none());
+        let place = CallPlace::here();
+        let mut untimed = 0;
+        for _ in 0..100 {
+            record.is_pending(|entered| edge = entered);
+            advance(Duration::from_micros(1)).await;
+            let held_for = edge.holder(place, Instant::now()).unwrap().held_for;
+            untimed += usize::from(held_for.is_zero());
+            advance(Duration::from_micros(1)).await;
+            let later = edge.holder(place, Instant::now()).unwrap().held_for;
+            assert_eq!(later, held_for + Duration::from_micros(1));
+            record.ends();
+        }
+        // Two readings in a row, then 32 items without one.
+        assert_eq!(untimed, 100 - 3 * 2);
     }
 }

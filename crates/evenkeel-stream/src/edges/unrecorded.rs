@@ -56,7 +56,16 @@ impl BatchEdge {
     pub(crate) const fn ends(&self) {}
 }
 
-/// Whether an item of a worker has a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemEdge;
+
+impl ItemEdge {
+    pub(crate) const fn none() -> Self {
+        Self
+    }
+}
+
+/// The items of a worker.
 #[derive(Debug)]
 pub(crate) struct ItemRecord;
 
@@ -67,14 +76,10 @@ impl ItemRecord {
     }
 
     #[inline]
-    pub(crate) const fn is_new(&mut self) -> bool {
-        false
-    }
+    pub(crate) fn is_pending(&mut self, _: impl FnOnce(ItemEdge)) {}
 
     #[inline]
-    pub(crate) const fn take(&mut self) -> bool {
-        false
-    }
+    pub(crate) const fn ends(&mut self) {}
 }
 
 #[derive(Clone, Debug)]

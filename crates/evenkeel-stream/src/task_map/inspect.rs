@@ -1,6 +1,8 @@
 //! A map in the dumps of evenkeel-inspect: its items in flight, and what its consumer and its source wait for.
 
-use evenkeel_inspect::{HolderEdge, Inspect, Inspected, InspectedResource};
+use std::cmp::Reverse;
+
+use evenkeel_inspect::{Inspect, Inspected, InspectedResource, copy_chunks};
 use futures_core::Stream;
 use tokio::time::Instant;
 
@@ -16,6 +18,14 @@ where
     fn inspect(&self, now: Instant) -> Option<Inspected> {
         let mut map = InspectedResource::new("parallel map", 0);
         map.place = Some(self.call.0);
+        let expected = self.with(|state| state.workers.alive());
+        copy_chunks(&mut map.holders, expected, |entries, holders| {
+            self.with(|state| {
+                holders
+                    .extend(state.workers.items_in(entries).filter_map(|item| item.holder(self.call, now)));
+                state.workers.entry_count()
+            })
+        });
         let results = self.with(|state| {
             let in_flight = state.started - state.finished;
             if state.is_closed() || state.ended && in_flight == 0 && state.results.len() == 0 {
@@ -30,14 +40,9 @@ where
             let waits = [(consumer, "a result"), (Some(state.source_wait.wait()), "an item of the source")];
             map.waiters =
                 waits.iter().filter_map(|(wait, label)| wait.as_ref()?.edge(self.call, label, now)).collect();
-            let holder = |edge: evenkeel_inspect::WaiterEdge| {
-                HolderEdge::new(edge.number, Some(edge.task), edge.place, edge.waited)
-            };
-            map.holders =
-                state.workers.items().filter_map(|item| item.edge(self.call, "", now)).map(holder).collect();
             Some(state.results.len())
         })?;
-        map.holders.sort_unstable_by_key(|holder| holder.number);
+        map.holders.sort_by_key(|holder| Reverse(holder.held_for));
         if results > 0 {
             map.notes.push(format!("{results} results wait for the consumer"));
         }

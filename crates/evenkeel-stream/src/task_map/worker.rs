@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     ItemError,
-    edges::{ItemRecord, SourceWait, WaitRecord},
+    edges::{ItemRecord, SourceWait},
     span::Span,
 };
 
@@ -246,10 +246,8 @@ where
                 && let Some(item) = this.item.as_mut().as_pin_mut()
             {
                 let Poll::Ready(result) = span.in_scope(|| item.poll(cx)) else {
-                    if this.item_record.is_new() {
-                        let item = WaitRecord::here();
-                        this.shared.with(|state| state.workers.set_item(*this.key, item));
-                    }
+                    let enter = |item| this.shared.with(|state| state.workers.set_item(*this.key, item));
+                    this.item_record.is_pending(enter);
                     return Poll::Pending;
                 };
                 let result = result.map_or_else(
@@ -274,9 +272,7 @@ where
                 if *this.is_waiting && !state.workers.arrive(*this.key) {
                     return Next::parked();
                 }
-                if this.item_record.take() {
-                    state.workers.set_item(*this.key, WaitRecord::none());
-                }
+                this.item_record.ends();
                 if let Some((ticket, result)) = report.take() {
                     left = state.finish(ticket, result);
                 }

@@ -1,11 +1,13 @@
 //! The workers of a map: those that are parked, and how many are on their way to an item.
 
+#[cfg(feature = "inspect")]
+use std::ops::Range;
 use std::task::Waker;
 
 use evenkeel_base::Slab;
 use tokio::task::AbortHandle;
 
-use crate::edges::WaitRecord;
+use crate::edges::ItemEdge;
 
 /// A call to make when the lock is gone, so that a worker comes for an item.
 #[derive(Debug)]
@@ -43,8 +45,8 @@ struct Entry {
     is_parked: bool,
     /// Set if the worker ended before its handle was stored.
     has_ended: bool,
-    /// For dumps: set while its item is pending.
-    item: WaitRecord,
+    /// For dumps: set when an item of it is pending for the first time.
+    item: ItemEdge,
 }
 
 impl WorkerSet {
@@ -99,7 +101,7 @@ impl WorkerSet {
                 abort: None,
                 is_parked: false,
                 has_ended: false,
-                item: WaitRecord::none(),
+                item: ItemEdge::none(),
             }));
         }
         Call::None
@@ -148,18 +150,24 @@ impl WorkerSet {
         self.coming += 1;
     }
 
-    /// Sets the record of the item of a worker.
+    /// Sets the edge of a worker.
     #[inline]
-    pub(super) fn set_item(&mut self, key: usize, item: WaitRecord) {
+    pub(super) fn set_item(&mut self, key: usize, item: ItemEdge) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.item = item;
         }
     }
 
-    /// Returns the records of the items that are pending.
+    /// Returns the edges of these workers.
     #[cfg(feature = "inspect")]
-    pub(super) fn items(&self) -> impl Iterator<Item = WaitRecord> {
-        self.entries.iter().map(|entry| entry.item).filter(|item| !item.is_none())
+    pub(super) fn items_in(&self, entries: Range<usize>) -> impl Iterator<Item = &ItemEdge> {
+        self.entries.values_in(entries).map(|entry| &entry.item)
+    }
+
+    /// Returns the number of entries of workers, the vacant ones included.
+    #[cfg(feature = "inspect")]
+    pub(super) fn entry_count(&self) -> usize {
+        self.entries.entry_count()
     }
 
     #[cfg(feature = "inspect")]
