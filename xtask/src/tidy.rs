@@ -20,6 +20,7 @@ mod rust;
 mod text;
 mod tree;
 mod uses;
+mod versions;
 
 use std::path::Path;
 
@@ -27,7 +28,7 @@ use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [Rule; 31] = [
+const RULES: [Rule; 32] = [
     circles::files_make_few_circles,
     imports::imports_are_nested,
     clock::tests_do_not_wait_for_the_wall_clock,
@@ -59,6 +60,7 @@ const RULES: [Rule; 31] = [
     text::lines_end_cleanly,
     text::no_private_paths,
     text::nothing_is_left_to_do,
+    versions::compared_versions_are_locked,
 ];
 
 /// Returns the findings in the workspace at `root`, as `path:line: message` or `path: message`; empty when nothing is.
