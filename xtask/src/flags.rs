@@ -108,10 +108,22 @@ xflags::xflags! {
             /// For mdBook: reads pages, and writes them with all that they include.
             optional --preprocess
         }
-        /// Checks the published crates with each of their features. With none, all, and all but each, too.
-        cmd features {}
-        /// Packages the published crates and builds them from the packages.
-        cmd package {}
+        /// Checks the published crates as users get them. Packages and unpacks them; they compile with no feature, each alone,
+        /// and all, and pass their doc tests.
+        cmd package {
+            /// Also compiles them with all features but each, and runs the doc tests with no feature and with each alone.
+            optional --all
+        }
+        /// Pastes the first lines of each README into an empty project. They have to build and run, and to print what they say.
+        cmd readme {
+            /// Also takes away each feature and dependency that a README has an answer for, and looks for what rustc says then.
+            optional --answers
+        }
+        /// Tells what a release would break, by cargo-semver-checks. Builds it once below target/.
+        cmd semver {
+            /// Compares with this revision of git; with the last release if none is given.
+            optional revision: String
+        }
         /// Checks licences, sources and advisories of the dependencies. And that no banned crate is among them.
         cmd deny {}
         /// Checks that our oldest Rust is enough. Nothing that we ship may need a newer one than we declare; builds on that Rust.

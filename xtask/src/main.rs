@@ -15,7 +15,6 @@ mod crawl;
 mod demo;
 mod deny;
 mod docs;
-mod features;
 mod flags;
 mod lint;
 mod msrv;
@@ -23,7 +22,9 @@ mod outcome;
 mod package;
 mod packages;
 mod project;
+mod readme;
 mod report;
+mod semver;
 mod servers;
 mod simulate;
 mod soak;
@@ -98,8 +99,9 @@ fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {
         XtaskCmd::Lint(flags) => lint::run(project, flags.fix),
         XtaskCmd::Docs(flags) => docs::run(project, flags.open),
         XtaskCmd::Book(flags) => book::run(project, &flags),
-        XtaskCmd::Features(_) => features::run(project),
-        XtaskCmd::Package(_) => package::run(project),
+        XtaskCmd::Package(flags) => package::run(project, &flags),
+        XtaskCmd::Readme(flags) => readme::run(project, &flags),
+        XtaskCmd::Semver(flags) => semver::run(project, flags.revision.as_deref()),
         XtaskCmd::Deny(_) => deny::run(project),
         XtaskCmd::Msrv(_) => msrv::run(project),
         XtaskCmd::Typos(_) => typos::run(project),

@@ -32,6 +32,11 @@ impl Project {
         self.program(Path::new("cargo")).arg(subcommand)
     }
 
+    /// `git WORDS`, at the root.
+    pub(crate) fn git(&self, words: &[&str]) -> Cmd<'_> {
+        self.program(Path::new("git")).args(words)
+    }
+
     /// Finds a program that may be missing, on the path or in `target/tools`, where those of this project alone are installed.
     pub(crate) fn tool(&self, name: &str) -> Option<Cmd<'_>> {
         let file = format!("{name}{}", env::consts::EXE_SUFFIX);

@@ -8,6 +8,7 @@ mod suites;
 use std::{num::NonZero, thread, time::Instant};
 
 use command_line::{Refused, closest};
+use xshell::Cmd;
 
 pub(crate) use self::servers::Servers;
 use self::{
@@ -37,7 +38,10 @@ pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
     let built = suites::build(project, &names, &packages);
     report.compiling = start.elapsed().as_secs_f64();
     match built {
-        Ok(binaries) => tiers(project, flags, &selected, &binaries, &mut report)?,
+        Ok(mut binaries) => {
+            binaries.retain(Binary::has_tests);
+            tiers(project, flags, &selected, &binaries, &mut report)?;
+        }
         Err(error) => report.suites.push(Suite::broken("build".to_owned(), Tier::Virtual, error.to_string())),
     }
     say!("{}", report.render().trim_end());
@@ -60,6 +64,12 @@ fn find<'a>(packages: &'a [Package], name: &str) -> Result<&'a Package> {
     Err(Refused::wrong(format!("there is no package `{name}`{}", meant.unwrap_or_default())).into())
 }
 
+/// Runs documentation tests by this command, and returns a line for each package with failures.
+pub(crate) fn failing_doctests(project: &Project, command: Cmd<'_>, name: &str) -> Result<Vec<String>> {
+    let (suites, _) = suites::doctests(project, command, name)?;
+    Ok(suites.iter().filter_map(Suite::failure).collect())
+}
+
 fn tiers(
     project: &Project,
     flags: &flags::Test,
@@ -72,7 +82,8 @@ fn tiers(
     }
     let documented = selection(packages.iter().copied().filter(|package| package.doctests));
     if !documented.is_empty() {
-        let (suites, compiling) = suites::doctests(project, &documented)?;
+        let command = project.cargo("test").args(["--doc", "--all-features"]).args(documented);
+        let (suites, compiling) = suites::doctests(project, command, "doctests")?;
         report.suites.extend(suites);
         report.compiling += compiling;
     }

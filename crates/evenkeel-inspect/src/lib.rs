@@ -51,6 +51,14 @@ pub use self::service::InspectService;
 #[cfg(feature = "task-events")]
 #[doc(hidden)]
 pub use self::task_probe::{ObserverGuard, observe_tasks};
+#[doc(hidden)]
+pub use self::{
+    chunks::{copy_chunks, longest_run},
+    dump::{dump_at, dump_at_last_wait},
+    holds::{HoldKey, Holds},
+    registry::{Waits, end_runtime, waits_of},
+    task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},
+};
 pub use self::{
     dump::{Dump, dump, dump_of},
     finding::{Finding, FindingKind, FindingStep},
@@ -60,12 +68,4 @@ pub use self::{
     resource::{Backlog, HolderEdge, InspectedResource, Outage, WaiterEdge},
     task_id::TaskId,
     watchdog::{Watchdog, watch, watchdog},
-};
-#[doc(hidden)]
-pub use self::{
-    chunks::{copy_chunks, longest_run},
-    dump::{dump_at, dump_at_last_wait},
-    holds::{HoldKey, Holds},
-    registry::{Waits, end_runtime, waits_of},
-    task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},
 };

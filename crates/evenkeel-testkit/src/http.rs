@@ -43,6 +43,24 @@
 //!     assert_eq!(at, [0, 1, 2, 3]);
 //! });
 //! ```
+//!
+//! In memory, each millisecond of the network is exact:
+//!
+//! ```
+//! use evenkeel_testkit::{World, assert_took, http::{Method, Reply, Server}, net::{MemNet, Toxics}};
+//! use std::time::Duration;
+//!
+//! World::run(async |_| {
+//!     let server = Server::mem(&MemNet::new(), "api.test").unwrap();
+//!     server.on(Method::GET, "/users/{id}").reply(503).then(Reply::reset()).then(200).body("Ada").expect(3);
+//!     let get = async || server.client().get(server.url("/users/7").parse().unwrap()).await;
+//!     assert_eq!(get().await.unwrap().status(), 503);
+//!     assert!(get().await.is_err());
+//!     server.link().downstream(Toxics::new().latency(Duration::from_millis(80)));
+//!     assert_eq!(assert_took!(get(), Duration::from_millis(80)).unwrap().status(), 200);
+//!     assert_eq!(server.calls()[2].path(), "/users/7");
+//! });
+//! ```
 
 // file         | holds
 // server.rs    | `Server`: starts, routes, counts; serves connections

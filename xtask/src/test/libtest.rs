@@ -17,6 +17,11 @@ pub(crate) fn binary(output: &str) -> Option<Counts> {
     Some(with_skips(output.lines().filter_map(result).next_back()?, output))
 }
 
+/// Whether the output of a test binary with `--list --format terse` has a test.
+pub(crate) fn lists_tests(output: &str) -> bool {
+    output.lines().any(|line| line.ends_with(": test"))
+}
+
 /// The counts of one crate's documentation tests: those that were merged into one program, and the others.
 pub(crate) fn doctests(output: &str) -> Option<Counts> {
     let sum = output.lines().filter_map(result).reduce(|sum, result| Counts {
@@ -101,7 +106,7 @@ fn ignored(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, binary, doctest_sections, doctests, failures};
+    use super::{Counts, binary, doctest_sections, doctests, failures, lists_tests};
 
     #[test]
     fn a_result_is_read() {
@@ -117,6 +122,13 @@ test result: ok. 3 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; fini
 ";
         let skipped = vec!["soak: an hour".to_owned(), "ignored: c".to_owned()];
         assert_eq!(binary(output), Some(Counts { passed: 3, failed: 0, skipped, seconds: 1.25 }));
+    }
+
+    #[test]
+    fn a_list_has_tests_or_none() {
+        assert!(lists_tests("a::b: test\n"));
+        assert!(!lists_tests(""));
+        assert!(!lists_tests("a::b: benchmark\n"));
     }
 
     #[test]

@@ -56,8 +56,17 @@ impl Suite {
         Suite { name, tier, counts: Counts { failed: 1, ..Counts::default() }, failures: output }
     }
 
-    /// Prints how it ended.
+    /// A line about the failures of a suite, if there are some.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let failed = self.counts.failed;
+        (failed > 0).then(|| format!("{}: {failed} failed", self.name))
+    }
+
+    /// Prints how it ended; nothing about a binary without tests.
     pub(crate) fn tell(&self) {
+        if self.is_empty() {
+            return;
+        }
         let Counts { passed, failed, skipped, seconds } = &self.counts;
         if !self.failures.is_empty() {
             tell!("{}", self.failures.trim_end());

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use xshell::Cmd;
+
 use super::{
     libtest::{self, Counts},
     report::{Suite, Tier},
@@ -63,6 +65,14 @@ fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
 }
 
 impl Binary {
+    /// Whether there is anything to run. One that cannot be asked is run, to fail visibly.
+    pub(crate) fn has_tests(&self) -> bool {
+        let list = cleaned(Command::new(&self.path)).args(["--list", "--format", "terse"]).output();
+        list.map_or(true, |list| {
+            !list.status.success() || libtest::lists_tests(&String::from_utf8_lossy(&list.stdout))
+        })
+    }
+
     /// Runs the suite as cargo would, in its package's folder.
     pub(crate) fn run(
         &self,
@@ -96,13 +106,14 @@ impl Binary {
     }
 }
 
-/// Runs the documentation tests; also returns the seconds of compiling them, which rustdoc does as it runs.
-pub(crate) fn doctests(project: &Project, selection: &[&str]) -> Result<(Vec<Suite>, f64)> {
-    let command = project.cargo("test").args(["--doc", "--all-features", "--no-fail-fast"]).args(selection);
-    let command = command.env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
+/// Runs documentation tests, by `cargo test --doc` with some selection of packages and features; also returns the seconds of
+/// compiling them, which rustdoc does as it runs. The log has a name.
+pub(crate) fn doctests(project: &Project, command: Cmd<'_>, name: &str) -> Result<(Vec<Suite>, f64)> {
+    let command =
+        command.arg("--no-fail-fast").env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
     tell!("$ {command}");
     let start = Instant::now();
-    let (output, status) = capture(command.into(), &log(project, "doctests"))?;
+    let (output, status) = capture(command.into(), &log(project, name))?;
     let all = start.elapsed().as_secs_f64();
     let suite = |(package, output): (String, &str)| {
         let name = format!("{package} doc");

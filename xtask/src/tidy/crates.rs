@@ -29,14 +29,20 @@ pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<String> {
         if package.published {
             wanted.extend([
                 ("package", "readme", "README.md"),
+                ("package", "version.workspace", "true"),
+                ("package", "edition.workspace", "true"),
                 ("package", "rust-version.workspace", "true"),
+                ("package", "license.workspace", "true"),
+                ("package", "repository.workspace", "true"),
                 ("package.metadata.docs.rs", "all-features", "true"),
+                ("package.metadata.docs.rs", "rustdoc-args", r#"["--cfg", "docsrs"]"#),
             ]);
         }
         let wrong =
             wanted.iter().filter(|(table, key, value)| package.manifest.get(table, key) != Some(value));
         found.extend(wrong.map(|(table, key, value)| {
-            let value = if *value == "true" { value.to_string() } else { format!("\"{value}\"") };
+            let is_text = *value != "true" && !value.starts_with('[');
+            let value = if is_text { format!("\"{value}\"") } else { value.to_string() };
             package.finding(1, &format!("add `{key} = {value}` to [{table}]"))
         }));
         if package.manifest.get("package", "description").is_none_or(str::is_empty) {
@@ -44,8 +50,50 @@ pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<String> {
                 package.finding(1, "add a `description` to [package]: what the crate does, in one line"),
             );
         }
+        if package.published {
+            let lists = [("keywords", &is_keyword as &dyn Fn(&str) -> bool), ("categories", &is_category)];
+            found.extend(lists.iter().filter_map(|(key, fits)| wrong_list(package, key, fits)));
+        }
     }
     found
+}
+
+/// The categories of crates.io that our crates may be in.
+const CATEGORIES: [&str; 8] = [
+    "asynchronous",
+    "concurrency",
+    "database",
+    "development-tools::debugging",
+    "development-tools::testing",
+    "network-programming",
+    "parsing",
+    "web-programming::http-client",
+];
+
+fn is_category(category: &str) -> bool {
+    CATEGORIES.contains(&category)
+}
+
+/// Whether the registry takes a keyword.
+fn is_keyword(word: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '+');
+    word.len() <= 20 && word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(plain)
+}
+
+/// The finding about a list that a registry refuses: it takes one to five words of a form.
+fn wrong_list(package: &Package, key: &str, fits: &dyn Fn(&str) -> bool) -> Option<String> {
+    let list = package.manifest.get("package", key).unwrap_or_default();
+    let words: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    if !(1..=5).contains(&words.len()) {
+        return Some(package.finding(1, &format!("add `{key} = [\"…\"]` to [package]: one to five of them")));
+    }
+    let word = words.iter().find(|word| !fits(word))?;
+    Some(package.finding(
+        1,
+        &format!(
+            "the registry takes no `{word}` among the {key}: 20 letters at most, or a category that it has"
+        ),
+    ))
 }
 
 pub(super) fn readmes_are_crate_docs(tree: &Tree) -> Vec<String> {
@@ -74,8 +122,10 @@ mod tests {
     use super::*;
     use crate::tidy::tree::findings;
 
-    const GOOD: &str = "[package]\nname = \"evenkeel-a\"\ndescription = \"d\"\nreadme = \"README.md\"\nrust-version.workspace = true\n\
-        [package.metadata.docs.rs]\nall-features = true\n[lints]\nworkspace = true\n";
+    const GOOD: &str = "[package]\nname = \"evenkeel-a\"\ndescription = \"d\"\nreadme = \"README.md\"\n\
+        keywords = [\"tokio\", \"rate-limit\"]\ncategories = [\"asynchronous\"]\nversion.workspace = true\n\
+        edition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\nrepository.workspace = true\n\
+        [package.metadata.docs.rs]\nall-features = true\nrustdoc-args = [\"--cfg\", \"docsrs\"]\n[lints]\nworkspace = true\n";
     const BARE: &str = "[package]\nname = \"evenkeel-b\"\n";
 
     #[test]
@@ -106,12 +156,37 @@ mod tests {
         let expected = [
             "crates/b/Cargo.toml:1: add `workspace = true` to [lints]",
             "crates/b/Cargo.toml:1: add `readme = \"README.md\"` to [package]",
+            "crates/b/Cargo.toml:1: add `version.workspace = true` to [package]",
+            "crates/b/Cargo.toml:1: add `edition.workspace = true` to [package]",
             "crates/b/Cargo.toml:1: add `rust-version.workspace = true` to [package]",
+            "crates/b/Cargo.toml:1: add `license.workspace = true` to [package]",
+            "crates/b/Cargo.toml:1: add `repository.workspace = true` to [package]",
             "crates/b/Cargo.toml:1: add `all-features = true` to [package.metadata.docs.rs]",
+            "crates/b/Cargo.toml:1: add `rustdoc-args = [\"--cfg\", \"docsrs\"]` to [package.metadata.docs.rs]",
             "crates/b/Cargo.toml:1: add a `description` to [package]: what the crate does, in one line",
+            "crates/b/Cargo.toml:1: add `keywords = [\"…\"]` to [package]: one to five of them",
+            "crates/b/Cargo.toml:1: add `categories = [\"…\"]` to [package]: one to five of them",
             "tool/Cargo.toml:1: add `workspace = true` to [lints]",
         ];
         assert_eq!(findings(manifests_are_complete, &files), expected);
+    }
+
+    #[test]
+    fn lists_that_a_registry_refuses_are_found() {
+        for (from, to, word) in [
+            ("rate-limit", "structured-concurrency", "structured-concurrency"),
+            ("rate-limit", "Rate", "Rate"),
+            ("rate-limit", "2fast", "2fast"),
+            ("rate-limit", "a b", "a b"),
+            ("asynchronous", "async", "async"),
+        ] {
+            let manifest = GOOD.replace(from, to);
+            let found = findings(manifests_are_complete, &[("crates/a/Cargo.toml", manifest.as_str())]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains(&format!("takes no `{word}`")), "{found:?}");
+        }
+        let many = GOOD.replace("\"tokio\"", &["\"a\""; 5].join(", "));
+        assert_eq!(findings(manifests_are_complete, &[("crates/a/Cargo.toml", many.as_str())]).len(), 1);
     }
 
     #[test]

@@ -71,7 +71,10 @@ fn very_many_marks_and_spans_are_left_out_and_drawn_as_few() {
         }
     });
     let text = drawn.to_text();
-    assert!(text.contains("over the limit, left out: 40000 marks") && text.contains("left out: 10000 bars"), "{text}");
+    assert!(
+        text.contains("over the limit, left out: 40000 marks") && text.contains("left out: 10000 bars"),
+        "{text}"
+    );
     let svg = drawn.to_svg();
     assert!(svg.len() < 1_000_000, "{} bytes", svg.len());
     assert!(svg.contains("× call"));
@@ -83,14 +86,19 @@ fn permits_of_other_threads_are_not_in_it() {
     // Made in no runtime, and held by another thread.
     let own = Arc::new(ConcurrencyLimiter::new(2).named("theirs"));
     let theirs = own.clone();
-    let held = thread::spawn(move || (theirs.try_acquire_owned(1).unwrap(), SHARED.try_acquire().unwrap())).join().unwrap();
+    let held = thread::spawn(move || (theirs.try_acquire_owned(1).unwrap(), SHARED.try_acquire().unwrap()))
+        .join()
+        .unwrap();
     let drawn = World::timeline(async |_| {
         let _permit = SHARED.acquire().await;
         sleep(ms(3)).await;
     });
     drop(held);
     let text = drawn.to_text();
-    assert!(text.contains("has permit of a static of two threads for 3 ms") && !text.contains("theirs"), "{text}");
+    assert!(
+        text.contains("has permit of a static of two threads for 3 ms") && !text.contains("theirs"),
+        "{text}"
+    );
     assert_eq!(slices(&drawn).len(), 2, "{text}");
 }
 

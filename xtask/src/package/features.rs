@@ -1,39 +1,13 @@
-//! `cargo xtask features`: every published crate builds with whatever features a user takes.
+//! The sets of features that a user may take.
 
 use std::collections::BTreeSet;
 
-use crate::{
-    Result,
-    outcome::Outcome,
-    packages::public,
-    project::{Project, run as execute},
-};
-
-/// It has re-exports alone: no code of its own that needs another feature.
-const FACADE: &str = "evenkeel";
-
 type Features = [(String, Vec<String>)];
-
-pub(crate) fn run(project: &Project) -> Result<Outcome> {
-    let mut broken = Vec::new();
-    for package in public(project)? {
-        for set in sets(&package.features, package.name != FACADE) {
-            let set = set.join(",");
-            // Warnings are errors in the crate itself only, so that its dependencies are built once.
-            let command = project.cargo("rustc").args(["--profile", "check", "--lib", "-p", &package.name]);
-            let command = command.args(["--no-default-features", "--features", &set]);
-            if execute(command.args(["--", "-D", "warnings"])).is_err() {
-                broken.push(format!("{} does not build with the features [{set}]", package.name));
-            }
-        }
-    }
-    Ok(Outcome::of_findings(&broken))
-}
 
 /// No feature, each, all, and, if asked for, all but each; sets that switch on the same things come once.
 ///
 /// Code that needs another feature is found when its own is on alone, or when only the other one is off.
-fn sets(features: &Features, all_but_each: bool) -> Vec<Vec<&str>> {
+pub(super) fn sets(features: &Features, all_but_each: bool) -> Vec<Vec<&str>> {
     let names = features.iter().map(|(name, _)| name.as_str());
     let own: Vec<&str> = names.clone().filter(|name| !gathers(features, name)).collect();
     let mut sets: Vec<Vec<&str>> = vec![Vec::new()];
