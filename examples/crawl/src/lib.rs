@@ -12,6 +12,7 @@
 //! | `store.rs`, `store/` | the database: the frontier, pages, links |
 //! | `check.rs`, `ignore.rs` | which links are broken; which of these are not reported |
 //! | `report.rs`, `report/`, `stats.rs`, `progress.rs`, `log.rs` | the report, the numbers, the progress lines, the log of requests |
+//! | harvest's `echo.rs` | the echo of the terminal, which would spoil the bar |
 //! | `serve.rs` | a server of files, to crawl a folder |
 //! | `cli.rs`, `error.rs`, `out.rs` | the flags, the errors that end the run, the lines that are printed |
 
@@ -19,6 +20,8 @@ mod anchors;
 mod canonical;
 mod check;
 mod cli;
+#[path = "../../harvest/src/echo.rs"]
+mod echo;
 mod error;
 mod fetch;
 mod frontier;

@@ -7,6 +7,7 @@ use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
+    echo::Quiet,
     out,
     stats::{Counts, Stats},
 };
@@ -69,6 +70,8 @@ impl View {
 /// The bar. It is cleared on drop, to leave the screen to the report or the error.
 struct Bar {
     all: MultiProgress,
+    /// From the first bar to the last.
+    _quiet: Option<Quiet>,
     urls: ProgressBar,
 }
 
@@ -76,10 +79,11 @@ impl Bar {
     fn new() -> Self {
         // indicatif draws nothing where stderr is not a terminal, or a dumb one, and no colors where NO_COLOR is set.
         let all = MultiProgress::new();
+        let quiet = (!all.is_hidden()).then(Quiet::new);
         let style = ProgressStyle::with_template("{bar:30.cyan/blue} {pos}/{len}  {msg}");
         let style = style.expect("the template is well formed").progress_chars("=> ");
         let urls = all.add(ProgressBar::new(0).with_style(style));
-        Self { all, urls }
+        Self { all, _quiet: quiet, urls }
     }
 
     fn is_visible(&self) -> bool {

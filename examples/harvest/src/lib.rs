@@ -14,6 +14,7 @@
 // error.rs                 | the errors of a call, and whether another attempt is worth it; the errors that end the run
 // store.rs, store/         | the database: the rows, and the progress of the run
 // stats.rs, progress.rs, report.rs, lower_bound.rs, histogram.rs | the counts of the run, during it and at its end
+// echo.rs                  | the echo of the terminal, which would spoil the bars
 // board.rs                 | the numbers of each process of a harvest, for all of them
 // supervisor.rs, supervisor/ | several workers as processes: started, shown and reported on together
 // workers.rs, live.rs, live/ | these numbers added up, and the live page that shows them
@@ -26,6 +27,7 @@
 mod api;
 mod board;
 mod cli;
+mod echo;
 mod error;
 mod harvester;
 mod histogram;

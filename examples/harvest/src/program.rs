@@ -30,7 +30,7 @@ use crate::{
     out, page, process,
     queue::{self, Queue, Worker},
     quota::Quota,
-    report::{Ended, Report},
+    report::{Ended, Report, how_to_go_on},
     run::{self, Shown},
     server::{self, Plan, Server, Site},
     stats::Stats,
@@ -125,7 +125,8 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
         };
         let took = started.elapsed();
         let ended = end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended);
-        let report = Report { workers, ..harvester.report(ended, took) };
+        let goes_on = !options.temporary_store;
+        let report = Report { workers, goes_on, ..harvester.report(ended, took) };
         Ok::<_, Fatal>(Outcome { end, report })
     })?;
     let code = conclude(options, outcome, &stats, &location, json, page);
@@ -262,8 +263,8 @@ fn announce(options: &Options, location: &Location, checkpoint: &Checkpoint) {
 /// Returns the last lines: what to do with the store.
 pub(crate) fn afterwards(location: &Location, ended: Ended) -> String {
     let again = match ended {
-        Ended::Complete => "to update it: the same command again reads all once more",
-        Ended::Drained | Ended::Aborted => "to go on: the same command again begins where this run ended",
+        Ended::Complete => "to update it: the same command again reads all once more".to_owned(),
+        Ended::Drained | Ended::Aborted => format!("to go on: {}", how_to_go_on(true)),
     };
     format!("to look at it: {}\n{again}", location.query_command())
 }

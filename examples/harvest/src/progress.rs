@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
+    echo::Quiet,
     out,
     stats::{Counts, Stats},
 };
@@ -79,6 +80,8 @@ impl View {
 /// The bars. They are cleared on drop, to leave the screen to the report or the error.
 struct Bars {
     all: MultiProgress,
+    /// From the first bar to the last.
+    _quiet: Option<Quiet>,
     pages: ProgressBar,
     users: ProgressBar,
 }
@@ -87,11 +90,12 @@ impl Bars {
     fn new() -> Self {
         // indicatif draws nothing where stderr is not a terminal, or a dumb one, and no colors where NO_COLOR is set.
         let all = MultiProgress::new();
+        let quiet = (!all.is_hidden()).then(Quiet::new);
         let style = |template| ProgressStyle::with_template(template).expect("the template is well formed");
         let pages = all.add(ProgressBar::no_length().with_style(style("{spinner:.cyan} pages {pos}")));
         let users = style("  users {bar:30.cyan/blue} {pos}/{len}  {msg}").progress_chars("=> ");
         let users = all.add(ProgressBar::new(0).with_style(users));
-        Self { all, pages, users }
+        Self { all, _quiet: quiet, pages, users }
     }
 
     fn are_visible(&self) -> bool {

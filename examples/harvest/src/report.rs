@@ -61,6 +61,9 @@ pub struct Report {
     pub(crate) one_by_one_seconds: f64,
     pub(crate) peak_rss_bytes: Option<u64>,
     pub(crate) store: String,
+    /// The store stays, so that another run can go on.
+    #[serde(skip)]
+    pub(crate) goes_on: bool,
     /// All processes at this harvest, with a queue: users, orders, pages and failures are those of all, calls and times those
     /// of this one.
     #[serde(flatten)]
@@ -95,6 +98,7 @@ impl Report {
             one_by_one_seconds: job.one_by_one().as_secs_f64(),
             peak_rss_bytes: crate::process::peak_rss(),
             store,
+            goes_on: true,
             workers: None,
         }
     }
@@ -125,6 +129,7 @@ impl Report {
         }
         if self.ended != Ended::Complete {
             row("not finished", format!("{} users of the {} pages read", self.unfinished, self.pages));
+            row("to go on", how_to_go_on(self.goes_on).to_owned());
         }
         row("failures", self.failures.len().to_string());
         let of_this_one = if self.workers.is_some() { " of this process" } else { "" };
@@ -164,6 +169,15 @@ impl Report {
 
 pub(crate) fn milliseconds(seconds: f64) -> String {
     format!("{:.0} ms", seconds * 1e3)
+}
+
+/// The words about the rest of a run.
+pub(crate) const fn how_to_go_on(store_stays: bool) -> &'static str {
+    if store_stays {
+        "the same command again begins where this run ended"
+    } else {
+        "not possible: the store was temporary"
+    }
 }
 
 impl fmt::Display for Report {

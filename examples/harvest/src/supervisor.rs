@@ -287,6 +287,7 @@ impl Supervisor {
         };
         let workers = self.members();
         TeamReport {
+            goes_on: true,
             ended,
             totals,
             unfinished: totals.listed.saturating_sub(totals.users),

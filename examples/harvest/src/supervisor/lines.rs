@@ -3,18 +3,21 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::member::Member;
-use crate::{live::View, out};
+use crate::{echo::Quiet, live::View, out};
 
 /// The lines that are redrawn. They are cleared on drop, to leave the screen to the report or the error.
 pub(super) struct Lines {
     all: MultiProgress,
+    /// From the first line to the last.
+    _quiet: Option<Quiet>,
     bars: Vec<ProgressBar>,
 }
 
 impl Lines {
     pub(super) fn new() -> Self {
         // indicatif draws nothing where stderr is not a terminal, or a dumb one.
-        Self { all: MultiProgress::new(), bars: Vec::new() }
+        let all = MultiProgress::new();
+        Self { _quiet: (!all.is_hidden()).then(Quiet::new), all, bars: Vec::new() }
     }
 
     /// Whether they are redrawn in place.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{exact::Comparison, member::Member};
 use crate::{
     board::WorkerState,
-    report::{Ended, FAILURES_SHOWN},
+    report::{Ended, FAILURES_SHOWN, how_to_go_on},
     server::Traffic,
     stats::Failure,
     store::Totals,
@@ -23,6 +23,9 @@ pub(crate) struct TeamReport {
     pub(crate) totals: Totals,
     /// The users that were on a page and are not stored.
     pub(crate) unfinished: u64,
+    /// The store stays, so that another run can go on.
+    #[serde(skip)]
+    pub(crate) goes_on: bool,
     pub(crate) failures: Vec<Failure>,
     pub(super) workers: Vec<Member>,
     /// The sums over all workers.
@@ -77,6 +80,7 @@ impl TeamReport {
         if self.ended != Ended::Complete {
             let pages = self.totals.pages;
             row("not finished", format!("{} users of the {pages} pages read", self.unfinished));
+            row("to go on", how_to_go_on(self.goes_on).to_owned());
         }
         row("failures", self.failures.len().to_string());
         row("workers that died", format!("{}, {} started in their places", self.died, self.started_again));

@@ -66,7 +66,8 @@ pub(crate) fn supervise(options: &Options, team: Team) -> Result<u8, Fatal> {
         let ended =
             if ended == Ended::Aborted { ended } else { supervisor.end(ended == Ended::Drained).await };
         let server = server.as_ref().map(|(server, site)| (server, *site));
-        Ok::<_, Fatal>((reason, supervisor.report(ended, server, options.rate.map(Into::into)).await))
+        let report = supervisor.report(ended, server, options.rate.map(Into::into)).await;
+        Ok::<_, Fatal>((reason, TeamReport { goes_on: !options.temporary_store, ..report }))
     })?;
     let code = conclude(options, reason, &report, json)?;
     if !options.temporary_store {

@@ -1,5 +1,7 @@
 //! Output that cannot be printed does not stop a run.
 
+#[cfg(target_os = "linux")]
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use crate::workdir::{PROGRAM, Workdir, quiet, text};
@@ -90,4 +92,37 @@ async fn a_file_that_may_not_grow_is_told() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("harvest: cannot store a ") && said.contains("bytes (ulimit -f)"), "{said}");
     assert!(said.contains("│ users "), "there is a report: {said}");
+}
+
+/// On a terminal the bars fill their lines: a `^C` of its echo would begin another one, and leave a stale line behind.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "real tier"]
+async fn an_interrupt_leaves_no_stale_line_on_a_terminal() {
+    let harvest = format!("{PROGRAM} --users 5000 --latency 1000 --faults none --store sqlite::memory:");
+    // It makes a terminal, and sends what it reads as if it were typed.
+    let mut command = quiet(Command::new("script"));
+    command.args(["--quiet", "--flush", "--return", "--command", &harvest, "/dev/null"]).env("TERM", "xterm");
+    let Ok(mut script) = command.stdin(std::process::Stdio::piped()).spawn() else {
+        println!("SKIPPED: there is no program `script`, which has terminals");
+        return;
+    };
+    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let (mut shown, mut typed) = (Vec::new(), false);
+    let mut buffer = vec![0; 4096];
+    loop {
+        // The end of a terminal is an error for its reader.
+        let read = screen.read(&mut buffer).await.unwrap_or(0);
+        if read == 0 {
+            break;
+        }
+        shown.extend_from_slice(&buffer[..read]);
+        if !typed && String::from_utf8_lossy(&shown).contains("calls in flight") {
+            keys.write_all(b"\x03").await.unwrap();
+            typed = true;
+        }
+    }
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(typed && !shown.contains("^C"), "{shown}");
+    assert!(shown.contains("│ to go on "), "{shown}");
 }
