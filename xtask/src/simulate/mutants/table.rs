@@ -230,10 +230,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     harvest(
         "a stop that drops what was answered",
         "examples/harvest/src/run.rs",
-        "                    worker.api.fetch(call, &working).await
-",
-        "                    worker.api.fetch(call, &working).await.filter(|_| !(MUTANT && working.is_draining()))
-",
+        "{ worker.api.fetch(call, &working).await })",
+        "{ worker.api.fetch(call, &working).await.filter(|_| !(MUTANT && working.is_draining())) })",
     ),
     harvest(
         "a stop that leaves nothing, and says that it does",
