@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::page::Page;
+pub(crate) use self::page::Page;
 use crate::{
     Result, flags, outcome::Outcome, packages::public, project::Project, servers::Server, test::Servers,
 };
@@ -34,8 +34,9 @@ pub(crate) fn run(project: &Project, flags: &flags::Readme) -> Result<Outcome> {
     write(&folder, &project.root, &pages)?;
     let cargo = |subcommand: &str, page: &Page| {
         let command = project.cargo(subcommand).args(["--quiet", "-p", &page.name]);
-        // Incremental builds are for programs that change.
-        command.arg("--manifest-path").arg(folder.join("Cargo.toml")).env("CARGO_INCREMENTAL", "0")
+        // Some of the dependencies are compiled there already. Incremental builds are for programs that change.
+        let command = command.arg("--target-dir").arg(project.target()).env("CARGO_INCREMENTAL", "0");
+        command.arg("--manifest-path").arg(folder.join("Cargo.toml"))
     };
     let mut findings = Vec::new();
     let mut left_out = Vec::new();

@@ -28,7 +28,7 @@ use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [Rule; 32] = [
+const RULES: [Rule; 33] = [
     circles::files_make_few_circles,
     imports::imports_are_nested,
     clock::tests_do_not_wait_for_the_wall_clock,
@@ -36,6 +36,7 @@ const RULES: [Rule; 32] = [
     crates::manifests_are_complete,
     crates::published_crates_have_their_files,
     crates::readmes_are_crate_docs,
+    crates::readmes_can_be_pasted,
     crates::the_front_page_lists_every_crate,
     deps::default_features_are_off,
     deps::external_versions_are_stated_once,

@@ -17,7 +17,7 @@ const PRINTS: &str = "// prints ";
 const ANSWERS: &str = "| where rustc says | add |";
 
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// The name of its project.
     pub(super) name: String,
     pub(super) path: PathBuf,
@@ -42,7 +42,7 @@ impl Page {
         Page::parse(name, path, &text).map_err(|reason| format!("{}: {reason}", path.display()).into())
     }
 
-    fn parse(name: &str, path: &Path, text: &str) -> std::result::Result<Page, String> {
+    pub(crate) fn parse(name: &str, path: &Path, text: &str) -> std::result::Result<Page, String> {
         let mut blocks = blocks(text);
         // The front page has the commands of this repository above all.
         blocks.retain(|block| block.language != "sh");

@@ -1,9 +1,12 @@
 //! The files that every crate must have beside its code.
 
+use std::path::Path;
+
 use super::{
     rust::has_word,
     tree::{Package, Tree},
 };
+use crate::readme::Page;
 
 const FILES: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
@@ -15,8 +18,22 @@ pub(super) fn published_crates_have_their_files(tree: &Tree) -> Vec<String> {
             let how = if name.starts_with("LICENSE") { "link or copy the root's" } else { "write it" };
             format!("{}: missing: {how}", package.path(name))
         }));
+        let changes = tree.file(&package.path("CHANGELOG.md"));
+        if changes.is_some_and(|file| !begins_with_a_section(&file.text)) {
+            let how = "begin with `# Changelog` and a section, `## Unreleased` or `## 0.1.0`, with a list of changes";
+            found.push(format!("{}: {how}", package.path("CHANGELOG.md")));
+        }
     }
     found
+}
+
+/// Whether a list of changes can become that of a release: its newest section has something.
+fn begins_with_a_section(text: &str) -> bool {
+    let section = text.strip_prefix("# Changelog\n\n## ").and_then(|rest| rest.split_once("\n\n"));
+    section.is_some_and(|(name, changes)| {
+        let is_version = name.starts_with(|c: char| c.is_ascii_digit()) && name.contains('.');
+        (name == "Unreleased" || is_version) && changes.starts_with("- ")
+    })
 }
 
 pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<String> {
@@ -109,6 +126,18 @@ pub(super) fn readmes_are_crate_docs(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
+/// Each README begins with lines that can be pasted, and hides none; `cargo xtask readme` runs them.
+pub(super) fn readmes_can_be_pasted(tree: &Tree) -> Vec<String> {
+    let pages = tree.published().map(|package| package.path("README.md")).chain(["README.md".to_owned()]);
+    let pages = pages.filter_map(|path| tree.file(&path));
+    pages
+        .filter_map(|file| {
+            let reason = Page::parse("page", Path::new(&file.path), &file.text).err()?;
+            Some(format!("{}: {reason}", file.path))
+        })
+        .collect()
+}
+
 pub(super) fn the_front_page_lists_every_crate(tree: &Tree) -> Vec<String> {
     let Some(readme) = tree.file("README.md") else { return vec!["README.md: missing: write it".to_owned()] };
     let part_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
@@ -133,7 +162,7 @@ mod tests {
         let mut files =
             vec![("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE), ("t/Cargo.toml", BARE)];
         let paths = FILES.map(|name| format!("crates/a/{name}"));
-        files.extend(paths.iter().map(|path| (path.as_str(), "x\n")));
+        files.extend(paths.iter().map(|path| (path.as_str(), "# Changelog\n\n## Unreleased\n\n- x\n")));
         let expected = [
             "crates/b/README.md: missing: write it",
             "crates/b/CHANGELOG.md: missing: write it",
@@ -141,6 +170,23 @@ mod tests {
             "crates/b/LICENSE-APACHE: missing: link or copy the root's",
         ];
         assert_eq!(findings(published_crates_have_their_files, &files), expected);
+    }
+
+    #[test]
+    fn changes_begin_with_a_section() {
+        for text in ["# Changelog\n\n## Unreleased\n\n- x\n", "# Changelog\n\n## 0.1.0 (2026-12-01)\n\n- x\n"]
+        {
+            assert!(begins_with_a_section(text), "{text}");
+        }
+        for text in [
+            "",
+            "# Changes\n",
+            "# Changelog\n\n- x\n",
+            "# Changelog\n\n## Soon\n\n- x\n",
+            "# Changelog\n\n## 0.1.0\n\n",
+        ] {
+            assert!(!begins_with_a_section(text), "{text}");
+        }
     }
 
     #[test]
@@ -200,6 +246,23 @@ mod tests {
         let found = findings(readmes_are_crate_docs, &files);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("crates/b/src/lib.rs: add `#![doc"));
+    }
+
+    #[test]
+    fn pages_that_cannot_be_pasted_are_found() {
+        let good = "# a\n\n```toml\n[dependencies]\n```\n\n```rust\nfn main() {}\n```\n";
+        let hidden = format!("{good}\n```rust\n# fn hidden() {{}}\n```\n");
+        let files = [
+            ("crates/a/Cargo.toml", GOOD),
+            ("crates/a/README.md", good),
+            ("crates/b/Cargo.toml", BARE),
+            ("crates/b/README.md", hidden.as_str()),
+            ("README.md", "# front\n"),
+        ];
+        let found = findings(readmes_can_be_pasted, &files);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("crates/b/README.md: `# fn hidden() {}` is hidden"), "{found:?}");
+        assert!(found[1].starts_with("README.md: begin with two blocks"), "{found:?}");
     }
 
     #[test]
