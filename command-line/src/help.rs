@@ -17,9 +17,9 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// Whether its description has this word.
+    /// Whether its line in the help has this word.
     pub(crate) fn is_about(&self, word: &str) -> bool {
-        word.len() >= 3 && self.about.join(" ").to_lowercase().contains(&word.to_lowercase())
+        word.len() >= 3 && first_sentence(&self.about).to_lowercase().contains(&word.to_lowercase())
     }
 }
 
@@ -139,6 +139,16 @@ impl Help {
         let below = self.below(command).next().map(|_| "COMMAND".to_owned());
         let words = [self.typed(command)].into_iter().chain(below).chain(arguments).chain(flags);
         words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The usage in a message; where it leaves the flags out, it says how to see them.
+    pub(crate) fn usage_in_message(&self, command: &Command) -> String {
+        let usage = self.usage(command);
+        if usage.ends_with("[FLAGS]") {
+            format!("{usage}; `{} --help` lists them", self.typed(command))
+        } else {
+            usage
+        }
     }
 
     /// All there is to say about a command. A program with commands has a line for each.

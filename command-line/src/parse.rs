@@ -132,7 +132,7 @@ impl Line<'_> {
                 arguments += 1;
                 let is_repeated = command.arguments.iter().any(|argument| argument.is_repeated());
                 if arguments > command.arguments.len() && !is_repeated {
-                    let usage = self.help.usage(command);
+                    let usage = self.help.usage_in_message(command);
                     return Err(Refused::wrong(format!("`{text}` is one word too many: {usage}")));
                 }
             }
@@ -183,6 +183,7 @@ impl Line<'_> {
             match self.help.below(command).find(|below| below.words.last().is_some_and(|last| *last == word))
             {
                 Some(below) => command = below,
+                None if word == "help" => {}
                 None => return self.no_such_command(command, &word),
             }
         }
@@ -219,7 +220,7 @@ impl Line<'_> {
         let hint = match closest(name, names) {
             Some(meant) => format!("; did you mean {meant}?"),
             None if !elsewhere.is_empty() => format!("; it is a flag of {}", elsewhere.join(" and ")),
-            None => format!(": {}", self.help.usage(command)),
+            None => format!(": {}", self.help.usage_in_message(command)),
         };
         Refused::wrong(format!("there is no flag {name}{hint}"))
     }
@@ -319,7 +320,7 @@ tool COMMAND
     #[test]
     fn a_line_without_a_command_is_answered_with_the_commands() {
         assert_eq!(line("").unwrap_err(), Refused::NoCommand(OVERVIEW.to_owned()));
-        for asked in ["--help", "-h", "help"] {
+        for asked in ["--help", "-h", "help", "help help"] {
             assert_eq!(line(asked).unwrap_err(), Refused::Shown(OVERVIEW.to_owned()), "{asked}");
         }
         let servers = "tool servers COMMAND\n  up    Starts\n  down  Stops";

@@ -172,7 +172,10 @@ mod tests {
                 "--store takes auto, env, postgres, sqlite:PATH or postgres:URL, not `postgre`; did you mean postgres?",
             ),
             ("--workers 4 --queue kafka", "--queue takes memory, postgres or nats, not `kafka`"),
-            ("1000", "`1000` is one word too many: cargo xtask demo [FLAGS]"),
+            (
+                "1000",
+                "`1000` is one word too many: cargo xtask demo [FLAGS]; `cargo xtask demo --help` lists them",
+            ),
         ] {
             assert_eq!(checked(&words(line)).unwrap_err().to_string(), said, "{line}");
         }

@@ -283,7 +283,7 @@ mod tests {
                 "--page takes an address like 127.0.0.1:0, or a port of this machine, not `example.com:80`",
             ),
             ("--json - --report -", "--json and --report cannot both be written to stdout"),
-            ("5", "`5` is one word too many: harvest [FLAGS]"),
+            ("5", "`5` is one word too many: harvest [FLAGS]; `harvest --help` lists them"),
         ] {
             assert_eq!(error(line), said, "{line}");
         }
