@@ -14,6 +14,10 @@ use crate::{
 /// The commands whose arguments are the application's.
 const COMMANDS: [&str; 2] = ["crawl", "demo"];
 
+/// The flags of a page at an address, and that of a free port, for those without one.
+const PAGES: [&str; 2] = ["--inspect", "--page"];
+const FREE_PORT: &str = "127.0.0.1:0";
+
 /// The command line with everything behind such a command kept from xtask's own parser. `help demo` is its help, too.
 pub(crate) fn guarded(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_application = |arguments: &[OsString], at: usize| {
@@ -27,6 +31,25 @@ pub(crate) fn guarded(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.insert(1, "--".into());
     }
     arguments
+}
+
+/// Returns the arguments, with an address behind a flag of a page that has none.
+pub(crate) fn with_addresses(arguments: &[OsString]) -> Vec<OsString> {
+    let is_flag = |word: Option<&OsString>| word.is_none_or(|word| word.to_string_lossy().starts_with("--"));
+    let mut all = Vec::new();
+    for (at, word) in arguments.iter().enumerate() {
+        all.push(word.clone());
+        if PAGES.iter().any(|page| word == page) && is_flag(arguments.get(at + 1)) {
+            all.push(FREE_PORT.into());
+        }
+    }
+    all
+}
+
+/// Returns the features that the arguments need: without a dump nothing of it is built.
+pub(crate) fn features(arguments: &[OsString]) -> &'static [&'static str] {
+    let is_dump = |word: &OsString| word == "--inspect" || word.to_string_lossy().starts_with("--inspect=");
+    if arguments.iter().any(is_dump) { &["inspect"] } else { &[] }
 }
 
 /// Builds the application in release with these features, and returns its program.
@@ -67,7 +90,7 @@ fn become_it(mut command: Command) -> Result<Outcome> {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{executable, guarded};
+    use super::{executable, features, guarded, with_addresses};
 
     #[test]
     fn only_applications_keep_their_arguments_from_the_parser() {
@@ -80,6 +103,29 @@ mod tests {
         assert_eq!(guard(&["help", "test"]), "help test");
         assert_eq!(guard(&["test", "demo"]), "test demo");
         assert_eq!(guard(&[]), "");
+    }
+
+    #[test]
+    fn a_page_without_an_address_is_on_this_machine() {
+        for (line, with) in [
+            ("--page", "--page 127.0.0.1:0"),
+            ("--page --kill", "--page 127.0.0.1:0 --kill"),
+            ("--page 8080 --kill", "--page 8080 --kill"),
+            ("--inspect --page", "--inspect 127.0.0.1:0 --page 127.0.0.1:0"),
+            ("--inspect 80 --inspect-public", "--inspect 80 --inspect-public"),
+            ("--report a.html", "--report a.html"),
+        ] {
+            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(with_addresses(&words).join(" ".as_ref()), with, "{line}");
+        }
+    }
+
+    #[test]
+    fn dumps_are_built_for_those_who_ask_for_them() {
+        let asked =
+            |line: &str| !features(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).is_empty();
+        assert!(asked("--inspect") && asked("--users 5 --inspect 0") && asked("--inspect=0"));
+        assert!(!asked("") && !asked("--page 0") && !asked("--inspector") && !asked("--inspect-public"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ const LINES: &str = "/src/.*#[0-9]+(-[0-9]+)?$";
 
 /// Crawls the URL among the arguments, or else the documentation of the standard library on this machine.
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
+    let arguments = &application::with_addresses(arguments);
     let defaults = if has_url(arguments)? {
         Vec::new()
     } else {
@@ -33,7 +34,7 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
         }
         of_documentation(project, documentation)?
     };
-    let mut command = application::build(project, APPLICATION, &[])?;
+    let mut command = application::build(project, APPLICATION, application::features(arguments))?;
     command.args(defaults).args(arguments);
     application::become_application(command)
 }

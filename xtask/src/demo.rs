@@ -23,9 +23,6 @@ const PRIVATE: &str = "postgres";
 #[cfg(unix)]
 const WATCH: &str = r#"while kill -0 "$1"; do sleep 0.1; done 2>/dev/null; shift; exec "$@""#;
 
-/// The address of the page, if none is given.
-const PAGE: &str = "127.0.0.1:0";
-
 /// The part of the help that the application does not have.
 const HERE: &str = "Here `--store postgres` is a private server, and `--workers N [--queue postgres|nats]` has private servers for all.";
 
@@ -34,7 +31,7 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
     if let Some(demo) = workers::Demo::parse(&arguments)? {
         return demo.run(project);
     }
-    let mut command = application::build(project, APPLICATION, &[])?;
+    let mut command = application::build(project, APPLICATION, application::features(&arguments))?;
     match private_store(&arguments) {
         None => command.args(arguments),
         Some(at) => {
@@ -53,7 +50,7 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
 /// Checks the arguments before anything is built or started, and returns them with each value in a word of its own.
 fn checked(arguments: &[OsString]) -> std::result::Result<Vec<OsString>, Refused> {
     let program = Program::new("cargo xtask demo", VERSION);
-    let checked = checked_words(program, with_address(arguments), Harvest::from_vec);
+    let checked = checked_words(program, application::with_addresses(arguments), Harvest::from_vec);
     let words = checked.map_err(|refused| match refused {
         Refused::Shown(text) if text.starts_with("cargo xtask demo [") => {
             Refused::Shown(format!("{text}\n\n{HERE}"))
@@ -67,19 +64,6 @@ fn checked(arguments: &[OsString]) -> std::result::Result<Vec<OsString>, Refused
     }
     parse(program, whole, Harvest::from_vec)?.check().map_err(Refused::wrong)?;
     Ok(words)
-}
-
-/// Returns the arguments, with an address behind a `--page` that has none.
-fn with_address(arguments: &[OsString]) -> Vec<OsString> {
-    let is_flag = |word: Option<&OsString>| word.is_none_or(|word| word.to_string_lossy().starts_with("--"));
-    let mut all = Vec::new();
-    for (at, word) in arguments.iter().enumerate() {
-        all.push(word.clone());
-        if word == "--page" && is_flag(arguments.get(at + 1)) {
-            all.push(PAGE.into());
-        }
-    }
-    all
 }
 
 /// Where in the arguments a private server is asked for.
@@ -147,7 +131,7 @@ fn end_with_this_process(_: &[Server]) -> Result {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{checked, private_store, with_address};
+    use super::{checked, private_store};
 
     fn words(line: &str) -> Vec<OsString> {
         line.split_whitespace().map(OsString::from).collect()
@@ -208,19 +192,6 @@ mod tests {
             [&[][..], &["--users", "5"], &["--store", "sqlite:postgres"], &["--store"], &["postgres"]]
         {
             assert_eq!(asked(words), None, "{words:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_without_an_address_is_on_this_machine() {
-        for (line, with) in [
-            ("--page", "--page 127.0.0.1:0"),
-            ("--page --kill", "--page 127.0.0.1:0 --kill"),
-            ("--page 8080 --kill", "--page 8080 --kill"),
-            ("--report a.html", "--report a.html"),
-        ] {
-            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
-            assert_eq!(with_address(&words).join(" ".as_ref()), with, "{line}");
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use command_line::{Program, Refused, Time, one_at_most_is_stdout, parse as read};
+use command_line::{Address, Program, Refused, Time, one_at_most_is_stdout, parse as read};
 use reqwest::Url;
 
 use self::flags::{Crawl, RateLimit};
 use crate::{
     canonical::canonical,
+    dumps,
     ignore::Ignore,
     scope::{Scope, host},
     store::Choice,
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
     pub(crate) log: Option<PathBuf>,
+    /// The address of the dumps.
+    pub(crate) inspect: Option<Address>,
     pub(crate) grace: Duration,
 }
 
@@ -94,6 +97,7 @@ fn options(flags: Crawl) -> Result<Options, String> {
         json: flags.json,
         report: flags.report,
         log: flags.log,
+        inspect: dumps::address(flags.inspect, flags.inspect_public)?,
         grace: flags.grace.map_or(seconds(10), |Time(time)| time),
     })
 }

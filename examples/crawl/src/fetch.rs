@@ -24,6 +24,7 @@ use crate::{
 /// The retry policy of a request, with this time for one attempt.
 const fn policy(timeout: Duration) -> Policy {
     Policy::exponential(Duration::from_millis(500), Duration::from_secs(30))
+        .named("requests")
         .max_attempts(4)
         .attempt_timeout(timeout)
         .max_retry_after(MAX_PAUSE)

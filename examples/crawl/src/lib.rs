@@ -14,12 +14,14 @@
 //! | `report.rs`, `report/`, `stats.rs`, `progress.rs`, `log.rs` | the report, the numbers, the progress lines, the log of requests |
 //! | harvest's `echo.rs` | the echo of the terminal, which would spoil the bar |
 //! | `serve.rs` | a server of files, to crawl a folder |
+//! | `dumps.rs` | which task waits for what, for people who want to know |
 //! | `cli.rs`, `error.rs`, `out.rs` | the flags, the errors that end the run, the lines that are printed |
 
 mod anchors;
 mod canonical;
 mod check;
 mod cli;
+mod dumps;
 #[path = "../../harvest/src/echo.rs"]
 mod echo;
 mod error;
@@ -57,6 +59,7 @@ use tokio::{runtime, time::Instant};
 use crate::{
     check::Check,
     cli::Options,
+    dumps::DumpServer,
     error::Fatal,
     fetch::{Fetcher, Limits},
     frontier::Frontier,
@@ -131,6 +134,10 @@ async fn run(
     page: Option<Output>,
 ) -> Result<u8, Fatal> {
     let begun = Instant::now();
+    let dumps = match options.inspect {
+        Some(address) => Some(DumpServer::bind(address).await?),
+        None => None,
+    };
     let server = options.serve.as_ref().map(|folder| FileServer::start(folder, &options.start));
     let _server = match server {
         Some(server) => Some(server.await.map_err(|error| Fatal::Input(format!("--serve: {error}")))?),
@@ -141,6 +148,7 @@ async fn run(
     let mut store = Store::open(&location, scope.clone(), stats.clone()).await?;
     let checkpoint = store.begin(&options.job(), &options.start).await?;
     out::say(&format!("storing in {location}"));
+    dumps.iter().for_each(|dumps| out::say(&dumps.announcement()));
     if checkpoint.is_continued {
         out::say(&format!(
             "going on with a crawl that was not finished: {} URLs done, {} to visit",
@@ -155,7 +163,7 @@ async fn run(
     if checkpoint.is_continued || checkpoint.pass > 1 {
         crawl.fetcher.resume(&scope.hosts);
     }
-    let (ended, reason) = crawl.run(options.grace).await?;
+    let (ended, reason) = crawl.run(options.grace, dumps).await?;
     let (totals, counts) = (store.totals().await?, stats.with(|counts| counts.clone()));
     let start = options.start.as_str();
     let numbers = Numbers::new(ended, start, checkpoint.pass, &totals, &counts, begun.elapsed());

@@ -37,7 +37,11 @@ impl Pacer {
             Some(rate) => (Keyed::per_second(rate).burst(1), Duration::from_secs(1).div_f64(rate.into())),
             None => (Keyed::new(Rate::per_second(UNLIMITED)).burst(UNLIMITED), Duration::ZERO),
         };
-        Self { limiter: limiter.max_pause(MAX_PAUSE), interval, hosts: std::sync::Mutex::default() }
+        Self {
+            limiter: limiter.named("hosts").show_keys().max_pause(MAX_PAUSE),
+            interval,
+            hosts: std::sync::Mutex::default(),
+        }
     }
 
     /// Waits until a request to the host may start. Returns `false` if `stop` drains first: then none may.

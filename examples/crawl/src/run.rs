@@ -32,6 +32,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     check::Check,
+    dumps::{self, DumpServer},
     error::Fatal,
     fetch::Fetcher,
     frontier::{Frontier, InFlight},
@@ -76,10 +77,14 @@ type Fetched = (Entry, Option<Outcome>, InFlight);
 
 impl Crawl {
     /// Does the job, or as much of it as the signals allow, and returns how it ended and why.
-    pub(crate) async fn run(self, grace: Duration) -> Result<(Ended, Reason), Fatal> {
+    pub(crate) async fn run(
+        self,
+        grace: Duration,
+        dumps: Option<DumpServer>,
+    ) -> Result<(Ended, Reason), Fatal> {
         let is_complete = self.is_complete.clone();
-        let job = async move |stop| self.work(stop).await;
-        let report = Shutdown::new().grace(grace).task("crawl", job).run().await;
+        let job = async move |stop| self.work(stop, dumps).await;
+        let report = dumps::at_signal(Shutdown::new()).grace(grace).task("crawl", job).run().await;
         let outcome = report.tasks.into_iter().next().map(|task| task.outcome);
         let ended = match outcome {
             Some(TaskOutcome::Finished) if is_complete.load(Relaxed) => Ended::Complete,
@@ -91,11 +96,14 @@ impl Crawl {
         Ok((ended, report.reason))
     }
 
-    /// Runs the pipeline and then the check, with the progress lines beside them; all of them end together.
-    async fn work(self, stop: Stop) -> Result<(), Fatal> {
+    /// Runs the pipeline and then the check, with the progress lines and the dumps beside them; all of them end together.
+    async fn work(self, stop: Stop, dumps: Option<DumpServer>) -> Result<(), Fatal> {
         let done = group(async |g| {
             let progress = progress::show(self.stats.clone(), self.hosts, stop.clone(), g.stop().clone());
             g.task("progress").spawn(progress);
+            if let Some(dumps) = dumps {
+                g.task("dumps").spawn(dumps.serve(g.stop().clone()));
+            }
             self.pipeline(&stop).await?;
             if !stop.is_draining() && self.check.run(&stop).await?.is_continue() {
                 self.is_complete.store(true, Relaxed);

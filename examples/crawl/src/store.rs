@@ -31,6 +31,7 @@ use crate::{
 
 /// The retry policy of a transaction, for lost connections. An index over all links takes its time.
 static POLICY: Policy = Policy::exponential(Duration::from_millis(50), Duration::from_secs(1))
+    .named("store")
     .max_attempts(6)
     .attempt_timeout(Duration::from_secs(600));
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use evenkeel::{
-    limit::http,
+    limit::{ConcurrencyLimiter, Permit, http},
     retry::{Budget, GaveUp, Policy, RetryError},
     task::Stop,
 };
@@ -25,10 +25,7 @@ use reqwest::{
     Url,
     header::{self, HeaderMap},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     error::{CallError, Limit},
@@ -45,6 +42,7 @@ const MAX_DOCUMENT: usize = 16 << 20;
 
 /// The retry policy of every document. The embedded server, whose latency is known, gets less time for an attempt.
 pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(5))
+    .named("documents")
     .max_attempts(5)
     .attempt_timeout(Duration::from_secs(5))
     .total_timeout(Duration::from_secs(60));
@@ -66,7 +64,7 @@ pub(crate) struct Api {
     policy: Policy,
     quota: Quota,
     /// The slots of calls in flight, for pages and the documents of users alike.
-    slots: Arc<Semaphore>,
+    slots: Arc<ConcurrencyLimiter>,
     /// The number of documents that were answered.
     answered: AtomicU64,
     stats: Arc<Stats>,
@@ -83,7 +81,7 @@ pub(crate) struct Answer<T> {
 /// stored, and a crash loses no more than these.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Permit<'static>>,
     _trace: Trace,
 }
 
@@ -115,13 +113,13 @@ impl Api {
         concurrency: usize,
         stats: Arc<Stats>,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(concurrency));
+        let slots = Arc::new(ConcurrencyLimiter::new(concurrency as u32).named("calls in flight"));
         Self { transport, base, policy, quota, slots, answered: AtomicU64::new(0), stats }
     }
 
-    /// Returns the number of calls that could begin now.
-    pub(crate) fn free_slots(&self) -> usize {
-        self.slots.available_permits()
+    /// Returns the number of calls that are in flight, or not yet stored.
+    pub(crate) fn slots_in_use(&self) -> usize {
+        self.slots.snapshot().in_use as usize
     }
 
     pub(crate) fn first_page(&self) -> Url {
@@ -211,7 +209,7 @@ impl Api {
         let (outcome, slot) = loop {
             // In this order: a permit that waits for a slot is used together with those of later, above the rate.
             trace.wait_for(Wait::Slot);
-            let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+            let slot = self.slots.acquire_owned(1).await.expect("the limiter is never closed");
             let mut slot = Some(slot);
             if !self.permit(&mut trace, stop).await {
                 return None;

@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use self::flags::{Faults, Harvest};
 use crate::{
+    dumps,
     queue::{Choice as QueueChoice, NOT_BUILT},
     server::{Plan, Settings, Site},
     store::Choice,
@@ -47,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
     pub(crate) page: Option<Address>,
+    /// The address of the dumps.
+    pub(crate) inspect: Option<Address>,
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
 }
@@ -81,6 +84,7 @@ fn options(flags: Harvest) -> Result<Options, String> {
         None => (Source::Embedded(settings(&flags)), CONCURRENCY),
     };
     let (lease, team) = (lease(&flags)?, team(&flags)?);
+    let inspect = dumps::address(flags.inspect, flags.inspect_public)?;
     let rate = flags.rate.and_then(|rate| NonZeroU32::new(rate.get() as u32));
     let quota = flags.quota.as_deref().map(quota).transpose()?;
     let store = match &flags.queue {
@@ -104,6 +108,7 @@ fn options(flags: Harvest) -> Result<Options, String> {
         json: flags.json,
         report: flags.report,
         page: flags.page,
+        inspect,
         grace: flags.grace.map_or(Duration::from_secs(10), |Time(time)| time),
         strict: flags.strict,
     })
@@ -232,6 +237,11 @@ mod tests {
             "--page",
             "--page example.com:80",
             "--page 65536",
+            "--inspect",
+            "--inspect nowhere",
+            "--inspect 0.0.0.0:0",
+            "--inspect-public",
+            "--workers 4 --queue nats://h --inspect 0",
         ] {
             assert_eq!(error(line).lines().count(), 1, "{line}");
         }

@@ -119,7 +119,7 @@ impl Harvester {
     ///
     /// Dropping it is a crash: the next run goes on from the store.
     pub async fn run(&self, shutdown: Shutdown) -> Result<Ended, Fatal> {
-        self.run_alone(shutdown, |_| Shown::Nothing).await?.map(|(ended, _)| ended)
+        self.run_alone(shutdown, |_| Shown::default()).await?.map(|(ended, _)| ended)
     }
 
     /// Does the same. The outer error comes before the run. A stop does not wait for a store that is in use.
@@ -164,7 +164,7 @@ impl Harvester {
     pub fn usage(&self) -> Usage {
         Usage {
             connections: self.store.connections(),
-            slots: self.setup.concurrency - self.api.free_slots(),
+            slots: self.api.slots_in_use(),
             calls: self.stats.with(|counts| counts.in_flight),
         }
     }

@@ -22,11 +22,13 @@
 // server.rs, server/       | an embedded server of such an API, with faults
 // json.rs, model.rs        | the documents, split into records
 // link.rs                  | which links and redirects are followed
+// dumps.rs                 | which task waits for what, for people who want to know
 // cli.rs, out.rs, process.rs | the flags, the lines that are printed, the limits and memory of the process
 
 mod api;
 mod board;
 mod cli;
+mod dumps;
 mod echo;
 mod error;
 mod harvester;

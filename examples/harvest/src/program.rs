@@ -23,6 +23,7 @@ use tokio::{runtime, time::Instant};
 use crate::{
     board::Workers,
     cli::{self, Options, Source},
+    dumps::{self, DumpServer},
     error::Fatal,
     harvester::{EXIT_TIMEOUT, End, Harvester, Setup},
     link,
@@ -115,13 +116,17 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     let started = Instant::now();
     let outcome = runtime.block_on(async {
         let _listener = listen_for_large_files()?;
+        let dumps = match options.inspect {
+            Some(address) => Some(DumpServer::bind(address).await?),
+            None => None,
+        };
         let (quota, client) = (quota(options, &base).await?, client(options)?);
         let setup = setup(options, base, &location);
         let harvester =
             Harvester::open_with(setup, quota, Arc::new(client), Arc::new(Network), stats.clone()).await?;
         let (end, workers) = match &options.queue {
-            None => (alone(options, &harvester, &location, live).await?, None),
-            Some(queue) => with_queue(options, queue, &harvester, &location, live).await?,
+            None => (alone(options, &harvester, &location, live, dumps).await?, None),
+            Some(queue) => with_queue(options, queue, &harvester, &location, live, dumps).await?,
         };
         let took = started.elapsed();
         let ended = end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended);
@@ -147,12 +152,14 @@ async fn alone(
     harvester: &Harvester,
     location: &Location,
     live: Option<live::Page>,
+    dumps: Option<DumpServer>,
 ) -> Result<End, Fatal> {
     let show = |checkpoint: &Checkpoint| {
-        announce(options, location, checkpoint);
+        announce(options, location, checkpoint, dumps.as_ref());
         let own = OwnNumbers { concurrency: options.concurrency as u32, batch: run::BATCH as u32 };
         let numbers = Numbers::Own(own);
-        Shown::Progress(live.map(|page| Box::new(show(page, options, &harvester.stats, location, numbers))))
+        let page = live.map(|page| show(page, options, &harvester.stats, location, numbers));
+        Shown { progress: true, page, dumps }
     };
     harvester.run_alone(Shutdown::new().grace(options.grace), show).await
 }
@@ -164,17 +171,19 @@ async fn with_queue(
     harvester: &Harvester,
     location: &Location,
     live: Option<live::Page>,
+    dumps: Option<DumpServer>,
 ) -> Result<(End, Option<Workers>), Fatal> {
     let Harvester { api, store, stats, .. } = harvester;
     let (source, first) = (source(options), api.relative(&api.first_page()));
     let opened = Queue::open(queue, store, &source, &first, options.lease).await?;
-    announce(options, location, &opened.checkpoint);
+    announce(options, location, &opened.checkpoint, dumps.as_ref());
     out::say(&format!("the jobs are in a queue {queue}"));
     let numbers = Numbers::Board(opened.board.clone());
-    let live = live.map(|page| show(page, options, stats, location, numbers));
+    let page = live.map(|page| show(page, options, stats, location, numbers));
+    let shown = Shown { progress: true, page, dumps };
     stats.resume(&opened.checkpoint);
     let worker = Worker::new(api.clone(), store.clone(), stats.clone(), opened, 2 * options.concurrency);
-    let end = harvester.recount(worker.run(options.grace, live).await).await;
+    let end = harvester.recount(worker.run(options.grace, shown).await).await;
     let workers = worker.finish(end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended)).await;
     Ok((end, workers))
 }
@@ -247,8 +256,8 @@ pub(crate) fn create(path: Option<&PathBuf>) -> Result<Option<Output>, Fatal> {
     path.map(create).transpose()
 }
 
-/// Prints the first lines: the store, and the rows that it has already.
-fn announce(options: &Options, location: &Location, checkpoint: &Checkpoint) {
+/// Prints the first lines: the store, the rows that it has already, and where dumps are.
+fn announce(options: &Options, location: &Location, checkpoint: &Checkpoint, dumps: Option<&DumpServer>) {
     let lasts =
         if options.temporary_store { ", which is temporary: it goes away after this run" } else { "" };
     out::say(&format!("storing in {location}{lasts}"));
@@ -258,6 +267,7 @@ fn announce(options: &Options, location: &Location, checkpoint: &Checkpoint) {
             "going on with a run that was not finished: {done} of {of} users so far are stored"
         ));
     }
+    dumps.iter().for_each(|dumps| out::say(&dumps.announcement()));
 }
 
 /// Returns the last lines: what to do with the store.
@@ -354,7 +364,8 @@ pub(crate) fn check_descriptors(options: &Options) -> Result<(), Fatal> {
         Source::Embedded(_) => 2,
         Source::Url(_) => 1,
     };
-    let readers = if options.page.is_some() { live::MAX_CONNECTIONS } else { 0 };
+    let readers = options.page.map_or(0, |_| live::MAX_CONNECTIONS);
+    let readers = readers + options.inspect.map_or(0, |_| dumps::MAX_CONNECTIONS);
     let needed = DESCRIPTORS + readers + ends * options.concurrency;
     match process::descriptor_limit() {
         Some(limit) if limit < needed => Err(Fatal::Input(format!(

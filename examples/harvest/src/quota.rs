@@ -23,7 +23,9 @@ impl Quota {
     /// The quota of this process, if it has one.
     #[must_use]
     pub fn own(rate: Option<NonZeroU32>) -> Self {
-        let limited = |rate: NonZeroU32| RateLimiter::new(Rate::per_second(rate.get())).burst(1);
+        let limited = |rate: NonZeroU32| {
+            RateLimiter::new(Rate::per_second(rate.get())).burst(1).named("calls per second")
+        };
         Self(Kind::Own(rate.map_or_else(RateLimiter::unlimited, limited)))
     }
 
@@ -83,6 +85,7 @@ mod shared {
             let key = format!("limit:harvest:{host}:{}", api.port_or_known_default().unwrap_or_default());
             let quota = Distributed::new(RedisStore::new(client), key, Rate::per_second(rate.get()))
                 .burst((rate.get() / BURST).max(1))
+                .named("calls per second of all")
                 .timeout(Duration::from_millis(500))
                 .on_failure(OnFailure::Closed);
             // It costs a call of the quota: a permit that is kept for later, or goes back later, would be used beside the burst

@@ -24,6 +24,7 @@ use reqwest::Url;
 
 use crate::{
     api::{self, Answer, Api, Fetched},
+    dumps::{self, DumpServer},
     error::Fatal,
     live::LiveRun,
     model::Call,
@@ -64,11 +65,12 @@ enum Cursor {
 type FetchedPage = (Vec<Call>, Option<Cursor>);
 
 /// The places where a run is shown meanwhile.
-#[derive(Debug)]
-pub(crate) enum Shown {
-    Nothing,
-    /// Progress lines, and a page if there is one.
-    Progress(Option<Box<LiveRun>>),
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Whether there are progress lines.
+    pub(crate) progress: bool,
+    pub(crate) page: Option<LiveRun>,
+    pub(crate) dumps: Option<DumpServer>,
 }
 
 /// Does a job until its end or a stop, and returns how it ended and why.
@@ -77,7 +79,7 @@ where
     F: FnOnce(Stop) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), Fatal>> + Send + 'static,
 {
-    let report = shutdown.task("harvest", job).run().await;
+    let report = dumps::at_signal(shutdown).task("harvest", job).run().await;
     let complete = report.reason == Reason::Ended;
     let outcome = report.tasks.into_iter().next().map(|task| task.outcome);
     let ended = match outcome {
@@ -96,15 +98,19 @@ impl Harvest {
         until_stop(shutdown, async move |stop| self.work(stop, shown).await).await
     }
 
-    /// Runs the pipeline, with the progress lines, the page and the chaos beside it; all of them end together.
+    /// Runs the pipeline, with the progress lines, the page, the dumps and the chaos beside it; all of them end together.
     async fn work(self, stop: Stop, shown: Shown) -> Result<(), Fatal> {
         let done = group(async |g| {
             g.task("chaos").spawn(self.store.clone().disturb(g.stop().clone()));
-            if let Shown::Progress(page) = shown {
+            let Shown { progress, page, dumps } = shown;
+            if progress {
                 g.task("progress").spawn(progress::show(self.stats.clone(), stop.clone(), g.stop().clone()));
-                if let Some(page) = page {
-                    g.task("page").spawn(page.show(stop.clone(), g.stop().clone()));
-                }
+            }
+            if let Some(page) = page {
+                g.task("page").spawn(page.show(stop.clone(), g.stop().clone()));
+            }
+            if let Some(dumps) = dumps {
+                g.task("dumps").spawn(dumps.serve(g.stop().clone()));
             }
             self.pipeline(&stop).await?;
             g.stop().drain("all is stored");

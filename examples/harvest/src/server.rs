@@ -202,7 +202,7 @@ impl Service {
 /// did.
 fn busy_rate(calls: u32, latency: Duration) -> RateLimiter {
     let per_second = 0.9 * f64::from(calls) / latency.as_secs_f64().max(0.001);
-    RateLimiter::per_second((per_second as u32).max(1)).burst(calls)
+    RateLimiter::per_second((per_second as u32).max(1)).burst(calls).named("embedded server")
 }
 
 fn come_back(when: String) -> Answer {

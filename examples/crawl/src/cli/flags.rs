@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
-use command_line::{Number, Time, WebUrl};
+use command_line::{Address, Number, Time, WebUrl};
 
 use super::Choice;
 
@@ -49,6 +49,11 @@ xflags::xflags! {
         optional --report file: PathBuf
         /// Write a line for each request to this file, or to - for stdout: microseconds since the start, and the URL.
         optional --log file: PathBuf
+        /// Tell which task waits for what, and who holds it, at this address of this machine, 127.0.0.1:0 or a port;
+        /// and on stderr at SIGUSR1.
+        optional --inspect address: Address
+        /// With --inspect: its address may be one that others reach, who can read all of it.
+        optional --inspect-public
         /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
         optional --grace time: Time
     }

@@ -72,7 +72,7 @@ impl Postgres {
     /// Connects, creates the tables unless they exist, and locks them until the process ends.
     pub(super) async fn open(config: &Config) -> Result<Self, StoreError> {
         let configured = configured(config);
-        let database = Database::builder(configured.clone()).max(CONNECTIONS);
+        let database = Database::builder(configured.clone()).named("store").max(CONNECTIONS);
         let db = database.connect_timeout(CONNECT).acquire_timeout(CONNECT).connect().await?;
         let make_schema = !sets_search_path(config);
         db.transaction(TxOptions::new(), async |tx| prepare(&tx, make_schema).await).await?;

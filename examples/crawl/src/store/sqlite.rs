@@ -21,7 +21,7 @@ impl Sqlite {
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
         let manager = Manager::from_config(&Config::new(path), Runtime::Tokio1);
         // SQLite has one writer at a time. The connection holds the lock of the run, so it is never replaced.
-        let pool = Pool::builder(Deadpool::new(manager)).max(1).build();
+        let pool = Pool::builder(Deadpool::new(manager)).max(1).named("store").build();
         let store = Self { pool: pool.map_err(|error| StoreError::permanent(error.to_string()))? };
         store.with(statements::prepare).await.map_err(|error| {
             let hint = if error.is_transient { "; is it in use by another run?" } else { "" };

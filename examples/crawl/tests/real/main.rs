@@ -6,6 +6,8 @@
 )]
 #![cfg(unix)]
 
+#[cfg(feature = "inspect")]
+mod dumps;
 mod input;
 mod interrupted;
 mod polite;

@@ -55,6 +55,11 @@ xflags::xflags! {
         /// Show the run on a live page at this address of this machine, 127.0.0.1:0 or a port. Others can read it
         /// only if the address is one that they reach.
         optional --page address: Address
+        /// Tell which task waits for what, and who holds it, at this address of this machine, 127.0.0.1:0 or a port;
+        /// and on stderr at SIGUSR1.
+        optional --inspect address: Address
+        /// With --inspect: its address may be one that others reach, who can read all of it.
+        optional --inspect-public
         /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
         optional --grace time: Time
         /// Exit with 1 if any document failed.
@@ -84,6 +89,7 @@ impl Harvest {
             ("--restart", self.restart, "--workers", self.workers.is_some()),
             ("--kill", self.kill, "--workers", self.workers.is_some()),
             ("--quota", self.quota.is_some(), "--rate", self.rate.is_some()),
+            ("--inspect-public", self.inspect_public, "--inspect", self.inspect.is_some()),
         ];
         if let Some((flag, .., needed, _)) = of_all.iter().find(|(_, is_given, _, has)| *is_given && !*has) {
             return Err(format!("{flag} does nothing without {needed}"));
@@ -101,7 +107,11 @@ impl Harvest {
         {
             return Err(format!("{flag} is for the embedded server, it does nothing with --url"));
         }
-        let of_one = [("--report", self.report.is_some()), ("--serve", self.serve.is_some())];
+        let of_one = [
+            ("--report", self.report.is_some()),
+            ("--serve", self.serve.is_some()),
+            ("--inspect", self.inspect.is_some()),
+        ];
         if let Some((flag, _)) = of_one.iter().find(|(_, is_given)| *is_given && self.workers.is_some()) {
             return Err(format!("{flag} is of one process, it does not go with --workers"));
         }

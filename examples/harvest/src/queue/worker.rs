@@ -28,10 +28,9 @@ use crate::{
     api::Api,
     board::{Board, Workers},
     error::Fatal,
-    live::LiveRun,
     progress,
     report::Ended,
-    run::until_stop,
+    run::{Shown, until_stop},
     stats::Stats,
     store::{Store, Written},
 };
@@ -101,31 +100,36 @@ impl Worker {
         Self { shared: Arc::new(shared), documents: Arc::new(Mutex::new(Some(receiver))), jobs, is_complete }
     }
 
-    /// Works until the harvest is complete or a signal comes, and returns how it ended and why. The harvest is shown on the
-    /// page meanwhile, if there is one.
-    pub(crate) async fn run(&self, grace: Duration, page: Option<LiveRun>) -> Result<(Ended, Reason), Fatal> {
+    /// Works until the harvest is complete or a signal comes, and returns how it ended and why. The harvest is shown
+    /// meanwhile.
+    pub(crate) async fn run(&self, grace: Duration, shown: Shown) -> Result<(Ended, Reason), Fatal> {
         if self.is_complete {
             return Ok((Ended::Complete, Reason::Ended));
         }
         let worker = self.clone();
         let shutdown = Shutdown::new().grace(grace);
-        until_stop(shutdown, async move |stop| worker.work(stop, grace, page).await).await
+        until_stop(shutdown, async move |stop| worker.work(stop, grace, shown).await).await
     }
 
-    async fn work(self, stop: Stop, grace: Duration, page: Option<LiveRun>) -> Result<(), Fatal> {
+    async fn work(self, stop: Stop, grace: Duration, shown: Shown) -> Result<(), Fatal> {
         let Self { shared, documents, jobs, .. } = self;
         let documents = documents.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(documents) = documents else { return Err(Fatal::Broken("a worker works once".into())) };
         let done = group(async |g| {
             let end = || g.stop().clone();
-            g.task("progress").spawn(progress::show(shared.stats.clone(), stop.clone(), end()));
+            if shown.progress {
+                g.task("progress").spawn(progress::show(shared.stats.clone(), stop.clone(), end()));
+            }
             g.task("chaos").spawn(shared.store.clone().disturb(end()));
             g.task("writer").spawn(write_all(shared.clone(), documents, end()));
             g.task("numbers").spawn(publish_numbers(shared.clone(), end()));
             g.task("sweep").spawn(sweep(shared.clone(), end()));
             g.task("first jobs").spawn(publish_first(shared.clone(), jobs, end()));
-            if let Some(page) = page {
+            if let Some(page) = shown.page {
                 g.task("page").spawn(page.show(stop.clone(), end()));
+            }
+            if let Some(dumps) = shown.dumps {
+                g.task("dumps").spawn(dumps.serve(end()));
             }
             consume(&shared, &stop, grace).await?;
             g.stop().drain("there is no more to do here");

@@ -371,7 +371,8 @@ async fn database(
     name: &str,
     connections: usize,
 ) -> Result<Database, Error> {
-    let database = connect.database(configured(config, name)).max(connections);
+    // The server has it under this name, too.
+    let database = connect.database(configured(config, name)).named(name.to_owned()).max(connections);
     database.connect_timeout(CONNECT).acquire_timeout(CONNECT).connect().await
 }
 

@@ -9,6 +9,7 @@ use crate::{error::Fatal, stats::Stats};
 /// The retry policy of an entry, for conflicts with other programs, lost connections, and the seconds of a failover: 19 waits,
 /// each at least half of its longest time, are 7.775 s at least.
 pub(super) static POLICY: Policy = Policy::new(WAITS.jitter(Jitter::Equal))
+    .named("store")
     .max_attempts(20)
     .attempt_timeout(Duration::from_secs(10))
     .total_timeout(Duration::from_secs(30));

@@ -51,7 +51,7 @@ impl Sqlite {
     pub(super) async fn open(path: &Path, stats: Arc<Stats>) -> Result<Self, StoreError> {
         let manager = Manager::from_config(&Config::new(path), Runtime::Tokio1);
         // SQLite has one writer at a time. The others wait in the queue of the pool.
-        let pool = Pool::builder(Deadpool::new(manager)).max(1).build();
+        let pool = Pool::builder(Deadpool::new(manager)).max(1).named("store").build();
         let store = Self {
             path: path.into(),
             pool: pool.map_err(|error| StoreError::permanent(error.to_string()))?,

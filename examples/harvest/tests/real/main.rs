@@ -12,6 +12,8 @@ mod broken_store;
 mod browser;
 mod chaos;
 mod compare_runs;
+#[cfg(all(unix, feature = "inspect"))]
+mod dumps;
 mod embedded;
 #[cfg(unix)]
 mod flawed_api;

@@ -199,7 +199,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a permit of the rate that waits for a slot",
         "examples/harvest/src/api.rs",
         "            trace.wait_for(Wait::Slot);
-            let slot = self.slots.clone().acquire_owned().await.expect(\"the semaphore is never closed\");
+            let slot = self.slots.acquire_owned(1).await.expect(\"the limiter is never closed\");
             let mut slot = Some(slot);
             if !self.permit",
         "            let is_early = MUTANT;
@@ -207,7 +207,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 return None;
             }
             trace.wait_for(Wait::Slot);
-            let slot = self.slots.clone().acquire_owned().await.expect(\"the semaphore is never closed\");
+            let slot = self.slots.acquire_owned(1).await.expect(\"the limiter is never closed\");
             let mut slot = Some(slot);
             if !is_early && !self.permit",
     ),
