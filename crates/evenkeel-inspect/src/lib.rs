@@ -20,6 +20,7 @@
 // accept.rs, answer.rs | the form that a request wants; its answer
 // server.rs        | `serve`, `InspectServer`, behind the feature `http`
 // service.rs       | `InspectService`, behind the feature `tower`
+// guide.rs         | six outages: their programs, their dumps, and what to do
 
 #[cfg(any(feature = "http", feature = "tower"))]
 mod accept;
@@ -30,6 +31,7 @@ mod deadlock;
 mod dump;
 mod finding;
 mod group;
+pub mod guide;
 mod holds;
 mod recent_median;
 mod registry;

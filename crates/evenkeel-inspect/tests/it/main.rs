@@ -6,6 +6,7 @@ mod findings;
 mod flow_threads;
 mod flows;
 mod forms;
+mod guide;
 mod limits_and_retries;
 mod long_lists;
 mod own_objects;
