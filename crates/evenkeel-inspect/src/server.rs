@@ -246,10 +246,13 @@ fn is_loopback(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, io::Read, net, rc::Rc};
+
+    use evenkeel_testkit::cancel;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, duplex},
         runtime::Handle,
-        time::Instant,
+        time::{Instant, sleep},
     };
 
     use super::*;
@@ -418,6 +421,35 @@ mod tests {
         client.write_all(b"GET /debug/evenkeel HTTP/1.1\r\nhost: [::1]\r\n\r\n").await.unwrap();
         connections.join_next().await.unwrap().unwrap();
         assert_eq!(start.elapsed(), CONNECTION_TIMEOUT);
+    }
+
+    /// Dropped at each of its awaits it closes all connections, one that waits to be accepted as well.
+    #[test]
+    fn it_may_be_dropped_at_each_await() {
+        let cuts = cancel::every_point(
+            async || {
+                let server = serve(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+                let client = net::TcpStream::connect(server.local_addr()).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                Rc::new((Cell::new(Some(server)), client))
+            },
+            async |state| {
+                let server = state.0.take().expect("it runs once");
+                server.run(sleep(Duration::from_secs(1))).await;
+            },
+            async |state| {
+                // Of an operation that was not polled the server is still here.
+                drop(state.0.take());
+                let read = (&state.1).read(&mut [0]);
+                assert!(!matches!(read, Ok(1..)) && !is_timeout(&read), "{read:?}");
+            },
+        );
+        assert!(cuts.points() > 0);
+    }
+
+    fn is_timeout(read: &io::Result<usize>) -> bool {
+        let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        read.as_ref().is_err_and(|error| kinds.contains(&error.kind()))
     }
 
     #[tokio::test]

@@ -113,6 +113,14 @@ impl<M: Manager> Lease<M> {
         slot.shared().look(|state| state.set_label(slot.key(), label));
     }
 
+    /// Says in dumps that another task than the one that took the object has it now, one that waits for no other object.
+    #[cfg(feature = "inspect")]
+    #[doc(hidden)]
+    pub fn give_away(lease: &Self) {
+        let slot = &lease.object.as_ref().expect(HELD).slot;
+        slot.shared().look(|state| state.give_away(slot.key()));
+    }
+
     fn take(&mut self) -> SlottedObject<M> {
         self.object.take().expect(HELD)
     }

@@ -49,6 +49,9 @@ impl Recycler {
         if lease.is_clean() || lease.condition() == Condition::Lost {
             return;
         }
+        // The task that had the session may wait for the next one.
+        #[cfg(feature = "inspect")]
+        Lease::give_away(&lease);
         runtime.spawn(recycle(lease, Arc::clone(&self.cancel), self.timeout, self.tasks.subscribe()));
     }
 

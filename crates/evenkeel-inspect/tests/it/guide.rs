@@ -43,13 +43,15 @@ fn words(dump: &str) -> Vec<String> {
     for word in dump.split_whitespace() {
         let is_number = word.trim_end_matches([',', ':']).parse::<u64>().is_ok();
         let is_of_task = words.last().is_some_and(|last| last == "task" || last == "thread");
-        words.push(match (is_of_task && is_number, word.rsplit_once("examples/"), word.split_once("/src/")) {
-            (true, ..) => "N".to_owned(),
-            (_, Some((_, place)), _) => place.trim_matches(['(', ')', ':']).to_owned(),
-            (_, _, Some((library, _))) => format!("{library}/src"),
-            _ if word.starts_with("'memory") => word.split_once(':').expect("an id").1.to_owned(),
-            _ => word.to_owned(),
-        });
+        words.push(
+            match (is_of_task && is_number, word.rsplit_once("examples/"), word.split_once("/src/")) {
+                (true, ..) => "N".to_owned(),
+                (_, Some((_, place)), _) => place.trim_matches(['(', ')', ':']).to_owned(),
+                (_, _, Some((library, _))) => format!("{library}/src"),
+                _ if word.starts_with("'memory") => word.split_once(':').expect("an id").1.to_owned(),
+                _ => word.to_owned(),
+            },
+        );
     }
     words
 }

@@ -71,6 +71,15 @@ impl<M: Manager> State<M> {
     }
 }
 
+impl<M: Manager> State<M> {
+    /// Forgets the task of a lease, unless the pool counts the leases of tasks.
+    pub(crate) fn give_away(&mut self, slot: usize) {
+        if !self.slots.tasks.are_counted() {
+            self.slots.forget_task(slot);
+        }
+    }
+}
+
 impl Slots {
     fn usual_hold(&self) -> Option<Duration> {
         self.holds.median()

@@ -225,6 +225,11 @@ impl Slots {
         }
     }
 
+    #[cfg(feature = "inspect")]
+    pub(super) fn forget_task(&mut self, key: usize) {
+        self.slots.get_mut(key).expect(TAKEN).task = None;
+    }
+
     /// Sets the text that says what a lease is for.
     pub(super) fn set_label(&mut self, key: usize, label: &'static str) {
         self.slots.get_mut(key).expect(TAKEN).label = Some(label);

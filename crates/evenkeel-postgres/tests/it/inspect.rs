@@ -5,7 +5,12 @@ use std::{panic::Location, time::Duration};
 use evenkeel_inspect::{Dump, FindingKind, InspectedResource, dump_of};
 use evenkeel_postgres::{Database, Error, Tx, TxOptions};
 use evenkeel_testkit::World;
-use tokio::{runtime::Handle, spawn, task::JoinHandle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    spawn,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::scripted_server::{Answer, Greeting, Server};
 
@@ -265,5 +270,28 @@ fn a_statement_that_was_dropped() {
         assert_ne!(database.waiters[0].task.to_string(), format!("task {}", call.await.unwrap_err().id()));
         drop(db.close(SECS(10)).await);
         assert!(look().resources.is_empty());
+    });
+}
+
+/// A task that has dropped a statement waits for the connection that is cleaned meanwhile. It does not have that any more.
+#[test]
+fn a_task_that_waits_for_the_connection_that_it_had() {
+    World::run(async |_| {
+        let server =
+            Server::new(|sql| (sql == "update").then(|| Answer::Pause(SECS(3), Box::new(Answer::Count(1)))));
+        let db = server.builder().max(1).connect().await.unwrap();
+        let other = db.clone();
+        let calls = spawn(async move {
+            timeout(SECS(1), other.execute("update", ())).await.unwrap_err();
+            drop(other.fetch_all::<(i32,)>("select", ()).await);
+        });
+        sleep(SECS(2)).await;
+        let dump = look();
+        let pool = of_kind(&dump, "pool").unwrap();
+        assert_eq!((pool.in_use, pool.waiters.len(), pool.holders.len()), (1, 1, 1), "{dump}");
+        assert_eq!(pool.holders[0].task, None, "{dump}");
+        assert!(dump.findings.is_empty(), "{dump}");
+        calls.await.unwrap();
+        drop(db.close(SECS(10)).await);
     });
 }
