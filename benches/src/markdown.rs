@@ -21,6 +21,9 @@ const FRONT: [&str; 8] = [
     "task/spawn-join/multi/task",
 ];
 
+/// The first word of the rows whose objects can be inspected.
+const INSPECT: &str = "inspect";
+
 /// Returns the pages by name; other pages quote all but the overview.
 pub(crate) fn pages(machines: &[Machine]) -> Vec<(String, String)> {
     let rows = compare(machines);
@@ -28,13 +31,30 @@ pub(crate) fn pages(machines: &[Machine]) -> Vec<(String, String)> {
         ("README.md".to_owned(), overview(machines, &rows)),
         ("summary.md".to_owned(), quoted(machines, rows.iter().filter(|row| FRONT.contains(&row.id)))),
     ];
-    for (pattern, rows) in patterns(&rows) {
+    for (pattern, of_pattern) in patterns(&rows) {
         // Of the four places where a future is driven, one of each runtime.
         let one_of_each = |id: &str| !id.ends_with("current/task") && !id.ends_with("multi/block_on");
-        let rows = rows.into_iter().filter(|row| one_of_each(row.id));
-        pages.push((format!("{pattern}.md"), quoted(machines, rows)));
+        let shown = of_pattern.into_iter().filter(|row| one_of_each(row.id));
+        let page = if pattern == INSPECT { inspected(shown, &rows) } else { quoted(machines, shown) };
+        pages.push((format!("{pattern}.md"), page));
     }
     pages
+}
+
+/// Returns the instructions of rows with the feature `inspect` beside those without it: they have no peers.
+fn inspected<'a>(rows: impl Iterator<Item = &'a Compared<'a>>, all: &[Compared<'_>]) -> String {
+    let mut table = "Instructions with the feature `inspect` and without it, on one thread, as counted by `cargo xtask bench \
+                     --inspect --instructions`.\n\n| row | without | with | ratio |\n|---|---:|---:|---:|\n"
+        .to_owned();
+    for row in rows {
+        let Some(with) = row.counted.and_then(|line| line.ours) else { continue };
+        let id = row.id.strip_prefix(INSPECT).unwrap_or(row.id).trim_start_matches('/');
+        let plain = all.iter().find(|other| other.id == id).and_then(|other| other.counted?.ours);
+        let without = plain.map_or("–".to_owned(), |plain| format!("{plain:.0}"));
+        let ratio = plain.map_or_else(String::new, |plain| short(with / plain));
+        let _ = writeln!(table, "| `{id}` | {without} | {with:.0} | {ratio} |");
+    }
+    table
 }
 
 /// Groups the rows by their first word, in their order.

@@ -174,6 +174,24 @@ fn tables_name_the_machines_and_show_instructions_once() {
     assert_eq!(all.matches("| `limit/alike` |").count(), 1, "its instructions do not depend on the machine");
 }
 
+/// Rows that can be inspected have no peers; they stand beside the same rows without the feature.
+#[test]
+fn the_page_of_inspect_compares_with_the_rows_without_it() {
+    let folder = Folder::new();
+    let counted =
+        |id: &str, ours| Line { ours: Some(ours), ..line(&format!("{id}/instructions"), OLD, 1.0, None) };
+    let rows = [
+        counted("inspect/pool/get/multi/task", 383.4),
+        counted("inspect/dump", 60_860_000.0),
+        counted("pool/get/multi/task", 367.0),
+    ];
+    save(folder.path(), "one", &rows);
+    let pages = markdown::pages(&machines::read(folder.path()).expect("a machine"));
+    let (_, page) = pages.iter().find(|page| page.0 == "inspect.md").expect("it is made");
+    assert!(page.contains("| `pool/get/multi/task` | 367 | 383 | 1.04 |\n"), "{page}");
+    assert!(page.contains("| `dump` | – | 60860000 |  |\n"), "{page}");
+}
+
 #[test]
 fn the_page_is_whole_and_takes_nothing_from_elsewhere() {
     let folder = two_machines();
