@@ -9,7 +9,9 @@
 //! calls foreign code, which must not delay the abort.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
+    collections::HashMap,
     panic::Location,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -30,6 +32,9 @@ use crate::{
     state::{Registration as Part, State},
     watchdog_thread::runtime,
 };
+
+/// The guards that have outlived their tasks of which a dump tells.
+const MAX_LEFT: usize = 10;
 
 /// The place of a run in the registry of the process, and what a look at its end has seen.
 pub(crate) struct Inspection {
@@ -123,6 +128,10 @@ impl Inspect for Run {
                 drain.notes.push(format!("task '{name}' ({place}) was told to abort, and keeps its thread"));
             }
         }
+        // The tasks that have ended, as a guard may have been forgotten in one.
+        let ended = state.tasks.iter().filter(|task| task.ended.is_some() && stopped_at.is_some());
+        let ended: HashMap<TaskId, Cow<'static, str>> =
+            ended.filter_map(|task| Some((task.polling.task()?, task.registration.name.clone()))).collect();
         let guards = state.guards.len();
         drop(state);
         copy_chunks(&mut drain.holders, guards, |entries, holders| {
@@ -148,8 +157,23 @@ impl Inspect for Run {
             let reason = self.reason_text();
             drain.notes.push(format!("asked to stop: {}", reason.escape_debug()));
         }
+        let taken_by = |holder: &HolderEdge| ended.get(&holder.task.filter(|_| is_guard(holder.number))?);
+        let left = drain.holders.iter().filter_map(|holder| {
+            let (label, task) = (holder.label.as_deref()?, taken_by(holder)?);
+            Some(format!(
+                "'{}' has outlived task '{}', which took it",
+                label.escape_debug(),
+                task.escape_debug()
+            ))
+        });
+        drain.notes.extend(left.take(MAX_LEFT).collect::<Vec<_>>());
         Some(Inspected::Resource(drain))
     }
+}
+
+/// Returns whether the number of a holder is that of a guard.
+const fn is_guard(number: u64) -> bool {
+    number % 2 == 1
 }
 
 fn holder(number: u64, task: Option<TaskId>, part: &Part, held_for: Duration) -> HolderEdge {

@@ -81,7 +81,9 @@ fn a_drain_that_waits_for_a_guard_that_is_leaked() {
             let waiter = &during.waiters[0];
             assert_eq!((waiter.place.line(), waiter.waited), (at("the wait"), secs(3)));
             assert_eq!(waiter.task, TaskId::current());
-            assert_eq!(during.notes, ["asked to stop: deploy"]);
+            // The task has ended, and its guard has not been dropped.
+            let left = "'guard upload' has outlived task 'http', which took it";
+            assert_eq!(during.notes, ["asked to stop: deploy", left]);
             let text = look().to_string();
             assert!(text.contains("has 'guard upload' for 5s, from"), "{text}");
             assert!(look().findings.is_empty(), "it has not lasted: {text}");
