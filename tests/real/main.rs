@@ -1,7 +1,6 @@
 //! A part of the rules of pipelines, on each real server, all of which `cargo xtask conformance --real` runs; and the errors of the
 //! compiler at first guesses.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compile_errors;
 
