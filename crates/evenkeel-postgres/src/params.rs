@@ -6,7 +6,8 @@ use tokio_postgres::types::ToSql;
 ///
 /// `()` is for none, `(id,)` for one, up to twelve of any types that are [`ToSql`]. A reference to a tuple works as well,
 /// and so does a slice, an array or a `Vec` of references: `&[&id]` to values of one type, or of `&(dyn ToSql + Sync)`
-/// where their number is not known before. The trait is sealed.
+/// where their number is not known before. The trait is sealed. A slice of values of several types, as `&[&id, &name]`, is for
+/// [`query`](crate::Database::query) and its relatives, whose parameter is no generic one; elsewhere it is the tuple `(id, name)`.
 ///
 /// The [`ToSql`] of a Rust type decides which types of the server it fits: the number `1` is an `i32`, so it fits an
 /// `integer` and not a `bigint`.

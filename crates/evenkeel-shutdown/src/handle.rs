@@ -207,7 +207,8 @@ impl Handle {
         self.run.state().live()
     }
 
-    /// Adds a task to the run, like [`Shutdown::task`](crate::Shutdown::task).
+    /// Adds a task to the run, like [`Shutdown::task`](crate::Shutdown::task). A closure with a `?` names its error:
+    /// `async |stop| -> Result<(), BoxError> { … }`.
     ///
     /// During the drain of its phase the task starts with a [`Stop`] that is draining, and gets no extra time. Use it
     /// for the parts of a program, as each one is in the report. For work in large numbers use a
@@ -244,7 +245,7 @@ impl Handle {
         self.run.add(self.registration(Kind::Task, name, Location::caller()), task, work::task)
     }
 
-    /// Adds a clean-up to the run, like [`Shutdown::on_stop`](crate::Shutdown::on_stop).
+    /// Adds a clean-up to the run, like [`Shutdown::on_stop`](crate::Shutdown::on_stop). A closure with a `?` names its error.
     ///
     /// While the clean-ups of its phase are running it starts at once, and has the rest of their time. If the
     /// phase had no clean-ups when the run began, its [reserve](crate::Shutdown::reserve) is taken from the phases

@@ -61,11 +61,11 @@ where
 /// use futures::StreamExt as _;
 /// use std::num::ParseIntError;
 ///
-/// let numbers = try_generate(|y| async move {
+/// let numbers = try_generate(async |y| -> Result<(), ParseIntError> {
 ///     for word in ["1", "2", "x", "4"] {
 ///         y.yield_(word.parse::<u8>()?).await;
 ///     }
-///     Ok::<_, ParseIntError>(())
+///     Ok(())
 /// });
 /// let numbers: Vec<_> = numbers.collect().await;
 /// assert_eq!(numbers[..2], [Ok(1), Ok(2)]);

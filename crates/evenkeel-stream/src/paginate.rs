@@ -59,9 +59,9 @@ pub use prefetch::Prefetch;
 /// }
 ///
 /// let client = Client;
-/// let users = paginate(None, async move |token| {
+/// let users = paginate(None, async move |token| -> io::Result<_> {
 ///     let answer = client.users(token).await?;
-///     Ok::<_, io::Error>((answer.users, answer.next_token.map(Some)))
+///     Ok((answer.users, answer.next_token.map(Some)))
 /// });
 /// assert_eq!(users.try_collect::<Vec<_>>().await?, [1, 2, 3]);
 /// # Ok(())
@@ -117,10 +117,10 @@ where
 /// use evenkeel_stream::{PageError, paginate};
 /// use futures::TryStreamExt as _;
 ///
-/// let pages = paginate(0, async |offset: usize| {
+/// let pages = paginate(0, async |offset: usize| -> Result<_, PageError> {
 ///     let rows: Vec<usize> = (offset..7).take(3).collect();
 ///     let next = (rows.len() == 3).then_some(offset + 3);
-///     Ok::<_, PageError>((rows, next))
+///     Ok((rows, next))
 /// });
 /// assert_eq!(pages.try_collect::<Vec<_>>().await?, [0, 1, 2, 3, 4, 5, 6]);
 /// # Ok(())
@@ -159,10 +159,10 @@ where
     ///
     /// // The server remembers the position; the id of the scroll is always the same.
     /// let scroll = Arc::new(Mutex::new((0..7).collect::<Vec<_>>()));
-    /// let hits = paginate("the id", async move |id| {
+    /// let hits = paginate("the id", async move |id| -> Result<_, PageError> {
     ///     let mut left = scroll.lock().unwrap();
     ///     let hits: Vec<_> = { let n = left.len().min(3); left.drain(..n).collect() };
-    ///     Ok::<_, PageError>((hits, Some(id)))
+    ///     Ok((hits, Some(id)))
     /// });
     /// assert_eq!(hits.until_empty().try_collect::<Vec<_>>().await?.len(), 7);
     /// # Ok(())
@@ -220,9 +220,9 @@ where
     /// use tokio::time::{Instant, sleep};
     ///
     /// let second = Duration::from_secs(1);
-    /// let pages = paginate(1, async move |page| {
+    /// let pages = paginate(1, async move |page| -> io::Result<_> {
     ///     sleep(second).await;
-    ///     Ok::<_, io::Error>((vec![page], (page < 10).then_some(page + 1)))
+    ///     Ok((vec![page], (page < 10).then_some(page + 1)))
     /// });
     /// let start = Instant::now();
     /// pages.prefetch(1).for_each(|_| sleep(second)).await;

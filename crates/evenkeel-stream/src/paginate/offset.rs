@@ -42,9 +42,9 @@ type Start<T> = Box<dyn FnOnce(usize) -> ParMap<Offsets, Fetched<T>> + Send>;
 /// use tokio::time::{Instant, sleep};
 ///
 /// let start = Instant::now();
-/// let rows = paginate_offset(100, async |offset: u64| {
+/// let rows = paginate_offset(100, async |offset: u64| -> io::Result<_> {
 ///     sleep(Duration::from_millis(200)).await;
-///     Ok::<_, io::Error>((offset..(offset + 100).min(950)).collect())
+///     Ok((offset..(offset + 100).min(950)).collect())
 /// });
 /// let rows: Vec<u64> = rows.concurrent(11).try_collect().await.unwrap();
 /// assert_eq!(rows, (0..950).collect::<Vec<_>>());
