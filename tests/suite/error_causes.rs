@@ -29,10 +29,11 @@ use evenkeel_testkit::World;
 use futures::StreamExt as _;
 
 /// The errors with a source whose values are made below, by their names.
-const MADE: [&str; 19] = [
+const MADE: [&str; 20] = [
     "AllFailed",
     "BoxedError",
     "ConnectError",
+    "CreateError",
     "Error of limit",
     "Error of postgres",
     "Failure",
