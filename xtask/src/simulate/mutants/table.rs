@@ -230,13 +230,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     harvest(
         "a stop that drops what was answered",
         "examples/harvest/src/run.rs",
-<<<<<<< HEAD
         "{ worker.api.fetch(call, &working).await })",
         "{ worker.api.fetch(call, &working).await.filter(|_| !(MUTANT && working.is_draining())) })",
-=======
-        "worker.api.fetch(call, &working).await }",
-        "worker.api.fetch(call, &working).await.filter(|_| !(MUTANT && working.is_draining())) }",
->>>>>>> 07272771 (fix(xtask): a mutant of harvest names the text that is there)
     ),
     harvest(
         "a stop that leaves nothing, and says that it does",
