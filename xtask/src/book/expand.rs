@@ -140,7 +140,12 @@ fn documented(line: &str, package: &str) -> String {
     let mut line = line.to_owned();
     for target in targets(&line).into_iter().rev() {
         let to = match line[target.clone()].split_once("::") {
-            Some((_, "")) | None => continue,
+            None => match line[target.clone()].strip_prefix("crate#") {
+                Some(heading) => {
+                    format!("https://docs.rs/{package}/latest/{}/#{heading}", package.replace('-', "_"))
+                }
+                None => continue,
+            },
             Some(("crate", item)) => address(package, item),
             Some((of, item)) => address(&of.replace('_', "-"), item),
         };
@@ -210,12 +215,12 @@ mod tests {
 
     #[test]
     fn pages_of_crates_lead_into_the_documentation() {
-        let page = "# A\n\nsee [`x`](crate::B::c()), [`D::e`], [`g`](evenkeel_task::group()), [f](img/f.svg), [h](#a)\n```\n# hidden\n\
+        let page = "# A\n\nsee [`x`](crate::B::c()), [`D::e`], [`g`](evenkeel_task::group()), [f](img/f.svg), [h](#a), [i](crate#b)\n```\n# hidden\n\
                     shown();\n```\n```no_run\n# hidden\n```\n```sh\n# a comment\n```\n";
         let expected = "## A\n\nsee [`x`](https://docs.rs/evenkeel-limit/latest/evenkeel_limit/?search=B::c), \
                         [`D::e`](https://docs.rs/evenkeel-limit/latest/evenkeel_limit/?search=D::e), \
                         [`g`](https://docs.rs/evenkeel-task/latest/evenkeel_task/?search=group), \
-                        [f](../../../crates/evenkeel-limit/img/f.svg), [h](#a)\n```rust\nshown();\n```\n```rust\n```\n```sh\n# a comment\n```\n";
+                        [f](../../../crates/evenkeel-limit/img/f.svg), [h](#a), [i](https://docs.rs/evenkeel-limit/latest/evenkeel_limit/#b)\n```rust\nshown();\n```\n```rust\n```\n```sh\n# a comment\n```\n";
         assert_eq!(of_crate(page, "crates/evenkeel-limit/GUIDE.md", "docs/book/src/limit.md"), expected);
     }
 }
