@@ -64,7 +64,7 @@ impl Shared {
 /// Describes the tasks that are alive, the oldest first.
 fn inspect_tasks(registry: &Registry, now: Instant) -> Vec<InspectedTask> {
     let mut tasks = registry.inspect(now);
-    // Those of one shard often are in order. If not, small keys are sorted: tasks are large.
+    // Tasks of one shard often are in order. If not, small keys are sorted, as tasks are large.
     let oldest_first = |task: &InspectedTask| Reverse(u64::try_from(task.age.as_nanos()).unwrap_or(u64::MAX));
     if !tasks.is_sorted_by_key(oldest_first) {
         tasks.sort_by_cached_key(oldest_first);
