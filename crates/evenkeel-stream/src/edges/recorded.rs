@@ -194,6 +194,13 @@ const UNREAD: u8 = 32;
 /// Two readings that are closer than this are moments apart.
 const MOMENT: Duration = Duration::from_micros(20);
 
+thread_local! {
+    // The last reading of the clock for an item on this thread, and the items that may still begin without another one: of a
+    // worker alone, items are further apart, as all workers of a thread have their turns between.
+    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    static LEFT: Cell<u8> = const { Cell::new(0) };
+}
+
 /// The items of a worker, as its map sees them.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemEdge {
@@ -246,14 +253,11 @@ pub(crate) struct ItemRecord {
     is_pending: bool,
     // The number of the last item.
     number: u64,
-    // The last reading of the clock, and the items that may still begin without another one.
-    last: Option<Instant>,
-    unread: u8,
 }
 
 impl ItemRecord {
     pub(crate) const fn none() -> Self {
-        Self { items: None, is_pending: false, number: 0, last: None, unread: 0 }
+        Self { items: None, is_pending: false, number: 0 }
     }
 
     /// Notes that the item is pending; the first time, `enter` gets the edge of the worker.
@@ -267,9 +271,10 @@ impl ItemRecord {
     #[inline]
     fn begin(&mut self, enter: impl FnOnce(ItemEdge)) {
         self.number += 1;
+        let left = LEFT.get();
         match &self.items {
-            Some(items) if self.unread > 0 => {
-                self.unread -= 1;
+            Some(items) if left > 0 => {
+                LEFT.set(left - 1);
                 items.cell.begin(self.number, None);
             }
             _ => self.begin_timed(enter),
@@ -289,9 +294,8 @@ impl ItemRecord {
         });
         items.cell.begin(self.number, Some(items.nanos(now)));
         // A clock that stands still is paused, and is always read.
-        let is_burst = self.last.is_some_and(|last| now > last && now - last < MOMENT);
-        self.unread = if is_burst { UNREAD } else { 0 };
-        self.last = Some(now);
+        let is_burst = LAST.replace(Some(now)).is_some_and(|last| now > last && now - last < MOMENT);
+        LEFT.set(if is_burst { UNREAD } else { 0 });
     }
 
     /// Notes that the worker has no item that is pending.
