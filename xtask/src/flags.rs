@@ -116,6 +116,8 @@ xflags::xflags! {
         }
         /// Pastes the first lines of each README into an empty project. They have to build and run, and to print what they say.
         cmd readme {
+            /// Only that of this package; `retry` means `evenkeel-retry`, and `root` the front page.
+            optional package: String
             /// Also takes away each feature and dependency that a README has an answer for, and looks for what rustc says then.
             optional --answers
         }

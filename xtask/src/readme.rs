@@ -11,21 +11,37 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use command_line::{Refused, one_of};
+
 pub(crate) use self::page::Page;
 use crate::{
-    Result, flags, outcome::Outcome, packages::public, project::Project, servers::Server, test::Servers,
+    Result, flags,
+    outcome::Outcome,
+    packages::{Package, public},
+    project::Project,
+    servers::Server,
+    test::Servers,
 };
 
 /// The program of the page needs the PostgreSQL server that this variable names.
 const DATABASE: &str = "DATABASE_URL";
 
+/// Begins the name of each project.
+const NAME: &str = "readme";
+
+/// The name of the front page.
+const ROOT: &str = "root";
+
 pub(crate) fn run(project: &Project, flags: &flags::Readme) -> Result<Outcome> {
     let published = public(project)?;
-    let mut pages = vec![Page::read("readme", &project.root.join("README.md"))?];
+    let mut pages = vec![Page::read(&format!("{NAME}-{ROOT}"), &project.root.join("README.md"))?];
     for package in &published {
-        pages.push(Page::read(&format!("readme-{}", package.name), &package.folder.join("README.md"))?);
+        pages.push(Page::read(&format!("{NAME}-{}", package.name), &package.folder.join("README.md"))?);
     }
-    let needs_database = pages.iter().any(|page| page.program.contains(DATABASE));
+    let wanted = flags.package.as_ref().map(|name| named(name, &published)).transpose()?;
+    let is_wanted =
+        |page: &&Page| wanted.as_ref().is_none_or(|wanted| page.name == format!("{NAME}-{wanted}"));
+    let needs_database = pages.iter().filter(is_wanted).any(|page| page.program.contains(DATABASE));
     let servers = needs_database.then(|| Servers::start_only(project, &[Server::Postgres], false));
     let database =
         servers.as_ref().and_then(|servers| servers.variables.first()).map(|(_, url)| url.as_str());
@@ -40,7 +56,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Readme) -> Result<Outcome> {
     };
     let mut findings = Vec::new();
     let mut left_out = Vec::new();
-    for page in &pages {
+    for page in pages.iter().filter(is_wanted) {
         let shown = page.path.strip_prefix(&project.root).unwrap_or(&page.path).display().to_string();
         if page.program.contains(DATABASE) && database.is_none() {
             let built = cargo("build", page);
@@ -74,6 +90,16 @@ pub(crate) fn run(project: &Project, flags: &flags::Readme) -> Result<Outcome> {
         Outcome::Done if !left_out.is_empty() => Ok(Outcome::Partly(left_out.join("; "))),
         outcome => Ok(outcome),
     }
+}
+
+/// Returns the whole name of a page.
+fn named(name: &str, packages: &[Package]) -> Result<String> {
+    let whole = packages.iter().map(|package| package.name.as_str()).chain([ROOT]).collect::<Vec<_>>();
+    let long = format!("evenkeel-{name}");
+    let found = whole.iter().find(|whole| **whole == name || **whole == long);
+    let found =
+        found.map(|found| Ok((*found).to_owned())).unwrap_or_else(|| one_of(name, &whole).map(str::to_owned));
+    found.map_err(|why| Refused::wrong(format!("package {why}")).into())
 }
 
 /// Takes away what each answer of a page adds, and returns a line for each that rustc does not ask for in these words.
