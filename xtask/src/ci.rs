@@ -5,14 +5,14 @@ use std::time::Instant;
 use command_line::{Refused, one_of};
 
 use crate::{
-    Result, book, deny, docs, flags, lint, msrv, outcome::Outcome, package, project::Project, simulate,
-    table::Table, test, tidy, typos,
+    Result, book, deny, docs, flags, lint, msrv, outcome::Outcome, package, project::Project, readme,
+    simulate, table::Table, test, tidy, typos,
 };
 
 type Step = fn(&Project, &flags::Ci) -> Result<Outcome>;
 
 /// The steps in their order: the ones that fail fast and often come first.
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("fmt", |project, _| lint::fmt(project)),
     ("clippy", |project, _| lint::lints(project)),
     ("tidy", |project, _| Ok(Outcome::of_findings(&tidy::run(&project.root)))),
@@ -21,6 +21,7 @@ const STEPS: [(&str, Step); 11] = [
     ("test", |project, flags| test::run(project, &tests(flags))),
     ("simulate", |project, _| simulate::seeds_of_today(project)),
     ("docs", |project, _| docs::run(project, false)),
+    ("readme", |project, _| readme::run(project, &flags::Readme { package: None, answers: false })),
     ("package", |project, _| package::run(project, &flags::Package { all: false })),
     ("deny", |project, _| deny::run(project)),
     ("msrv", |project, _| msrv::run(project)),
