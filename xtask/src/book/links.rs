@@ -50,7 +50,10 @@ impl<'a> Pages<'a> {
         if let Some((scheme, rest)) = link.split_once("://") {
             return is_address(scheme, rest).then_some(()).ok_or_else(|| "it is no address".to_owned());
         }
-        if link.contains("::") || (from.starts_with("crates/") && !link.contains(['/', '.', '#'])) {
+        if link.contains("::")
+            || link.starts_with("crate#")
+            || (from.starts_with("crates/") && !link.contains(['/', '.', '#']))
+        {
             // Rustdoc resolves it, and fails where it cannot.
             return if from.starts_with("crates/") {
                 Ok(())
@@ -94,7 +97,7 @@ mod tests {
         let files = ["docs/a.md", "docs/b.md", "src/lib.rs", "crates/c/README.md"].map(str::to_owned);
         let good = "# Top\n[a](b.md) [b](../src/lib.rs) [c](b.md#one-two) [d](#top) [e](https://example.com/x) `[f](no.md)`\n";
         let bad = "# One two\n[a](c.md) [b](a.md#low)\n[c](#three) [d](https://exa mple)\n[e](crate::X)\n```text\n[f](no.md)\n```\n";
-        let crates = "[a](crate::X::y()) [b](X) [c](no.md)\n";
+        let crates = "[a](crate::X::y()) [b](X) [c](no.md) [d](crate#top)\n";
         let pages = [("docs/a.md", good), ("docs/b.md", bad), ("crates/c/README.md", crates)];
         let pages = pages.map(|(path, text)| (path.to_owned(), text.to_owned())).to_vec();
         let found = Pages::new(Path::new("nowhere"), &files, pages).broken();
