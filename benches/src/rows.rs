@@ -16,8 +16,6 @@ mod queue;
 mod retry;
 mod stream;
 mod task;
-#[cfg(feature = "timeline")]
-mod timeline;
 mod waiter;
 
 /// Returns all rows in the order of the report.
@@ -37,8 +35,6 @@ pub(crate) fn all() -> Vec<Row> {
         e2e::rows(),
         #[cfg(feature = "inspect")]
         inspect::rows(),
-        #[cfg(feature = "timeline")]
-        timeline::rows(),
     ]
     .into_iter()
     .flatten()

@@ -245,7 +245,10 @@ impl State {
 
     fn enter_use(&mut self, now: Instant, index: Option<u32>, resource: &InspectedResource) {
         // The permits of a rate come back all the time, and not only when something happens.
-        if resource.kind.contains("rate limit") || resource.capacity == 0 || resource.kind == "drain" {
+        let comes_back = resource.kind.contains("rate limit");
+        let is_work =
+            matches!(resource.kind, "drain" | "background task" | "blocking call" | "borrowed resource");
+        if comes_back || is_work || resource.capacity == 0 {
             return;
         }
         let at = self.since_start(now);
@@ -275,7 +278,7 @@ fn nanos(duration: Duration) -> Nanos {
 fn title(resource: &InspectedResource) -> String {
     match (&resource.name, resource.place) {
         (Some(name), _) => name.to_string(),
-        (None, Some(place)) => words::place(place),
+        (None, Some(place)) => words::short_place(place),
         (None, None) => resource.kind.to_owned(),
     }
 }

@@ -170,6 +170,7 @@ pub(super) struct Crowd {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) all: usize,
+    unknown: usize,
     ended: [usize; Ending::ALL.len()],
 }
 
@@ -265,26 +266,34 @@ impl Counts {
         self.ended[ending as usize] += 1;
     }
 
-    /// Adds a task with its end, if it has ended.
-    pub(super) fn add(&mut self, ending: Option<Ending>) {
+    /// Adds a task with its end, as far as it is known.
+    pub(super) fn add(&mut self, life: Life) {
         self.all += 1;
-        if let Some(ending) = ending {
-            self.end(ending);
+        match life {
+            Life::Unknown => self.unknown += 1,
+            Life::Alive => {}
+            Life::Ended(_, ending) => self.end(ending),
         }
+    }
+
+    /// Adds a task that is alive.
+    pub(super) fn begin(&mut self) {
+        self.all += 1;
     }
 
     pub(super) fn add_all(&mut self, other: Self) {
         self.all += other.all;
+        self.unknown += other.unknown;
         for (count, more) in self.ended.iter_mut().zip(other.ended) {
             *count += more;
         }
     }
 
-    /// Returns the numbers in words: `930 done, 10 cancelled`.
+    /// Returns the numbers in words: `930 done, 10 cancelled`; nothing of those whose end is not known.
     pub(super) fn text(&self) -> String {
         let counts = Ending::ALL.iter().zip(self.ended).filter(|(_, count)| *count > 0);
         let mut parts: Vec<_> = counts.map(|(ending, count)| format!("{count} {}", ending.text())).collect();
-        let alive = self.all - self.ended.iter().sum::<usize>();
+        let alive = self.all - self.unknown - self.ended.iter().sum::<usize>();
         if alive > 0 {
             parts.push(format!("{alive} alive"));
         }

@@ -13,7 +13,7 @@ const SHOWN_OF_ALIKE: usize = 6;
 const TRACKS: usize = 80;
 
 /// The most resources of a picture.
-const RESOURCES: usize = 12;
+const RESOURCES: usize = 8;
 
 #[derive(Debug)]
 pub(super) enum Row<'a> {
@@ -52,13 +52,9 @@ pub(super) fn rows(picture: &Picture, with_line: bool) -> Vec<Row<'_>> {
         }
         section_rows(picture, section, &mut left, &mut rows);
     }
-    if let (1.., counts) = skipped {
-        let text = format!(
-            "and {} with {} ({})",
-            words::count(skipped.0, "group"),
-            words::count(counts.all, "task"),
-            counts.text()
-        );
+    if let (groups @ 1.., counts) = skipped {
+        let (groups, tasks) = (words::count(groups, "group"), words::count(counts.all, "task"));
+        let text = format!("and {groups} with {tasks}{}", ends(counts));
         rows.push(Row::More { text, from: 0, to: picture.end });
     }
     let used = picture.resources.iter().filter(|resource| !resource.uses.is_empty());
@@ -106,10 +102,16 @@ fn heading<'a>(picture: &Picture, section: Section, with_line: bool) -> Option<R
     }
 }
 
+/// Returns the ends of tasks behind a colon, or nothing if they are not known.
+fn ends(counts: Counts) -> String {
+    let text = counts.text();
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
 fn counts(picture: &Picture, section: Section) -> Counts {
     let mut counts = Counts::default();
     for track in picture.tracks.iter().filter(|track| track.section == section) {
-        counts.add(track.ending().map(|(_, ending)| ending));
+        counts.add(track.life);
     }
     for crowd in picture.crowds.iter().filter(|crowd| crowd.section == section) {
         counts.add_all(crowd.counts);
@@ -170,7 +172,7 @@ impl<'a> Class<'a> {
                 shown_tracks += 1;
                 rows.push(Row::Track { number, track });
             } else {
-                self.counts.add(track.ending().map(|(_, ending)| ending));
+                self.counts.add(track.life);
                 let (from, to) = track.extent(picture.end);
                 self.extent = (self.extent.0.min(from), self.extent.1.max(to));
             }
@@ -178,7 +180,7 @@ impl<'a> Class<'a> {
         *left -= shown_tracks;
         if self.counts.all > 0 {
             let like = if shown_tracks > 0 { "more like this" } else { "alike" };
-            let text = format!("and {} {like}: {}", self.counts.all, self.counts.text());
+            let text = format!("and {} {like}{}", self.counts.all, ends(self.counts));
             rows.push(Row::More { text, from: self.extent.0, to: self.extent.1 });
         }
     }

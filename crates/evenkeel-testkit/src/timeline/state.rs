@@ -179,7 +179,7 @@ impl State {
                 last
             }
         };
-        crowds[index as usize].counts.add(None);
+        crowds[index as usize].counts.begin();
         COUNTED | index
     }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use self::{
+    resource::draw_resource,
     style::{PATTERNS, STYLE, class},
     track::{Drawn, draw_track},
 };
@@ -21,6 +22,7 @@ use super::{
     words::{clean, time, title},
 };
 
+mod resource;
 mod style;
 mod track;
 
@@ -105,7 +107,7 @@ impl<'a> Canvas<'a> {
                 Row::Heading { title, about } => self.draw_heading(&title, &about),
                 Row::Track { number, track } => draw_track(self, number, track),
                 Row::More { text, from, to } => self.draw_more(&text, from, to),
-                Row::Resource(resource) => track::draw_resource(self, resource),
+                Row::Resource(resource) => draw_resource(self, resource),
             }
         }
         self.draw_arrows();

@@ -129,7 +129,7 @@ fn chart(picture: &Picture, rows: &[Row<'_>], with_line: bool, lines: &mut Vec<S
                     fill(&scale, (used.at, to), digit, &mut chart);
                 }
                 let last = resource.uses.last().map_or(0, |used| used.capacity);
-                let name = padded(&format!("{} {}", resource.kind, resource.title), NAME - 2);
+                let name = padded(&format!("{} {}", resource.title, resource.kind), NAME - 2);
                 lines.push(clean(
                     &format!(" {name} {} of {last}", chart.into_iter().collect::<String>()),
                     COLUMNS,

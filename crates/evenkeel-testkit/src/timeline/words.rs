@@ -108,6 +108,12 @@ pub(super) fn place(place: &Location<'_>) -> String {
     format!("{}:{}", file(place.file()), place.line())
 }
 
+/// Returns a place as `main.rs:7`.
+pub(super) fn short_place(place: &Location<'_>) -> String {
+    let file = file(place.file());
+    format!("{}:{}", file.rsplit('/').next().unwrap_or(&file), place.line())
+}
+
 /// Returns a path that begins in the workspace, or in the package of a dependency, without its detours.
 fn file(path: &str) -> String {
     let path = path.replace('\\', "/");

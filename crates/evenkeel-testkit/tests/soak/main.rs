@@ -8,6 +8,7 @@ use std::{
 mod http;
 mod loopback;
 mod quiet;
+mod timeline;
 mod wiremock;
 
 /// Measures the real time of a call.

@@ -1,10 +1,10 @@
 //! One track: the life of a task, and beneath it what it did at the same time.
 
-use std::fmt::Write;
+use std::{collections::HashSet, fmt::Write};
 
 use super::{Canvas, MARGIN, escaped, fitted, fitted_end, style::class, text_width};
 use crate::timeline::{
-    picture::{Bar, BarKind, Ending, Life, Mark, Nanos, Picture, Resource, Title, Track},
+    picture::{Bar, BarKind, Ending, Life, Mark, Picture, Title, Track},
     text::bar_text,
     words::{clean, count, place, time, title},
 };
@@ -30,22 +30,48 @@ impl Drawn {
     }
 }
 
-/// The parts of a row that are taken, by their ends.
+/// The left and the right end.
+type Extent = (f64, f64);
+
+fn overlap(a: Extent, b: Extent) -> bool {
+    a.0 < b.1 && b.0 < a.1
+}
+
+/// The place that a bar and its label take in a row.
+#[derive(Clone, Copy)]
+struct Place {
+    bar: Extent,
+    label: Option<Extent>,
+    is_hold: bool,
+}
+
+impl Place {
+    fn is_beside(&self, other: &Self) -> bool {
+        let labels = self.label.zip(other.label).is_some_and(|(a, b)| overlap(a, b));
+        // The label of a hold is above it.
+        let are_apart = self.is_hold && other.is_hold;
+        let covers =
+            |label: Option<Extent>, bar| !are_apart && label.is_some_and(|label| overlap(label, bar));
+        !(overlap(self.bar, other.bar)
+            || labels
+            || covers(self.label, other.bar)
+            || covers(other.label, self.bar))
+    }
+}
+
+/// The places of a row that are taken.
 #[derive(Default)]
-struct Taken(Vec<(f64, f64)>);
+struct Taken(Vec<Place>);
 
 impl Taken {
-    fn is_free(&self, from: f64, to: f64) -> bool {
-        self.0.iter().all(|(start, end)| to <= *start || from >= *end)
-    }
-
     /// Returns the first row from `first` on that is free there, and takes it.
-    fn place(rows: &mut Vec<Self>, first: usize, most: usize, from: f64, to: f64) -> Option<usize> {
-        let row = (first..most).find(|row| rows.get(*row).is_none_or(|row| row.is_free(from, to)))?;
+    fn place(rows: &mut Vec<Self>, first: usize, most: usize, place: Place) -> Option<usize> {
+        let is_free = |row: &Self| row.0.iter().all(|taken| taken.is_beside(&place));
+        let row = (first..most).find(|row| rows.get(*row).is_none_or(is_free))?;
         while rows.len() <= row {
             rows.push(Self::default());
         }
-        rows[row].0.push((from, to));
+        rows[row].0.push(place);
         Some(row)
     }
 }
@@ -59,25 +85,30 @@ pub(super) fn draw_track(canvas: &mut Canvas<'_>, number: u32, track: &Track) {
     let has_waits = track.bars.iter().any(|bar| bar.kind.is_wait());
     let mut placed = Vec::new();
     let mut hidden = 0;
+    let mut held = HashSet::new();
     for item in items(canvas, track) {
-        let (x0, x1) = extent(canvas, &item.bar);
         // Beneath the life of the task, and beneath its waits.
         let is_beneath = match item.bar.kind {
             BarKind::Hold => track.life != Life::Unknown,
             kind => !kind.is_wait() && has_waits,
         };
-        let first = usize::from(is_beneath);
-        let is_wait = item.bar.kind.is_wait();
-        let (left, right) = if is_wait { (x0, x1) } else { labelled(canvas, &item.bar, x0, x1) };
-        match Taken::place(&mut rows, first, MAX_ROWS, left, right) {
-            Some(row) => placed.push((item, row)),
+        let is_hold = item.bar.kind == BarKind::Hold;
+        let is_said = is_hold && !held.insert(item.bar.text.clone());
+        let bar = extent(canvas, &item.bar);
+        let label = if is_said { None } else { labelled(canvas, &item.bar, bar) };
+        let place = Place { bar, label, is_hold };
+        match Taken::place(&mut rows, usize::from(is_beneath), MAX_ROWS, place) {
+            Some(row) => placed.push((item, place, row, is_said)),
             None => hidden += item.members.len(),
         }
     }
     let mut bars = vec![None; track.bars.len()];
-    for (item, row) in &placed {
+    for (item, place, row, is_said) in &placed {
         let y = top + ROW * *row as f64;
-        draw_bar(canvas, picture, track, &item.bar, y, &rows[*row]);
+        draw_bar(canvas, picture, track, &item.bar, y);
+        if !is_said {
+            draw_label(canvas, track, &item.bar, place, y, &rows[*row]);
+        }
         item.members.iter().for_each(|at| bars[*at] = Some(y + ROW / 2.0));
     }
     let bar_rows = rows.len();
@@ -148,26 +179,34 @@ fn draw_title(canvas: &mut Canvas<'_>, track: &Track) {
 
 /// Returns the name of a task, or the end of its place: the file, and the line in it.
 fn fitted_title(name: &str, is_place: bool, width: f64) -> String {
-    if is_place { fitted_end(name, 12.0, width) } else { fitted(name, 12.0, width) }
+    if !is_place {
+        return fitted(name, 12.0, width);
+    }
+    // Whole parts of the path, if the file is not too long.
+    let ends = name.match_indices('/').map(|(at, _)| format!("…{}", &name[at..]));
+    let mut ends = std::iter::once(name.to_owned()).chain(ends);
+    ends.find(|end| text_width(end, 12.0) <= width).unwrap_or_else(|| fitted_end(name, 12.0, width))
 }
 
-fn extent(canvas: &Canvas<'_>, bar: &Bar) -> (f64, f64) {
+fn extent(canvas: &Canvas<'_>, bar: &Bar) -> Extent {
     let (x0, x1) = (canvas.scale.x(bar.start), canvas.scale.x(bar.end_or(canvas.picture.end)));
     (x0, x1.max(x0 + 2.0))
 }
 
-/// Returns the extent of a bar with its label, which is beside it if it is too short.
-fn labelled(canvas: &Canvas<'_>, bar: &Bar, x0: f64, x1: f64) -> (f64, f64) {
-    let width = text_width(&label(bar), LABEL) + if bar.is_fault { 10.0 } else { 7.0 };
-    if width <= x1 - x0 {
-        (x0, x1)
-    } else if x1 + width <= canvas.width - MARGIN {
-        (x0, x1 + width)
-    } else if x0 - width >= canvas.left {
-        (x0 - width, x1)
-    } else {
-        (x0, x1)
-    }
+/// Returns the place of a label: in its bar, above it if it is a hold, or beside it if it is too short; that of a wait is over
+/// the life of the task, and found later.
+fn labelled(canvas: &Canvas<'_>, bar: &Bar, (x0, x1): Extent) -> Option<Extent> {
+    let width = text_width(&label(bar), LABEL);
+    let (left, right) = (canvas.left, canvas.width - MARGIN);
+    let beside = x1 + if bar.is_fault { 7.0 } else { 4.0 };
+    let places = match bar.kind {
+        BarKind::Hold => [(x0, x0 + width), (x1 - width, x1)],
+        kind if kind.is_wait() || width + 8.0 <= x1 - x0 => {
+            return (width + 8.0 <= x1 - x0).then_some((x0 + 4.0, x0 + 4.0 + width));
+        }
+        _ => [(beside, beside + width), (x0 - 4.0 - width, x0 - 4.0)],
+    };
+    places.into_iter().find(|(from, to)| *from >= left && *to <= right)
 }
 
 fn label(bar: &Bar) -> String {
@@ -204,7 +243,7 @@ fn draw_life(canvas: &mut Canvas<'_>, track: &Track, top: f64) {
     );
 }
 
-fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, track: &Track, bar: &Bar, top: f64, row: &Taken) {
+fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, track: &Track, bar: &Bar, top: f64) {
     canvas.kinds.push(bar.kind);
     canvas.has_faults |= bar.is_fault;
     let (x0, x1) = extent(canvas, bar);
@@ -225,33 +264,27 @@ fn draw_bar(canvas: &mut Canvas<'_>, picture: &Picture, track: &Track, bar: &Bar
             y - 3.0
         );
     }
-    let text = label(bar);
+}
+
+fn draw_label(canvas: &mut Canvas<'_>, track: &Track, bar: &Bar, place: &Place, top: f64, row: &Taken) {
+    let ((x0, x1), text) = (place.bar, label(bar));
+    let baseline = if place.is_hold { top + 9.0 } else { top + 12.5 };
     let width = text_width(&text, LABEL);
-    // Text of a hold stands above its bar.
-    let baseline = if bar.kind == BarKind::Hold { top + 9.0 } else { top + 12.5 };
-    let is_hold = bar.kind == BarKind::Hold;
-    if width + 6.0 <= x1 - x0 {
-        canvas.text("l", (x0 + if is_hold { 0.0 } else { 4.0 }, baseline), &text);
-        return;
-    }
-    let (left, right) = labelled(canvas, bar, x0, x1);
-    let beside = if bar.kind.is_wait() { x1 + 3.0 } else { right - width - 1.0 };
-    let is_there = if bar.kind.is_wait() {
-        // Over the life of the task, if nothing else is there.
-        let is_free = row.0.iter().all(|(start, end)| *start == x0 || beside + width <= *start || x1 >= *end);
-        let hold = |other: &Bar| other.kind == BarKind::Hold && other.text == bar.text;
-        let end = track.ending().map_or(canvas.width - MARGIN, |(at, _)| canvas.scale.x(at) - 6.0);
-        is_free && beside + width <= end && !track.bars.iter().any(hold)
-    } else {
-        right > x1
-    };
-    if left < x0 {
-        canvas.text("l le", (x0 - 3.0, baseline), &text);
-    } else if is_there {
-        canvas.text("l", (beside, baseline), &text);
-    } else if x1 - x0 > 34.0 {
-        let text = fitted(&text, LABEL, x1 - x0 - 6.0);
-        canvas.text("l", (x0 + 4.0, baseline), &text);
+    match place.label {
+        Some((_, to)) if to <= x0 => canvas.text("l le", (to, baseline), &text),
+        Some((from, _)) => canvas.text("l", (from, baseline), &text),
+        None => {
+            let beside = (x1 + 3.0, x1 + 3.0 + width);
+            let is_free = row.0.iter().all(|taken| taken.bar.1 <= x1 || !overlap(taken.bar, beside));
+            let hold = |other: &Bar| other.kind == BarKind::Hold && other.text == bar.text;
+            let end = track.ending().map_or(canvas.width - MARGIN, |(at, _)| canvas.scale.x(at) - 6.0);
+            if bar.kind.is_wait() && is_free && beside.1 <= end && !track.bars.iter().any(hold) {
+                canvas.text("l", (beside.0, baseline), &text);
+            } else if x1 - x0 > 34.0 {
+                let text = fitted(&text, LABEL, x1 - x0 - 6.0);
+                canvas.text("l", (x0 + 4.0, baseline), &text);
+            }
+        }
     }
 }
 
@@ -295,7 +328,8 @@ fn draw_marks(canvas: &mut Canvas<'_>, marks: &[Mark], top: f64) -> usize {
         } else {
             (x - 6.0, x + width + 10.0)
         };
-        let row = Taken::place(&mut rows, 0, MAX_MARK_ROWS, extent.0, extent.1);
+        let place = Place { bar: extent, label: None, is_hold: false };
+        let row = Taken::place(&mut rows, 0, MAX_MARK_ROWS, place);
         if row.is_none() && x - last < 1.0 {
             // It would be over the last one.
             continue;
@@ -344,68 +378,4 @@ fn draw_end(canvas: &mut Canvas<'_>, track: &Track, top: f64) {
     };
     let class = if ending.is_failure() { "l eb" } else { "l e" };
     canvas.text(class, (x + 8.0, y + 4.0), text);
-}
-
-/// Draws how much of a resource is in use, with its queue on top.
-pub(super) fn draw_resource(canvas: &mut Canvas<'_>, resource: &Resource) {
-    const HEIGHT: f64 = 30.0;
-    let end = canvas.picture.end;
-    let name = format!("{} {}", resource.kind, resource.title);
-    if canvas.is_wide() {
-        let name = fitted(&name, 12.0, canvas.left - MARGIN - 14.0);
-        canvas.text("n", (MARGIN + 4.0, canvas.y + HEIGHT - 4.0), &name);
-    } else {
-        let name = fitted(&name, 12.0, canvas.width - 2.0 * MARGIN);
-        canvas.text("n", (MARGIN, canvas.y + 11.0), &name);
-        canvas.y += 16.0;
-    }
-    let (top, bottom) = (canvas.y, canvas.y + HEIGHT);
-    let most = resource
-        .uses
-        .iter()
-        .map(|used| used.capacity.max(used.in_use) + used.waiting)
-        .max()
-        .unwrap_or(1)
-        .max(1);
-    let queue = match resource.kind {
-        "pool" => "pool",
-        "concurrency limit" => "limit",
-        _ => "wait",
-    };
-    let y = |amount: u64| bottom - (HEIGHT - 4.0) * amount as f64 / most as f64;
-    for (at, used) in resource.uses.iter().enumerate() {
-        let to: Nanos = resource.uses.get(at + 1).map_or(end, |next| next.at);
-        let (x0, x1) = (canvas.scale.x(used.at), canvas.scale.x(to));
-        let waiting = if used.waiting > 0 { format!(", {} waiting", used.waiting) } else { String::new() };
-        let title = escaped(&format!(
-            "{name}: {} of {} in use{waiting}, from {} to {}",
-            used.in_use,
-            used.capacity,
-            time(used.at),
-            time(to)
-        ));
-        let (class, height) = ("use", bottom - y(used.in_use));
-        let _ = writeln!(
-            canvas.body,
-            "<rect class=\"{class}\" x=\"{x0:.1}\" y=\"{0:.1}\" width=\"{1:.1}\" height=\"{height:.1}\"><title>{title}</title></rect>\
-             <path class=\"usel\" d=\"M{x0:.1} {0:.1}H{x1:.1}\"/>",
-            y(used.in_use),
-            x1 - x0
-        );
-        if used.waiting > 0 {
-            let from = used.capacity.max(used.in_use);
-            let _ = writeln!(
-                canvas.body,
-                "<rect class=\"{queue} bare\" x=\"{x0:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{title}</title></rect>",
-                y(from + used.waiting),
-                x1 - x0,
-                y(from) - y(from + used.waiting)
-            );
-        }
-    }
-    let capacity = resource.uses.last().map_or(0, |used| used.capacity);
-    let (left, right, line) = (canvas.left, canvas.right, y(capacity));
-    let _ = writeln!(canvas.body, "<path class=\"cap\" d=\"M{left:.1} {line:.1}H{right:.1}\"/>");
-    canvas.text("e", (right + 6.0, (line + 4.0).max(top + 8.0)), &format!("of {capacity}"));
-    canvas.y = bottom + 8.0;
 }
