@@ -5,9 +5,13 @@
 // runtime.rs     | the runtime, the future at its root, the time to finish
 // park_hooks.rs  | how the clock is kept still: `Hold`, `World::settle`; quiescence.rs, busy_time.rs measure
 // recording.rs   | the recorder of its timeline, behind the feature `timeline`
+// current.rs     | `World::current`: the world of the thread
 // clock.rs, report.rs, seed.rs, child_processes.rs | settings and messages
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -22,6 +26,7 @@ pub(crate) mod builder;
 mod busy_time;
 mod child_processes;
 pub(crate) mod clock;
+mod current;
 pub(crate) mod park_hooks;
 mod quiescence;
 pub(crate) mod recording;
@@ -80,6 +85,7 @@ pub struct World {
     seed: Arc<Seed>,
     park_hooks: Arc<ParkHooks>,
     record: Record,
+    drains_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl World {

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::{
     runtime::{Builder, Handle, LocalOptions, LocalRuntime},
     time::{Instant, sleep, sleep_until},
@@ -93,8 +94,10 @@ where
             seed,
             park_hooks: park_hooks.clone(),
             record: Record::new(),
+            drains_until: Arc::default(),
         };
         recording.begin(world.start);
+        let _entered = world.enter();
         let run = pin!(async {
             let output = body(world.clone()).await;
             let (virtual_elapsed, polls) = (world.elapsed(), park_hooks.root_polls());
@@ -124,10 +127,19 @@ where
 }
 
 impl World {
+    /// The end of the hour that tasks have to finish, while it runs: for tools whose own clock follows that of the world.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn drains_until(&self) -> Option<Instant> {
+        *lock(&self.drains_until)
+    }
+
     /// Waits until all other tasks have had time to finish.
     pub(crate) async fn drain(&self) {
         if self.clock != Clock::Real {
+            *lock(&self.drains_until) = Some(Instant::now() + DRAIN);
             sleep(DRAIN).await;
+            *lock(&self.drains_until) = None;
             return self.settle().await;
         }
         let end = Instant::now() + REAL_DRAIN;
