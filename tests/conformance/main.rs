@@ -7,6 +7,9 @@
 //! conformance real [--peer NAME] [--rule ID] [--quick] [--save]
 //!                                                the rules of pipelines on real servers, in real time
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
+//! conformance adapter PATTERN SUBJECT            answers a suite in another process, over the protocol
+//! conformance parity [PATTERN [RULE]]            fails if ours is not the same in process and through the protocol
+//! conformance parity faults [PATTERN [RULE]]     the same for the planted faults
 //! ```
 
 #[path = "../adapters/mod.rs"]
@@ -16,6 +19,7 @@ mod board;
 mod faulty;
 mod parallel;
 mod pattern;
+mod protocol;
 #[cfg(unix)]
 mod real;
 
@@ -34,14 +38,23 @@ use self::{
     pattern::{Entry, Pattern},
 };
 
+const RETRY: Entry<retry::Settings> = Entry {
+    suite: &retry::SUITE,
+    peers: &adapters::retry::PEERS,
+    sound: faulty::retry::SOUND,
+    planted: faulty::retry::PLANTED,
+};
+
+const LIMIT: Entry<limit::Settings> = Entry {
+    suite: &limit::SUITE,
+    peers: &adapters::limit::PEERS,
+    sound: faulty::limit::SOUND,
+    planted: faulty::limit::PLANTED,
+};
+
 /// Each pattern with its rules, its peers, and the faults that its rules must find.
 const PATTERNS: &[&dyn Pattern] = &[
-    &Entry {
-        suite: &retry::SUITE,
-        peers: &adapters::retry::PEERS,
-        sound: faulty::retry::SOUND,
-        planted: faulty::retry::PLANTED,
-    },
+    &RETRY,
     &Entry {
         suite: &task::SUITE,
         peers: &adapters::task::PEERS,
@@ -54,12 +67,7 @@ const PATTERNS: &[&dyn Pattern] = &[
         sound: faulty::shutdown::SOUND,
         planted: faulty::shutdown::PLANTED,
     },
-    &Entry {
-        suite: &limit::SUITE,
-        peers: &adapters::limit::PEERS,
-        sound: faulty::limit::SOUND,
-        planted: faulty::limit::PLANTED,
-    },
+    &LIMIT,
     &Entry {
         suite: &stream::SUITE,
         peers: &adapters::stream::PEERS,
@@ -97,6 +105,8 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         ["real", ref rest @ ..] => real::run(rest),
         ["child", subject, rule] => run_child(subject, rule),
+        ["adapter", pattern, subject] => protocol::answer(pattern, subject),
+        ["parity", ref rest @ ..] => protocol::parity(rest),
         _ => show(&arguments),
     };
     match done {

@@ -56,11 +56,7 @@ impl<S: tck::Pattern> Pattern for Entry<S> {
     }
 
     fn check(&self, subject: &str, rule: &str) -> Option<Verdict> {
-        let peers = self.peers.iter().map(|peer| (peer.name, peer.adapter));
-        let faults = self.planted.iter().map(|planted| (planted.fault, planted.adapter));
-        let (_, adapter) =
-            peers.chain(faults).chain([(SOUND, self.sound)]).find(|(name, _)| *name == subject)?;
-        let rule = self.suite.rule(rule)?;
+        let (adapter, rule) = (self.adapter(subject)?, self.suite.rule(rule)?);
         // On a thread like those of the parent, with a stack of the same size.
         in_parallel(&[()], |()| rule.check(adapter)).pop()
     }
@@ -91,6 +87,16 @@ impl<S: tck::Pattern> Pattern for Entry<S> {
             self.suite.rules().filter(|rule| !self.planted.iter().any(|planted| planted.rule == rule.id));
         missed.extend(untried.map(|rule| format!("no fault is planted for {}", rule.id)));
         missed
+    }
+}
+
+impl<S: tck::Pattern> Entry<S> {
+    /// A peer, a planted fault, or the implementation without a fault.
+    pub(crate) fn adapter(&self, subject: &str) -> Option<&'static dyn tck::Adapter<S>> {
+        let peers = self.peers.iter().map(|peer| (peer.name, peer.adapter));
+        let faults = self.planted.iter().map(|planted| (planted.fault, planted.adapter));
+        let mut all = peers.chain(faults).chain([(SOUND, self.sound)]);
+        all.find(|(name, _)| *name == subject).map(|(_, adapter)| adapter)
     }
 }
 

@@ -3,8 +3,10 @@
 use std::process::Command;
 
 fn conformance(command: &str) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_conformance")).arg(command).output().expect("cargo has built it");
+    let output = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(command.split(' '))
+        .output()
+        .expect("cargo has built it");
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}{errors}");
 }
@@ -12,6 +14,11 @@ fn conformance(command: &str) {
 #[test]
 fn the_scoreboard_is_as_committed_and_evenkeel_keeps_every_rule() {
     conformance("check");
+}
+
+#[test]
+fn ours_has_the_same_verdicts_and_virtual_times_in_process_and_through_the_protocol() {
+    conformance("parity");
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub enum AdapterError {
     NotExpressible(&'static str),
     /// The implementation rejected the settings. A constructor that panics counts as this, too.
     Refused(String),
+    /// The verdict of an implementation in another process.
+    Verdict(Verdict),
 }
 
 /// A future of an implementation.
@@ -121,6 +123,7 @@ impl From<AdapterError> for Verdict {
             AdapterError::Refused(why) => {
                 Self::fail("that it takes ordinary settings", format_args!("refused: {why}"))
             }
+            AdapterError::Verdict(verdict) => verdict,
         }
     }
 }
@@ -157,6 +160,7 @@ pub(crate) fn unless_refused<S: Pattern>(
     match catch_unwind(AssertUnwindSafe(|| subject.configure(settings))) {
         Ok(Ok(configured)) => Ok(Some(configured)),
         Ok(Err(AdapterError::NotExpressible(what))) => Err(Verdict::NotExpressible(what.to_owned())),
+        Ok(Err(AdapterError::Verdict(verdict))) => Err(verdict),
         Ok(Err(AdapterError::Refused(_))) | Err(_) => Ok(None),
     }
 }
@@ -173,6 +177,11 @@ macro_rules! capabilities {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         $vis enum $name { $($(#[$doc])* $capability,)+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$capability),+];
+        }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -72,10 +72,7 @@ pub fn run_all<S: Pattern>(suite: &Suite<S>, mut command: Command, limit: Durati
     let told = |id: &str| {
         output.lines().find_map(|line| decode(line.strip_prefix(MARK)?.strip_prefix(id)?.strip_prefix('\t')?))
     };
-    let finding = |rule: &crate::Rule<S>| {
-        let verdict = told(rule.id)?;
-        Some(Finding { id: rule.id, level: rule.level, tier: rule.tier, text: rule.text, verdict })
-    };
+    let finding = |rule: &crate::Rule<S>| Some(Finding::new(rule, told(rule.id)?));
     Ok(Report { findings: suite.rules().filter_map(finding).collect() })
 }
 
@@ -105,7 +102,7 @@ fn wait(mut child: Child, limit: Duration) -> io::Result<Ended> {
 }
 
 #[cfg(unix)]
-fn how_it_ended(status: ExitStatus) -> String {
+pub(crate) fn how_it_ended(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match status.signal() {
         Some(signal) => format!("ended by signal {signal}"),
@@ -114,7 +111,7 @@ fn how_it_ended(status: ExitStatus) -> String {
 }
 
 #[cfg(not(unix))]
-fn how_it_ended(status: ExitStatus) -> String {
+pub(crate) fn how_it_ended(status: ExitStatus) -> String {
     format!("ended without a verdict: {status}")
 }
 
@@ -168,7 +165,8 @@ fn encode(verdict: &Verdict) -> String {
         Verdict::NotExpressible(why)
         | Verdict::Unsupported(why)
         | Verdict::Untested(why)
-        | Verdict::Crashed(why) => vec![why.clone()],
+        | Verdict::Crashed(why)
+        | Verdict::BadAdapter(why) => vec![why.clone()],
         Verdict::Nondeterministic { passed, of } => vec![passed.to_string(), of.to_string()],
         Verdict::Hung(limit) => vec![limit.as_millis().to_string()],
     };
@@ -190,6 +188,7 @@ fn decode(line: &str) -> Option<Verdict> {
         "unsupported" => Verdict::Unsupported(parts.next()?),
         "untested" => Verdict::Untested(parts.next()?),
         "crashed" => Verdict::Crashed(parts.next()?),
+        "bad adapter" => Verdict::BadAdapter(parts.next()?),
         "nondeterministic" => {
             Verdict::Nondeterministic { passed: parts.next()?.parse().ok()?, of: parts.next()?.parse().ok()? }
         }
@@ -232,6 +231,7 @@ mod tests {
             Verdict::Untested(text()),
             Verdict::Nondeterministic { passed: 2, of: 3 },
             Verdict::Crashed(text()),
+            Verdict::BadAdapter(text()),
             Verdict::Hung(Duration::from_millis(1500)),
         ] {
             let line = encode(&verdict);

@@ -21,10 +21,13 @@
 // | `pipeline/real_time.rs`, `pipeline/close.rs` | the rules on a real clock; equality with its times |
 // | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
+// | `protocol.rs`, `protocol/` | implementations in other processes, by lines of JSON: the suite's side, and `serve` |
+// | `agenda.rs` | the timers of the suite, whose deadlines are known |
 // | `timeline.rs`, `clock.rs`, `duration.rs`, `runtime.rs` | events with their times; virtual and real clocks; durations; runtimes in real time |
 // | `prelude.rs` | the words that all rules share |
 
 mod adapter;
+mod agenda;
 mod cancel;
 pub mod child;
 mod clock;
@@ -35,6 +38,7 @@ pub mod pipeline;
 pub mod pool;
 mod prelude;
 mod probe_task;
+pub mod protocol;
 mod report;
 pub mod retry;
 mod rule;

@@ -4,15 +4,16 @@ pub(crate) use std::time::Duration;
 
 pub(crate) use tokio::{
     runtime::Builder,
-    time::{Instant, advance, sleep, timeout},
+    time::{Instant, advance},
 };
 
 pub(crate) use crate::{
     Configured, Rule, Verdict,
     adapter::{configure, has, needs, needs_all, unless_refused},
+    agenda::{sleep, timeout},
     cancel::{explored, leaves_no_task},
     duration::{ms, secs},
-    rule::{panic_message, rule},
+    rule::{Needs, panic_message, rule},
     runtime::{beside, runtime},
     verdict::Checked,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Level, Tier, Verdict};
+use crate::{Level, Pattern, Rule, Tier, Verdict};
 
 /// The verdicts of all rules of a suite on one implementation. It displays as the list of broken rules and the score.
 ///
@@ -60,7 +60,20 @@ impl Score {
     }
 }
 
+impl Finding {
+    /// The verdict on one rule.
+    #[must_use]
+    pub fn new<S: Pattern>(rule: &Rule<S>, verdict: Verdict) -> Self {
+        Self { id: rule.id, level: rule.level, tier: rule.tier, text: rule.text, verdict }
+    }
+}
+
 impl Report {
+    /// A report of these findings.
+    pub const fn new(findings: Vec<Finding>) -> Self {
+        Self { findings }
+    }
+
     /// The number of rules that hold, of the rules that were tested.
     #[must_use]
     pub fn score(&self) -> Score {
@@ -70,7 +83,9 @@ impl Report {
     /// Whether every rule that was put to the test holds, in each run.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let unclean = |v: &Verdict| v.failed() || matches!(v, Verdict::Nondeterministic { .. });
+        let unclean = |v: &Verdict| {
+            v.failed() || matches!(v, Verdict::Nondeterministic { .. } | Verdict::BadAdapter(_))
+        };
         !self.findings.iter().any(|finding| unclean(&finding.verdict))
     }
 }

@@ -8,6 +8,7 @@ mod record;
 mod rules;
 mod settings;
 
+pub(crate) use self::operation::Remote;
 pub use self::{
     operation::{Attempt, Hint, Operation, Refused},
     outcome::{Outcome, Reason},

@@ -19,7 +19,7 @@ use std::{
 
 use evenkeel_testkit::World;
 
-use crate::{Adapter, Pattern, Verdict, verdict::Checked};
+use crate::{Adapter, Pattern, Verdict, timeline::traced, verdict::Checked};
 
 /// How often a paused rule is run.
 const RUNS: u32 = 3;
@@ -68,8 +68,52 @@ pub struct Rule<S: Pattern> {
     pub text: &'static str,
     /// The rule that this one builds on: where that does not hold, this one is not tested.
     pub after: Option<&'static str>,
+    /// The conditions under which it can be put to an implementation in another process.
+    pub(crate) needs: &'static [Needs],
     runs: u32,
     pub(crate) check: Check<S>,
+}
+
+/// A condition of a rule for an implementation in another process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs {
+    /// The rule cannot be put to another process, since it is about this.
+    InProcess(&'static str),
+    /// The runtime of the implementation has to have this.
+    Runtime(Runtime),
+}
+
+/// A feature of an asynchronous runtime that not all languages have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// A call that is made does nothing until it is awaited.
+    Lazy,
+    /// A call can be cancelled wherever it stands.
+    Cancel,
+    /// The runtime tells when an attempt is let go.
+    Drops,
+}
+
+impl Runtime {
+    /// Its name in the protocol.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Lazy => "lazy",
+            Self::Cancel => "cancel",
+            Self::Drops => "drops",
+        }
+    }
+}
+
+impl Needs {
+    pub(crate) const LAZY: &'static [Self] = &[Self::Runtime(Runtime::Lazy)];
+    pub(crate) const CANCEL: &'static [Self] = &[Self::Runtime(Runtime::Cancel)];
+    pub(crate) const DROPS: &'static [Self] = &[Self::Runtime(Runtime::Drops)];
+    pub(crate) const POLLS: &'static [Self] = &[Self::InProcess("polls")];
+    pub(crate) const TIMERS: &'static [Self] = &[Self::InProcess("the timers of its runtime")];
+    pub(crate) const BESIDE: &'static [Self] = &[Self::InProcess("the other tasks of its runtime")];
+    pub(crate) const THREADS: &'static [Self] = &[Self::InProcess("several threads")];
+    pub(crate) const REAL: &'static [Self] = &[Self::InProcess("real time")];
 }
 
 /// The test of a rule.
@@ -132,12 +176,22 @@ impl<S: Pattern> Rule<S> {
         text: &'static str,
         check: Check<S>,
     ) -> Self {
-        let runs = if matches!(tier, Tier::Paused) { RUNS } else { 1 };
-        Self { id, level, tier, text, after: None, runs, check }
+        let (runs, needs): (u32, &[Needs]) = match tier {
+            Tier::Paused => (RUNS, &[]),
+            Tier::Threads => (1, Needs::THREADS),
+            Tier::Real => (1, Needs::REAL),
+        };
+        Self { id, level, tier, text, after: None, needs, runs, check }
     }
 
     pub(crate) const fn after(mut self, id: &'static str) -> Self {
         self.after = Some(id);
+        self
+    }
+
+    /// With its conditions for an implementation in another process.
+    pub(crate) const fn needs(mut self, needs: &'static [Needs]) -> Self {
+        self.needs = needs;
         self
     }
 
@@ -154,8 +208,30 @@ impl<S: Pattern> Rule<S> {
     /// # Panics
     /// If called inside a runtime.
     pub fn check(&self, subject: &(dyn Adapter<S> + 'static)) -> Verdict {
-        let runs = self.runs;
-        let verdicts: Vec<Verdict> = (0..runs).map(|_| self.check_once(subject)).collect();
+        self.check_by(|| self.check_once(subject))
+    }
+
+    /// Tests an implementation once, and returns all events of the rule, too, each on a line with its time.
+    ///
+    /// # Panics
+    /// If called inside a runtime.
+    ///
+    /// # Examples
+    /// As in [`protocol`](crate::protocol).
+    pub fn trace(&self, subject: &(dyn Adapter<S> + 'static)) -> (Verdict, Vec<String>) {
+        traced(|| self.check_once(subject))
+    }
+
+    /// The verdict of all runs. An adapter that is found wanting is not run again.
+    pub(crate) fn check_by(&self, once: impl Fn() -> Verdict) -> Verdict {
+        let (runs, mut verdicts) = (self.runs, Vec::new());
+        for _ in 0..runs {
+            let verdict = once();
+            if matches!(verdict, Verdict::BadAdapter(_) | Verdict::Hung(_) | Verdict::Crashed(_)) {
+                return verdict;
+            }
+            verdicts.push(verdict);
+        }
         let passed = verdicts.iter().filter(|verdict| verdict.passed()).count();
         match verdicts.into_iter().next() {
             Some(verdict) if passed == 0 || verdict.passed() && passed == runs as usize => verdict,
@@ -163,7 +239,7 @@ impl<S: Pattern> Rule<S> {
         }
     }
 
-    fn check_once(&self, subject: &Subject<S>) -> Verdict {
+    pub(crate) fn check_once(&self, subject: &Subject<S>) -> Verdict {
         // After a panic the world is gone, and the adapter only configures the implementation again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match self.check {
             Check::InWorld(check) => World::run(|_| check(subject)),

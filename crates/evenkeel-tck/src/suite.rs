@@ -55,26 +55,25 @@ impl<S: Pattern> Suite<S> {
         subject: &(dyn Adapter<S> + 'static),
         mut child: impl FnMut(&'static Rule<S>) -> Option<Command>,
     ) -> Report {
+        self.run_by(|rule| match child(rule) {
+            Some(command) => child::run(command, child::LIMIT),
+            None if rule.tier == Tier::Real => Verdict::Untested("it needs a process of its own".to_owned()),
+            None => rule.check(subject),
+        })
+    }
+
+    /// Checks each rule whose foundation holds.
+    pub(crate) fn run_by(&self, mut check: impl FnMut(&'static Rule<S>) -> Verdict) -> Report {
         let mut findings: Vec<Finding> = Vec::new();
         for rule in self.rules() {
             let broken = |finding: &&Finding| Some(finding.id) == rule.after && finding.verdict.failed();
-            let verdict = match (findings.iter().find(broken), child(rule)) {
-                (Some(Finding { id, .. }), _) => {
+            let verdict = match findings.iter().find(broken) {
+                Some(Finding { id, .. }) => {
                     Verdict::Untested(format!("it builds on {id}, which does not hold"))
                 }
-                (None, Some(command)) => child::run(command, child::LIMIT),
-                (None, None) if rule.tier == Tier::Real => {
-                    Verdict::Untested("it needs a process of its own".to_owned())
-                }
-                (None, None) => rule.check(subject),
+                None => check(rule),
             };
-            findings.push(Finding {
-                id: rule.id,
-                level: rule.level,
-                tier: rule.tier,
-                text: rule.text,
-                verdict,
-            });
+            findings.push(Finding::new(rule, verdict));
         }
         Report { findings }
     }

@@ -1,6 +1,7 @@
 //! The recorded events of one run, and the failures that quote them.
 
 use std::{
+    cell::RefCell,
     fmt::{Debug, Display},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -13,6 +14,18 @@ use crate::{Verdict, clock::Clock, verdict::Checked};
 
 /// A longer timeline is cut in the middle when it is printed.
 const PRINTED: usize = 24;
+
+thread_local! {
+    /// The lines of all timelines of this thread, while they are wanted.
+    static TRACE: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Runs a rule, and returns the lines of all its timelines, uncut, in the order in which they were noted.
+pub(crate) fn traced<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+    TRACE.set(Some(Vec::new()));
+    let output = run();
+    (output, TRACE.take().unwrap_or_default())
+}
 
 /// Events with their times, shared by all clones.
 #[derive(Debug)]
@@ -31,6 +44,10 @@ impl<E> Clone for Timeline<E> {
     fn clone(&self) -> Self {
         Self { clock: self.clock, shared: self.shared.clone() }
     }
+}
+
+fn line(at: &Duration, event: &impl Display) -> String {
+    format!("{:>10} {event}", format!("{at:?}"))
 }
 
 impl<E: Clone + Display> Timeline<E> {
@@ -55,9 +72,13 @@ impl<E: Clone + Display> Timeline<E> {
     }
 
     pub(crate) fn note(&self, event: E) {
-        let mut shared = self.state();
-        let at = self.clock.tells(shared.start.elapsed());
-        shared.events.push((at, event));
+        let at = self.elapsed();
+        TRACE.with_borrow_mut(|trace| {
+            if let Some(lines) = trace {
+                lines.push(line(&at, &event));
+            }
+        });
+        self.state().events.push((at, event));
     }
 
     /// Maps each event by `pick`, and drops `None`, in the order of time.
@@ -68,7 +89,7 @@ impl<E: Clone + Display> Timeline<E> {
     /// A line for each event.
     pub(crate) fn lines(&self) -> Vec<String> {
         let events = &self.state().events;
-        let line = |(at, event): &(Duration, E)| format!("{:>10} {event}", format!("{at:?}"));
+        let line = |(at, event): &(Duration, E)| line(at, event);
         if events.len() <= PRINTED {
             return events.iter().map(line).collect();
         }

@@ -49,6 +49,8 @@ pub enum Verdict {
     Crashed(String),
     /// The process that ran the rule did not end within this time.
     Hung(Duration),
+    /// The adapter does not keep the [protocol](crate::protocol), which says nothing about the implementation.
+    BadAdapter(String),
 }
 
 /// The result of a check. Every verdict but a pass is an error, so that checks can end with `?`.
@@ -84,6 +86,7 @@ impl Verdict {
             Self::Nondeterministic { .. } => "nondeterministic",
             Self::Crashed(_) => "crashed",
             Self::Hung(_) => "hung",
+            Self::BadAdapter(_) => "bad adapter",
         }
     }
 }
@@ -94,7 +97,11 @@ impl fmt::Display for Verdict {
         match self {
             Self::Pass => Ok(()),
             Self::Fail { expected, got, .. } => write!(f, ": expected {expected}; got {got}"),
-            Self::NotExpressible(why) | Self::Unsupported(why) | Self::Untested(why) | Self::Crashed(why) => {
+            Self::NotExpressible(why)
+            | Self::Unsupported(why)
+            | Self::Untested(why)
+            | Self::Crashed(why)
+            | Self::BadAdapter(why) => {
                 write!(f, ": {why}")
             }
             Self::Nondeterministic { passed, of } => write!(f, ": passed {passed} of {of} runs"),

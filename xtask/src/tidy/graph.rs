@@ -49,7 +49,7 @@ const FACADE: [&str; 9] = [
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
 /// External crates that one crate alone may need, and show in its public API.
-const OWN: [(&str, &[&str]); 6] = [
+const OWN: [(&str, &[&str]); 7] = [
     // The hash of a key.
     ("evenkeel-limit", &["siphasher"]),
     // The client, the decoder of its URLs, and the buffers and the sink of its `COPY`.
@@ -61,6 +61,8 @@ const OWN: [(&str, &[&str]); 6] = [
     ("evenkeel-retry-after", &["httpdate", "jiff"]),
     // The default action of a signal, and an end of the process that no atexit handler holds up.
     ("evenkeel-shutdown", &["signal-hook"]),
+    // Adapters in other processes: their lines, and their end.
+    ("evenkeel-tck", &["rustix", "serde_json"]),
     // The processor time of a thread.
     ("evenkeel-testkit", &["rustix"]),
     // The messages of the protocol, and the client for it.

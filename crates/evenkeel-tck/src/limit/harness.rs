@@ -3,10 +3,7 @@
 use std::{ops::Deref, panic::resume_unwind, sync::Arc, time::Duration};
 
 use evenkeel_testkit::probe::{Counts, meter};
-use tokio::{
-    task::{JoinHandle, yield_now},
-    time::{sleep, timeout},
-};
+use tokio::task::{JoinHandle, yield_now};
 
 use super::{
     Change, Denied, Limiter, Permit, Request, Settings, Settle,
@@ -15,6 +12,7 @@ use super::{
 use crate::{
     Adapter, BoxFuture,
     adapter::{self, configure},
+    agenda::{sleep, timeout},
     duration::WEEK,
     verdict::Checked,
 };

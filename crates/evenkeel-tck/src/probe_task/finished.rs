@@ -8,14 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
-
 use super::{
     outcome::Outcome,
     record::{Event, Record},
     reported_failure::ReportedFailure,
 };
-use crate::{BoxFuture, Configured, duration::WEEK, rule::panic_message, verdict::Checked};
+use crate::{BoxFuture, Configured, agenda::timeout, duration::WEEK, rule::panic_message, verdict::Checked};
 
 /// A group or a program that has ended, with the record of its tasks.
 pub(crate) struct Finished {

@@ -2,12 +2,11 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, thread, time::Duration};
 
-use tokio::time::sleep;
-
 use super::{
     record::{End, Event, Record},
     reported_failure::ReportedFailure,
 };
+use crate::agenda::sleep;
 
 /// Records the steps of a task or of a body. The drop is the last one.
 pub(crate) struct StepRecorder {

@@ -2,10 +2,8 @@
 
 use std::{ops::Deref, time::Duration};
 
-use tokio::time::timeout;
-
 use super::{Operation, Outcome, Policy, Settings, operation::Step, policy::Call, record::Record};
-use crate::{Adapter, adapter::configure, duration::WEEK, verdict::Checked};
+use crate::{Adapter, adapter::configure, agenda::timeout, duration::WEEK, verdict::Checked};
 
 /// A call that has ended.
 pub(crate) struct FinishedCall {

@@ -12,12 +12,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    task::coop::consume_budget,
-    time::{Sleep, advance, sleep},
-};
+use tokio::{task::coop::consume_budget, time::advance};
 
 use super::record::{Event, Record};
+use crate::{
+    BoxFuture,
+    agenda::{Sleep, sleep},
+};
 
 /// The rounds of work of a busy attempt: enough for hundreds of polls.
 const ROUNDS: u32 = 50_000;
@@ -29,7 +30,22 @@ const ROUNDS: u32 = 50_000;
 /// # Examples
 /// As in [`SUITE`](super::SUITE).
 #[derive(Clone)]
-pub struct Operation(Arc<Play>);
+pub struct Operation(Source);
+
+#[derive(Clone)]
+enum Source {
+    Here(Arc<Play>),
+    Remote(Arc<dyn Remote>),
+}
+
+/// An operation whose script is in another process.
+pub(crate) trait Remote: Send + Sync {
+    /// Begins an attempt: its number and its end.
+    fn call(&self) -> (u32, BoxFuture<'static, Result<u32, Refused>>);
+    fn judge(&self, response: u32) -> Option<Hint>;
+    fn keyed(&self, key: String);
+    fn observed(&self, delay: Duration);
+}
 
 struct Play {
     script: Box<dyn Fn(u32) -> Step + Send + Sync>,
@@ -109,14 +125,27 @@ pub enum Hint {
 
 impl Operation {
     pub(crate) fn new(record: &Record, script: impl Fn(u32) -> Step + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Play { script: Box::new(script), calls: AtomicU32::new(0), record: record.clone() }))
+        let play = Play { script: Box::new(script), calls: AtomicU32::new(0), record: record.clone() };
+        Self(Source::Here(Arc::new(play)))
+    }
+
+    /// An operation whose script is in another process.
+    pub(crate) fn remote(remote: Arc<dyn Remote>) -> Self {
+        Self(Source::Remote(remote))
     }
 
     /// Calls the operation: this is an attempt.
     pub fn call(&self) -> Attempt {
-        let number = self.0.calls.fetch_add(1, Relaxed) + 1;
-        self.0.record.note(Event::Called(number));
-        Attempt { number, play: self.0.clone(), timer: None, polls: 0, rounds: 0 }
+        let play = match &self.0 {
+            Source::Here(play) => play,
+            Source::Remote(remote) => {
+                let (number, end) = remote.call();
+                return Attempt { number, run: Run::Remote(end) };
+            }
+        };
+        let number = play.calls.fetch_add(1, Relaxed) + 1;
+        play.record.note(Event::Called(number));
+        Attempt { number, run: Run::Here(Box::new(Steps::new(number, play.clone()))) }
     }
 
     /// Returns the hint of a response that counts as a failure, or `None` for a response to keep.
@@ -124,19 +153,28 @@ impl Operation {
     /// For implementations that judge responses: [`Capability::Responses`](super::Capability::Responses).
     #[must_use]
     pub fn judge(&self, response: u32) -> Option<Hint> {
-        (self.0.script)(response).result.ok().flatten()
+        match &self.0 {
+            Source::Here(play) => (play.script)(response).result.ok().flatten(),
+            Source::Remote(remote) => remote.judge(response),
+        }
     }
 
     /// Records the idempotency key of the attempt that is called next.
     ///
     /// For implementations that have such keys: [`Capability::IdempotencyKeys`](super::Capability::IdempotencyKeys).
     pub fn keyed(&self, key: impl fmt::Display) {
-        self.0.record.note(Event::Keyed(key.to_string()));
+        match &self.0 {
+            Source::Here(play) => play.record.note(Event::Keyed(key.to_string())),
+            Source::Remote(remote) => remote.keyed(key.to_string()),
+        }
     }
 
     /// Records a retry with its delay; the implementation's observer calls this.
     pub fn observed(&self, delay: Duration) {
-        self.0.record.note(Event::Observed(delay));
+        match &self.0 {
+            Source::Here(play) => play.record.note(Event::Observed(delay)),
+            Source::Remote(remote) => remote.observed(delay),
+        }
     }
 }
 
@@ -147,13 +185,72 @@ impl Operation {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Attempt {
     number: u32,
+    run: Run,
+}
+
+enum Run {
+    Here(Box<Steps>),
+    Remote(BoxFuture<'static, Result<u32, Refused>>),
+}
+
+/// An attempt whose script is here.
+struct Steps {
+    number: u32,
     play: Arc<Play>,
-    timer: Option<Pin<Box<Sleep>>>,
+    has_begun: bool,
+    timer: Option<Sleep>,
     polls: u32,
     rounds: u32,
 }
 
 impl Attempt {
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Begins as by a first poll, which was that of the implementation in another process.
+    pub(crate) fn begin(&mut self) {
+        if let Run::Here(steps) = &mut self.run {
+            steps.begin();
+        }
+    }
+}
+
+impl Future for Attempt {
+    type Output = Result<u32, Refused>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.run {
+            Run::Here(steps) => steps.poll(cx),
+            Run::Remote(end) => end.as_mut().poll(cx),
+        }
+    }
+}
+
+impl Steps {
+    fn new(number: u32, play: Arc<Play>) -> Self {
+        Self { number, play, has_begun: false, timer: None, polls: 0, rounds: 0 }
+    }
+
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.play.record.note(Event::Polled(self.number));
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<u32, Refused>> {
+        let (number, step) = (self.number, (self.play.script)(self.number));
+        self.polls += 1;
+        self.begin();
+        if step.is_busy {
+            ready!(self.poll_work(step.takes, cx));
+        } else if !step.takes.is_zero() {
+            ready!(pin!(self.timer.get_or_insert_with(|| sleep(step.takes))).poll(cx));
+        }
+        self.play.record.note(Event::Ended(number));
+        Poll::Ready(step.result.map(|_| number).map_err(|hint| Refused { attempt: number, hint }))
+    }
+
     /// Works until the cooperative budget of the task is used up. The second poll advances the clock by hand: virtual
     /// time passes by itself only while all tasks sleep.
     fn poll_work(&mut self, takes: Duration, cx: &mut Context<'_>) -> Poll<()> {
@@ -169,26 +266,7 @@ impl Attempt {
     }
 }
 
-impl Future for Attempt {
-    type Output = Result<u32, Refused>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (number, step) = (self.number, (self.play.script)(self.number));
-        self.polls += 1;
-        if self.polls == 1 {
-            self.play.record.note(Event::Polled(number));
-        }
-        if step.is_busy {
-            ready!(self.poll_work(step.takes, cx));
-        } else if !step.takes.is_zero() {
-            ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(step.takes))).as_mut().poll(cx));
-        }
-        self.play.record.note(Event::Ended(number));
-        Poll::Ready(step.result.map(|_| number).map_err(|hint| Refused { attempt: number, hint }))
-    }
-}
-
-impl Drop for Attempt {
+impl Drop for Steps {
     fn drop(&mut self) {
         self.play.record.note(Event::Freed(self.number));
     }
@@ -196,7 +274,7 @@ impl Drop for Attempt {
 
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation").field("calls", &self.0.calls).finish_non_exhaustive()
+        f.debug_struct("Operation").finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,7 @@
-//! Children that report, crash and hang. The test binary is its own child.
+//! Children that report, crash and hang, of which the test binary is its own; and adapters that do not keep the protocol.
+
+#[cfg(unix)]
+mod protocol;
 
 use std::{env, process::Command, time::Duration};
 

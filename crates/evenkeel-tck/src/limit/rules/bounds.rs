@@ -7,7 +7,8 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-33" limit_33 "A request whose turn comes at its deadline is granted."),
     rule!(Must "LIMIT-34" limit_34 "A request that was refused for its deadline has taken nothing."),
     rule!(Must "LIMIT-35" limit_35 "When as many wait as may, the next is refused at once."),
-    rule!(Must "LIMIT-36" limit_36 "A place in the queue is free when a waiter gives up."),
+    rule!(Must "LIMIT-36" limit_36 "A place in the queue is free when a waiter gives up.")
+        .needs(Needs::CANCEL),
 ];
 
 const SLOW: Settings = Settings::rate(1, secs(1));

@@ -10,10 +10,10 @@ use super::{
 };
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "LIMIT-28" limit_28 "When a waiter gives up, the waiters behind it move up.").after("LIMIT-19"),
-    rule!(Must "LIMIT-29" limit_29 "Permits earned for a big request that gives up go to the requests behind it.").after("LIMIT-19"),
-    rule!(Must "LIMIT-30" alone limit_30 "A request dropped at any point has taken nothing.").after("LIMIT-19"),
-    rule!(Must "LIMIT-31" limit_31 "A waiter that is not polled any more holds up the others for no longer than a turn.").after("LIMIT-19"),
+    rule!(Must "LIMIT-28" limit_28 "When a waiter gives up, the waiters behind it move up.").needs(Needs::CANCEL).after("LIMIT-19"),
+    rule!(Must "LIMIT-29" limit_29 "Permits earned for a big request that gives up go to the requests behind it.").needs(Needs::CANCEL).after("LIMIT-19"),
+    rule!(Must "LIMIT-30" alone limit_30 "A request dropped at any point has taken nothing.").needs(Needs::POLLS).after("LIMIT-19"),
+    rule!(Must "LIMIT-31" limit_31 "A waiter that is not polled any more holds up the others for no longer than a turn.").needs(Needs::POLLS).after("LIMIT-19"),
 ];
 
 async fn limit_28(subject: &Subject) -> Checked {

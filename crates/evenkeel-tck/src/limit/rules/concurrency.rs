@@ -10,12 +10,15 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-54" limit_54 "Never more runs at once than the limit."),
     rule!(Must "LIMIT-55" limit_55 "As much runs at once as the limit allows."),
     rule!(Must "LIMIT-56" limit_56 "Turns to run come in the order in which the requests were first polled."),
-    rule!(Must "LIMIT-57" panics limit_57 "A permit to run comes back when the work panics."),
-    rule!(Must "LIMIT-58" alone limit_58 "A request to run that is dropped at any point holds nothing."),
+    rule!(Must "LIMIT-57" panics limit_57 "A permit to run comes back when the work panics.")
+        .needs(Needs::BESIDE),
+    rule!(Must "LIMIT-58" alone limit_58 "A request to run that is dropped at any point holds nothing.")
+        .needs(Needs::CANCEL),
     rule!(Must "LIMIT-59" limit_59 "A light request to run does not overtake a heavy one."),
     rule!(Must "LIMIT-60" limit_60 "A request heavier than the limit is refused or runs alone; it does not wait for ever."),
     rule!(Must "LIMIT-61" limit_61 "A request that does not wait does not run before the waiters."),
-    rule!(Should "LIMIT-62" limit_62 "A wait to run costs at most two polls, however many wait."),
+    rule!(Should "LIMIT-62" limit_62 "A wait to run costs at most two polls, however many wait.")
+        .needs(Needs::POLLS),
     rule!(Must "LIMIT-63" limit_63 "A lower limit takes nothing from what runs, and nothing more starts above it."),
     rule!(Must "LIMIT-64" limit_64 "A higher limit lets waiters start at once."),
     rule!(Must "LIMIT-65" limit_65 "Closing a limit of concurrency refuses the waiters at once, and every later request."),

@@ -10,7 +10,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
         .after("LIMIT-19"),
     rule!(Must "LIMIT-22" limit_22 "A small request does not overtake a big one.").after("LIMIT-19"),
     rule!(Must "LIMIT-23" limit_23 "A request that does not wait gets nothing while others wait.").after("LIMIT-19"),
-    rule!(Should "LIMIT-24" limit_24 "A wait costs at most two polls, however many wait.").after("LIMIT-19"),
+    rule!(Should "LIMIT-24" limit_24 "A wait costs at most two polls, however many wait.").needs(Needs::POLLS).after("LIMIT-19"),
     rule!(Must "LIMIT-25" limit_25 "Timers that fire late cost no rate.").after("LIMIT-19"),
     rule!(Must "LIMIT-26" limit_26 "More than the burst is refused or granted in the end; it does not wait for ever.").after("LIMIT-19"),
     rule!(Should "LIMIT-27" limit_27 "A refusal that says when to come back counts the waiters.").after("LIMIT-19"),

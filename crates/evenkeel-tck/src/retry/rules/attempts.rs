@@ -4,7 +4,8 @@ use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-01" retry_01 "The first attempt begins at once."),
-    rule!(Must "RETRY-02" retry_02 "The operation is not called before the call is polled."),
+    rule!(Must "RETRY-02" retry_02 "The operation is not called before the call is polled.")
+        .needs(Needs::LAZY),
     rule!(Must "RETRY-03" retry_03 "A success ends the call and is its value."),
     rule!(Must "RETRY-04" retry_04 "A call that fails makes all its attempts, and no more."),
     rule!(Must "RETRY-05" retry_05 "Zero attempts are refused or mean at most one, never no limit."),

@@ -11,7 +11,8 @@ use super::{prelude::*, retry_after::asking};
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-47" retry_47 "With an empty budget a call makes one attempt, and gives its error."),
     rule!(Must "RETRY-48" retry_48 "A budget allows its share of retries, to within one percent of the calls."),
-    rule!(Must "RETRY-49" retry_49 "A call dropped during a wait gives its retry back to the budget."),
+    rule!(Must "RETRY-49" retry_49 "A call dropped during a wait gives its retry back to the budget.")
+        .needs(Needs::CANCEL),
     rule!(Must "RETRY-50" retry_50 "In an outage, many calls at once make no more retries than their budget has."),
     rule!(Must "RETRY-51" retry_51 "A budget that fills by time does so on the runtime's clock."),
     rule!(Must "RETRY-52" threads retry_52 "Two threads do not take one retry of a budget twice."),

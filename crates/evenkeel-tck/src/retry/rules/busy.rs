@@ -3,11 +3,11 @@
 use super::{deadlines::until, limits::five_seconds, prelude::*};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "RETRY-82" retry_82 "An attempt that is never short of work is dropped at its own limit, too.")
+    rule!(Must "RETRY-82" retry_82 "An attempt that is never short of work is dropped at its own limit, too.").needs(Needs::POLLS)
         .after("RETRY-36"),
-    rule!(Should "RETRY-83" retry_83 "An attempt that is never short of work is dropped when the total time is over, too.")
+    rule!(Should "RETRY-83" retry_83 "An attempt that is never short of work is dropped when the total time is over, too.").needs(Needs::POLLS)
         .after("RETRY-32"),
-    rule!(Must "RETRY-84" retry_84 "An attempt that is never short of work is dropped at the deadline, too.")
+    rule!(Must "RETRY-84" retry_84 "An attempt that is never short of work is dropped at the deadline, too.").needs(Needs::POLLS)
         .after("RETRY-56"),
 ];
 

@@ -7,8 +7,8 @@ use evenkeel_testkit::cancel;
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "RETRY-44" alone retry_44 "A call dropped at any await drops its attempt, makes no other, and leaves nothing."),
-    rule!(Should "RETRY-45" retry_45 "Resources of an attempt are free during the wait for the next."),
+    rule!(Must "RETRY-44" alone retry_44 "A call dropped at any await drops its attempt, makes no other, and leaves nothing.").needs(Needs::CANCEL),
+    rule!(Should "RETRY-45" retry_45 "Resources of an attempt are free during the wait for the next.").needs(Needs::DROPS),
     rule!(Must "RETRY-46" retry_46 "A signal to stop ends the wait at once, and the last error comes back."),
 ];
 

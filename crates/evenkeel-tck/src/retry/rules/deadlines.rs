@@ -6,7 +6,8 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-55" retry_55 "At a deadline that has passed, no attempt is made."),
     rule!(Must "RETRY-56" retry_56 "An attempt in flight is dropped at the deadline."),
     rule!(Must "RETRY-57" retry_57 "A wait that would not end before the deadline is not begun."),
-    rule!(Must "RETRY-58" retry_58 "A deadline is a moment, whenever the call is first polled."),
+    rule!(Must "RETRY-58" retry_58 "A deadline is a moment, whenever the call is first polled.")
+        .needs(Needs::LAZY),
     rule!(Must "RETRY-59" retry_59 "Of a deadline and a total time, the earlier one counts."),
 ];
 

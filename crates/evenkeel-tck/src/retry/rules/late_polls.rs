@@ -11,9 +11,9 @@ use super::{
 };
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "RETRY-85" retry_85 "A call whose time ends with its wait makes no other attempt, and gives its last error.")
+    rule!(Must "RETRY-85" retry_85 "A call whose time ends with its wait makes no other attempt, and gives its last error.").needs(Needs::POLLS)
         .after("RETRY-32"),
-    rule!(Must "RETRY-86" retry_86 "A call whose time ends with its wait gives its retry back to the budget.")
+    rule!(Must "RETRY-86" retry_86 "A call whose time ends with its wait gives its retry back to the budget.").needs(Needs::POLLS)
         .after("RETRY-32"),
 ];
 

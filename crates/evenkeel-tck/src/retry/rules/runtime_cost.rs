@@ -8,10 +8,10 @@ use std::{
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "RETRY-20" retry_20 "Retries without delay let other tasks run."),
-    rule!(Should "RETRY-21" alone retry_21 "A retry without delay needs no timer."),
-    rule!(Should "RETRY-22" alone retry_22 "A call of one attempt needs no timer."),
-    rule!(Should "RETRY-23" retry_23 "A wait costs at most two polls."),
+    rule!(Must "RETRY-20" retry_20 "Retries without delay let other tasks run.").needs(Needs::BESIDE),
+    rule!(Should "RETRY-21" alone retry_21 "A retry without delay needs no timer.").needs(Needs::TIMERS),
+    rule!(Should "RETRY-22" alone retry_22 "A call of one attempt needs no timer.").needs(Needs::TIMERS),
+    rule!(Should "RETRY-23" retry_23 "A wait costs at most two polls.").needs(Needs::POLLS),
     rule!(Must "RETRY-24" retry_24 "The stack does not grow with the number of retries.").once(),
 ];
 

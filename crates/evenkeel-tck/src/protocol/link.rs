@@ -1,0 +1,347 @@
+//! The connection of one rule in one world to an adapter: messages out, events in, and the two clocks in step.
+//!
+//! # How it works
+//!
+//! The actions of the rule are queued. When the world is idle, nothing more can come before time moves: one turn sends them all, and
+//! lets the adapter run on until the suite's own next timer ([`agenda`]), or until its first event. Then the world's clock goes
+//! to the adapter's, which no timer of the suite precedes, and the events are told. So both clocks move together,
+//! each to what is due next in either process.
+//!
+//! An answer that a rule needs at once (a request that does not wait) is a turn in which no time passes.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    future::poll_fn,
+    panic::resume_unwind,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use evenkeel_base::lock;
+use evenkeel_testkit::World;
+use serde_json::json;
+use tokio::{
+    sync::Notify,
+    time::{Instant, advance, sleep_until},
+};
+
+use super::{
+    pipes::Pipes,
+    wire::{Members, Object, object},
+};
+use crate::{Verdict, agenda};
+
+/// How long the adapter may run on where the suite has set no timer.
+const STRETCH: Duration = Duration::from_secs(60 * 60);
+
+/// After so many of these without an event nothing is expected any more: the world may find its deadlock.
+const STRETCHES: u32 = 1000;
+
+/// Messages of one turn, whose line fits into a pipe.
+const MESSAGES: usize = 100;
+
+const MILLISECOND: u128 = 1_000_000;
+
+thread_local! {
+    /// The verdict on the adapter, for the rule that this thread checks.
+    static VERDICT: RefCell<Option<Verdict>> = const { RefCell::new(None) };
+}
+
+/// The verdict on the adapter itself, if it was found wanting since the last call.
+pub(crate) fn take_verdict() -> Option<Verdict> {
+    VERDICT.take()
+}
+
+/// The first verdict counts.
+fn found(verdict: Verdict) {
+    VERDICT.with_borrow_mut(|known| {
+        known.get_or_insert(verdict);
+    });
+}
+
+/// Something in the adapter that has events: a call, a request, an answer that is waited for.
+pub(crate) trait Handler: Send + Sync {
+    /// # Errors
+    /// Why there cannot be such an event.
+    fn event(&self, name: &str, event: &Object) -> Result<(), String>;
+
+    /// No event will come any more.
+    fn broken(&self) {}
+}
+
+pub(crate) struct Link {
+    world: World,
+    start: Instant,
+    limit: Duration,
+    ids: AtomicU64,
+    closed: Notify,
+    /// Something is queued, or it is closed.
+    said: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pipes: Option<Pipes>,
+    queue: VecDeque<Object>,
+    handlers: HashMap<u64, Arc<dyn Handler>>,
+    is_closed: bool,
+    is_driven: bool,
+}
+
+impl Link {
+    pub(crate) fn new(world: World, pipes: Pipes, limit: Duration) -> Self {
+        let start = Instant::now() - world.elapsed();
+        let state = State { pipes: Some(pipes), ..State::default() };
+        let (closed, said) = (Notify::new(), Notify::new());
+        Self { world, start, limit, ids: AtomicU64::new(1), closed, said, state: Mutex::new(state) }
+    }
+
+    /// Whether it is of this world.
+    pub(crate) fn is_of(&self, world: &World) -> bool {
+        Instant::now().checked_sub(world.elapsed()) == Some(self.start)
+    }
+
+    /// A new number for a policy, a limiter, a call or a request.
+    pub(crate) fn id(&self) -> u64 {
+        self.ids.fetch_add(1, Relaxed)
+    }
+
+    /// The time of the suite at this instant, which may be before the start.
+    pub(crate) fn time_of(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.start)
+    }
+
+    /// Queues a message for the next turn.
+    pub(crate) fn send(&self, message: serde_json::Value) {
+        lock(&self.state).queue.push_back(object(message));
+        self.said.notify_one();
+    }
+
+    pub(crate) fn handle(&self, id: u64, handler: Arc<dyn Handler>) {
+        lock(&self.state).handlers.insert(id, handler);
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        lock(&self.state).pipes.is_none()
+    }
+
+    /// Sends a message that takes effect before time moves, also where a rule moves it by hand.
+    pub(crate) fn send_now(&self, message: serde_json::Value) {
+        self.send(message);
+        if let Some((_, events)) = self.turn(None) {
+            self.tell(events);
+        }
+    }
+
+    /// Sends a message that is answered at once, by an event with its id.
+    ///
+    /// # Panics
+    /// If the adapter is found wanting, with a verdict that [`take_verdict`] returns.
+    pub(crate) fn ask(self: &Arc<Self>, id: u64, message: serde_json::Value) -> (String, Object) {
+        let answer = Arc::new(Answer::default());
+        self.handle(id, answer.clone());
+        self.send_now(message.clone());
+        let answer = lock(&answer.0).take();
+        answer.unwrap_or_else(|| self.refuse(&format!("it does not answer {message} in the same turn")))
+    }
+
+    /// Ends what runs, since the adapter does not keep the protocol.
+    pub(crate) fn refuse(&self, what: &str) -> ! {
+        self.fail_with(|pipes| pipes.bad(what));
+        self.unwind()
+    }
+
+    /// Ends what runs, after a verdict on the adapter.
+    pub(crate) fn unwind(&self) -> ! {
+        // The panic is no news: the verdict is kept.
+        resume_unwind(Box::new("the adapter was found wanting"))
+    }
+
+    /// One turn: as long as until this time, or none at all. `None` if the adapter is found wanting.
+    fn turn(&self, until: Option<Duration>) -> Option<(Duration, Vec<Object>)> {
+        let now = self.start.elapsed();
+        let (mut pipes, mut queue) = {
+            let mut state = lock(&self.state);
+            (state.pipes.take()?, std::mem::take(&mut state.queue))
+        };
+        let mut all = Vec::new();
+        let outcome = loop {
+            let rest = queue.split_off(queue.len().min(MESSAGES));
+            // It runs on behind the last message, unless something has happened before that.
+            let until = until.filter(|_| rest.is_empty() && all.is_empty()).unwrap_or(now);
+            match pipes.exchange(now, until, queue.into(), self.limit) {
+                Ok((at, mut events)) => {
+                    all.append(&mut events);
+                    if rest.is_empty() {
+                        break Ok((at, all));
+                    }
+                }
+                Err(verdict) => break Err(verdict),
+            }
+            queue = rest;
+        };
+        match outcome {
+            Ok(told) => {
+                lock(&self.state).pipes = Some(pipes);
+                Some(told)
+            }
+            Err(verdict) => {
+                found(verdict);
+                drop(pipes);
+                self.tell_end();
+                None
+            }
+        }
+    }
+
+    /// Tells events to their handlers.
+    fn tell(&self, events: Vec<Object>) {
+        for event in events {
+            if let Err(what) = self.tell_one(&event) {
+                let event = serde_json::Value::from(event);
+                self.fail_with(|pipes| pipes.bad(&format!("{what}, in the event {event}")));
+            }
+        }
+    }
+
+    fn tell_one(&self, event: &Object) -> Result<(), String> {
+        let name = event.text("event")?;
+        if name == "failed" {
+            let got = event.text("says")?;
+            found(Verdict::fail("no panic, no leak and no deadlock", got));
+            return Ok(());
+        }
+        if name == "broken" {
+            return Err(event.text("says")?.to_owned());
+        }
+        let id = event.number("id")?;
+        let handler = lock(&self.state).handlers.get(&id).cloned();
+        handler.ok_or_else(|| format!("there is no {id}"))?.event(name, event)
+    }
+
+    fn fail_with(&self, verdict: impl FnOnce(&Pipes) -> Verdict) {
+        let pipes = lock(&self.state).pipes.take();
+        if let Some(pipes) = pipes {
+            found(verdict(&pipes));
+            drop(pipes);
+        }
+        self.tell_end();
+    }
+
+    fn tell_end(&self) {
+        let handlers: Vec<Arc<dyn Handler>> = lock(&self.state).handlers.values().cloned().collect();
+        handlers.iter().for_each(|handler| handler.broken());
+    }
+
+    /// Nothing of the rule is left.
+    pub(crate) fn close(&self) {
+        lock(&self.state).is_closed = true;
+        self.closed.notify_one();
+        self.said.notify_one();
+    }
+
+    async fn until_closed(&self) {
+        while !lock(&self.state).is_closed {
+            self.closed.notified().await;
+        }
+    }
+
+    /// Whether it is not to be driven any more.
+    fn stops(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.is_driven = !state.is_closed;
+        state.is_closed
+    }
+
+    /// Opens it, or opens it again in the same world: the implementation has kept its state. Returns whether it is to
+    /// be driven.
+    pub(crate) fn open(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.is_closed = false;
+        !std::mem::replace(&mut state.is_driven, true)
+    }
+
+    /// Keeps the two clocks in step until the link is closed, or the adapter is found wanting.
+    pub(crate) async fn drive(&self) {
+        let mut silent = 0;
+        loop {
+            self.world.settle().await;
+            if self.stops() {
+                return;
+            }
+            let now = Instant::now();
+            let due = agenda::next_after(now).into_iter().chain(self.world.drains_until()).min();
+            let due = due.map(|at| whole_after(self.time_of(at)));
+            let has_said = !lock(&self.state).queue.is_empty();
+            if due.is_none() && !has_said && silent >= STRETCHES {
+                self.said.notified().await;
+                continue;
+            }
+            let until = due.unwrap_or_else(|| self.time_of(now) + STRETCH);
+            let Some((at, events)) = self.turn(Some(until)) else { return };
+            silent = if due.is_some() || has_said || !events.is_empty() { 0 } else { silent + 1 };
+            self.reach(at).await;
+            self.tell(events);
+        }
+    }
+
+    /// Ends the rule for the adapter. Returns it, if it can be used again.
+    pub(crate) fn finish(&self) -> Option<Pipes> {
+        self.send(json!({"do": "end"}));
+        let (_, events) = self.turn(None)?;
+        // Calls that end with the rule tell nothing, but a runtime that has failed does.
+        for event in events.iter().filter(|event| event.text("event") == Ok("failed")) {
+            let _ = self.tell_one(event);
+        }
+        let mut state = lock(&self.state);
+        state.handlers.clear();
+        state.pipes.take()
+    }
+
+    /// Moves the clock of the world to this time, rounded to the microsecond: timers of floats have no more.
+    async fn reach(&self, at: Duration) {
+        let at = Duration::from_micros(((at.as_nanos() + 500) / 1000).try_into().unwrap_or(u64::MAX));
+        // Tokio's timers are whole milliseconds.
+        let whole = self.start + Duration::from_millis(at.as_millis().try_into().unwrap_or(u64::MAX));
+        if whole > Instant::now() {
+            let (mut timer, mut closed) = (pin!(sleep_until(whole)), pin!(self.until_closed()));
+            let is_closed = poll_fn(|cx| {
+                if closed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(true);
+                }
+                timer.as_mut().poll(cx).map(|()| false)
+            });
+            if is_closed.await {
+                return;
+            }
+        }
+        let rest = (self.start + at).saturating_duration_since(Instant::now());
+        if !rest.is_zero() {
+            self.world.settle().await;
+            advance(rest).await;
+        }
+    }
+}
+
+/// The millisecond at which a timer for this time fires.
+fn whole_after(time: Duration) -> Duration {
+    Duration::from_millis(time.as_nanos().div_ceil(MILLISECOND).try_into().unwrap_or(u64::MAX))
+}
+
+/// The answer to a question.
+#[derive(Default)]
+struct Answer(Mutex<Option<(String, Object)>>);
+
+impl Handler for Answer {
+    fn event(&self, name: &str, event: &Object) -> Result<(), String> {
+        *lock(&self.0) = Some((name.to_owned(), event.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,335 @@
+//! The adapter's side of the protocol in Rust: an implementation behind an [`Adapter`], for a suite in another process.
+//!
+//! Each rule has a world of its own, whose clock is held while the suite has its turn: its root task then waits for
+//! a line. `serve/work.rs` has what runs in that world, `serve/retry.rs` and `serve/limit.rs` the messages of a pattern.
+
+mod limit;
+mod retry;
+mod work;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    io::{self, BufRead, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use evenkeel_base::lock;
+use evenkeel_testkit::World;
+use serde_json::{Value, json};
+use tokio::{
+    sync::Notify,
+    time::{Instant, advance, sleep_until},
+};
+
+use self::work::Work;
+use super::wire::{Members, Object, Turn, VERSION, from_time, object};
+use crate::{
+    Adapter, AdapterError, limit as limits, retry as retries,
+    rule::{Runtime, panic_message},
+};
+
+/// Answers a suite in another process, over the standard input and output.
+///
+/// # Examples
+/// ```no_run
+/// use evenkeel_tck::{Adapter, protocol::Server, retry};
+///
+/// fn main_of_an_adapter(ours: &dyn Adapter<retry::Settings>) -> std::io::Result<()> {
+///     Server::new("ours", "0.1.0").retry(ours).run()
+/// }
+/// ```
+#[must_use = "it answers nothing unless it is run"]
+pub struct Server<'a> {
+    library: &'a str,
+    version: &'a str,
+    retry: Option<&'a dyn Adapter<retries::Settings>>,
+    limit: Option<&'a dyn Adapter<limits::Settings>>,
+}
+
+/// The events of one turn, which wake the root.
+#[derive(Default)]
+struct Events {
+    list: Mutex<Vec<Object>>,
+    noted: Notify,
+}
+
+impl Events {
+    fn note(&self, event: Value) {
+        lock(&self.list).push(object(event));
+        self.noted.notify_one();
+    }
+
+    /// Waits until there is one. A note of an earlier turn may wake it, too.
+    async fn first(&self) {
+        while self.is_empty() {
+            self.noted.notified().await;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        lock(&self.list).is_empty()
+    }
+
+    fn take(&self) -> Vec<Object> {
+        std::mem::take(&mut *lock(&self.list))
+    }
+}
+
+/// Everything that a rule has made.
+struct Scene<'a> {
+    server: &'a Server<'a>,
+    start: Instant,
+    events: Arc<Events>,
+    policies: HashMap<u64, retries::Policy>,
+    operations: HashMap<u64, Arc<retry::Calls>>,
+    limiters: HashMap<u64, Arc<dyn limits::Limiter>>,
+    work: HashMap<u64, Work>,
+    permits: limit::Permits,
+}
+
+/// The lines.
+struct Lines<I> {
+    input: I,
+    /// The turn that is not answered yet.
+    open: Option<Turn>,
+}
+
+impl<I: BufRead> Lines<I> {
+    fn read(&mut self) -> io::Result<Option<Turn>> {
+        let mut line = String::new();
+        if self.input.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let turn = Turn::read(&line, "messages").map_err(io::Error::other)?;
+        self.open = Some(turn.clone());
+        Ok(Some(turn))
+    }
+
+    fn reply(&mut self, at: Duration, items: Vec<Object>) -> io::Result<()> {
+        let Some(turn) = self.open.take() else { return Ok(()) };
+        let mut output = io::stdout().lock();
+        output.write_all(Turn { at, items, ..turn }.reply().as_bytes())?;
+        output.flush()
+    }
+}
+
+impl<'a> Server<'a> {
+    /// An adapter for the library of this name and version.
+    pub const fn new(library: &'a str, version: &'a str) -> Self {
+        Self { library, version, retry: None, limit: None }
+    }
+
+    /// With an implementation of retry.
+    pub fn retry(self, adapter: &'a dyn Adapter<retries::Settings>) -> Self {
+        Self { retry: Some(adapter), ..self }
+    }
+
+    /// With an implementation of limits.
+    pub fn limit(self, adapter: &'a dyn Adapter<limits::Settings>) -> Self {
+        Self { limit: Some(adapter), ..self }
+    }
+
+    /// Answers until the suite closes the input.
+    ///
+    /// # Errors
+    /// If a line of the suite cannot be read, or no reply can be written.
+    ///
+    /// # Panics
+    /// If called inside a runtime.
+    pub fn run(&self) -> io::Result<()> {
+        let mut lines = Lines { input: io::stdin().lock(), open: None };
+        while let Some(turn) = lines.read()? {
+            match turn.items.first().map(|message| message.text("do")) {
+                Some(Ok("hello")) => lines.reply(turn.at, vec![self.hello()])?,
+                Some(Ok("begin")) => self.serve_rule(&mut lines, turn)?,
+                _ => lines.reply(turn.until, Vec::new())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&self) -> Object {
+        let can = [Runtime::Lazy, Runtime::Cancel, Runtime::Drops].map(Runtime::name);
+        let mut hello = object(json!({
+            "event": "hello", "protocol": VERSION, "library": self.library, "version": self.version,
+            "runtime": "Rust, tokio", "can": can,
+        }));
+        if let Some(adapter) = self.retry {
+            let all = retries::Capability::ALL.iter();
+            hello
+                .insert("retry".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
+        }
+        if let Some(adapter) = self.limit {
+            let all = limits::Capability::ALL.iter();
+            hello
+                .insert("limit".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
+        }
+        hello
+    }
+
+    /// One rule in one world. A world that fails is told as an event of the turn that is open then.
+    fn serve_rule<I: BufRead>(&self, lines: &mut Lines<I>, first: Turn) -> io::Result<()> {
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            World::run(async |world| Scene::new(self, &world).serve(&world, lines, first).await)
+        }));
+        let failed = match served {
+            Ok(outcome) => {
+                outcome?;
+                Vec::new()
+            }
+            Err(payload) => {
+                let says = panic_message(&*payload);
+                vec![object(json!({"event": "failed", "says": says}))]
+            }
+        };
+        if let Some(Turn { at, .. }) = lines.open {
+            lines.reply(at, failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// The capabilities with `true`, or with the reason for which there is none.
+fn claims(claims: impl Iterator<Item = (String, Result<(), &'static str>)>) -> Value {
+    claims.map(|(name, claim)| (name, claim.map_or_else(Value::from, |()| true.into()))).collect()
+}
+
+impl<'a> Scene<'a> {
+    fn new(server: &'a Server<'a>, world: &World) -> Self {
+        Self {
+            server,
+            start: Instant::now() - world.elapsed(),
+            events: Arc::default(),
+            policies: HashMap::new(),
+            operations: HashMap::new(),
+            limiters: HashMap::new(),
+            work: HashMap::new(),
+            permits: limit::Permits::default(),
+        }
+    }
+
+    /// Serves turns until the one that ends the rule, which stays open.
+    async fn serve<I: BufRead>(mut self, world: &World, lines: &mut Lines<I>, first: Turn) -> io::Result<()> {
+        let mut turn = first;
+        loop {
+            let late = turn.at.saturating_sub(self.start.elapsed());
+            if !late.is_zero() {
+                advance(late).await;
+            }
+            for message in &turn.items {
+                if message.text("do") == Ok("end") {
+                    return Ok(());
+                }
+                if let Err(what) = self.play(message) {
+                    self.events.note(json!({"event": "broken", "says": what}));
+                }
+                world.settle().await;
+            }
+            self.run_until(world, turn.until).await;
+            lines.reply(self.start.elapsed(), self.events.take())?;
+            turn = match lines.read()? {
+                Some(next) => next,
+                None => return Ok(()),
+            };
+        }
+    }
+
+    /// Runs until the first event, and no longer than until this time: what is due then waits for the suite's next turn.
+    async fn run_until(&self, world: &World, until: Duration) {
+        let until = self.start + until;
+        if self.events.is_empty() && until > Instant::now() {
+            let (mut timer, mut first) = (pin!(sleep_until(until)), pin!(self.events.first()));
+            poll_fn(|cx| {
+                let is_over = first.as_mut().poll(cx).is_ready() || timer.as_mut().poll(cx).is_ready();
+                if is_over { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        if !self.events.is_empty() {
+            world.settle().await;
+        }
+    }
+
+    fn play(&mut self, message: &Object) -> Result<(), String> {
+        let name = message.text("do")?;
+        match name {
+            "begin" => Ok(()),
+            "policy" => self.policy(message),
+            "call" => self.call(message),
+            "result" => self.result(message),
+            "limiter" => self.limiter(message),
+            "try" => self.try_acquire(message),
+            "acquire" | "reserve" => self.request(name, message),
+            "release" | "settle" => self.give_back(message),
+            "change" => self.change(message),
+            "keys" => self.keys(message),
+            "start" => self.work(message.number("id")?).map(Work::start),
+            "cancel" => self.cancel(message.number("id")?),
+            other => Err(format!("there is no message {other:?}")),
+        }
+    }
+
+    fn work(&mut self, id: u64) -> Result<&mut Work, String> {
+        self.work.get_mut(&id).ok_or_else(|| format!("there is no {id}"))
+    }
+
+    fn cancel(&mut self, id: u64) -> Result<(), String> {
+        if self.work(id)?.cancel() {
+            self.events.note(json!({"event": "end", "id": id, "cancelled": true}));
+        }
+        // Permits that were granted meanwhile are given back.
+        self.permits.give_back(id, None);
+        Ok(())
+    }
+
+    /// The moment of a time of the protocol, or the last one that the clock can express.
+    fn instant(&self, time: Duration) -> Instant {
+        self.start.checked_add(time).unwrap_or_else(|| last_moment(self.start))
+    }
+
+    /// Answers settings. A constructor that panics refuses.
+    fn configured<T>(&self, id: u64, configure: impl FnOnce() -> Result<T, AdapterError>) -> Option<T> {
+        let answer =
+            |name: &str, says: &str| self.events.note(json!({"event": name, "id": id, "says": says}));
+        match catch_unwind(AssertUnwindSafe(configure)) {
+            Ok(Ok(configured)) => {
+                answer("configured", "");
+                return Some(configured);
+            }
+            Ok(Err(AdapterError::NotExpressible(what))) => answer("not expressible", what),
+            Ok(Err(AdapterError::Refused(why))) => answer("refused", &why),
+            Ok(Err(AdapterError::Verdict(verdict))) => answer("refused", &verdict.to_string()),
+            Err(payload) => answer("refused", &panic_message(&*payload)),
+        }
+        None
+    }
+}
+
+/// The last moment after this one that the clock can express.
+pub(super) fn last_moment(start: Instant) -> Instant {
+    let (mut last, mut step) = (start, Duration::MAX);
+    while !step.is_zero() {
+        match last.checked_add(step) {
+            Some(later) => last = later,
+            None => step /= 2,
+        }
+    }
+    last
+}
+
+/// A time as a member of an event.
+fn optional(time: Option<Duration>) -> Value {
+    time.map_or(Value::Null, from_time)
+}
+
+impl fmt::Debug for Server<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("library", &self.library).finish_non_exhaustive()
+    }
+}

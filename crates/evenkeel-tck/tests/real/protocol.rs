@@ -1,0 +1,149 @@
+//! Adapters that do not keep the protocol: each has a clear verdict, in its time, and nothing is left running.
+
+use std::{
+    fs,
+    process::{self, Command},
+    time::Duration,
+};
+
+use evenkeel_tck::{Verdict, protocol::Process, retry};
+
+/// More than a shell needs on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const HELLO: &str = r#"{"turn":1,"at":0,"events":[{"event":"hello","protocol":1,"library":"none","version":"0","runtime":"sh","can":[],"retry":{}}]}"#;
+
+/// Takes the settings of the first rule.
+const CONFIGURED: &str = r#"{"turn":2,"at":0,"events":[{"event":"configured","id":1}]}"#;
+
+fn shell(script: String, limit: Duration) -> Result<Process, Verdict> {
+    Process::start_within(limit, move || {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&script);
+        command
+    })
+}
+
+/// The verdict of RETRY-01 on an adapter that answers these lines, and then does something else.
+fn verdict_within(limit: Duration, lines: &[&str], then: &str) -> Verdict {
+    let answers: String = lines.iter().map(|line| format!("read line; echo '{line}'; ")).collect();
+    let process = match shell(format!("{answers} read line; {then}"), limit) {
+        Ok(process) => process,
+        Err(verdict) => return verdict,
+    };
+    process.check(retry::SUITE.rule("RETRY-01").expect("there is one"))
+}
+
+fn verdict(lines: &[&str], then: &str) -> String {
+    verdict_within(LIMIT, lines, then).to_string()
+}
+
+/// An adapter that answers the turn after these with this line.
+fn answer(lines: &[&str], line: &str) -> String {
+    verdict(lines, &format!("echo '{line}'; read line"))
+}
+
+#[test]
+#[ignore = "real tier"]
+fn what_is_no_reply_is_a_bad_adapter() {
+    let no_json = r#"bad adapter: no JSON (expected value at line 1 column 1), in the line "sunny""#;
+    assert_eq!(answer(&[], "sunny"), no_json);
+    assert_eq!(answer(&[HELLO], "sunny"), no_json);
+    assert_eq!(answer(&[HELLO, CONFIGURED], "sunny"), no_json);
+    assert_eq!(
+        answer(&[HELLO], r#"{"turn":2,"at":0}"#),
+        r#"bad adapter: no list `events`, in the line "{\"turn\":2,\"at\":0}""#
+    );
+    let unknown = answer(&[HELLO], r#"{"turn":2,"at":0,"events":[{"event":"sunny","id":77}]}"#);
+    assert_eq!(unknown, r#"bad adapter: there is no 77, in the event {"event":"sunny","id":77}"#);
+    let silent = answer(&[HELLO], r#"{"turn":2,"at":0,"events":[]}"#);
+    assert!(silent.starts_with("bad adapter: it does not answer {\"do\":\"policy\""), "{silent}");
+    let attempt = r#"{"turn":3,"at":0,"events":[{"event":"attempt","id":2,"attempt":7}]}"#;
+    let second = answer(&[HELLO, CONFIGURED], attempt);
+    assert!(second.starts_with("bad adapter: attempt 7 is called as the 1th, in the event"), "{second}");
+    let end = r#"{"turn":3,"at":0,"events":[{"event":"end","id":2,"ok":1}]}"#;
+    let value = answer(&[HELLO, CONFIGURED], end);
+    assert!(value.starts_with("bad adapter: attempt 1 has no value, in the event"), "{value}");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn an_adapter_that_lies_about_time_is_found_out() {
+    let early = answer(&[HELLO, CONFIGURED], r#"{"turn":3,"at":5,"events":[]}"#);
+    assert!(early.starts_with("bad adapter: it stops at 5ns, before 604800s, without an event"), "{early}");
+    let late = answer(&[HELLO, CONFIGURED], r#"{"turn":3,"at":604800000000001,"events":[]}"#);
+    assert!(
+        late.starts_with("bad adapter: its time is 604800.000000001s, and may be 604800s at most"),
+        "{late}"
+    );
+    let attempt = r#"{"turn":3,"at":5,"events":[{"event":"attempt","id":2,"attempt":1}]}"#;
+    let back = answer(&[HELLO, CONFIGURED, attempt], r#"{"turn":4,"at":4,"events":[]}"#);
+    assert!(back.starts_with("bad adapter: its time goes back from 5ns to 4ns"), "{back}");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_line_that_comes_late_answers_the_wrong_turn() {
+    let twice = verdict(&[HELLO], &format!("echo '{CONFIGURED}'; echo '{CONFIGURED}'; read line"));
+    assert!(twice.starts_with("bad adapter: turn 2 is answered in place of turn 3, in the line"), "{twice}");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn another_version_and_no_hello_are_bad_adapters() {
+    let other = HELLO.replace("\"protocol\":1", "\"protocol\":2");
+    assert_eq!(answer(&[], &other), "bad adapter: it speaks version 2 of the protocol, and not 1");
+    assert_eq!(answer(&[], r#"{"turn":1,"at":0,"events":[]}"#), "bad adapter: no event `hello`");
+    let nothing = HELLO.replace(",\"retry\":{}", "");
+    assert_eq!(answer(&[], &nothing), "unsupported: the adapter claims nothing of retry");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn output_without_an_end_is_a_bad_adapter() {
+    let line = verdict(&[HELLO], "tr '\\0' x < /dev/zero");
+    assert_eq!(line, "bad adapter: a line is longer than 1048576 bytes");
+    let lines = verdict(&[HELLO], "yes sunny");
+    assert!(lines.starts_with("bad adapter: no JSON"), "{lines}");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn an_adapter_that_ends_has_crashed_and_its_errors_are_shown() {
+    assert_eq!(verdict(&[HELLO], "kill -9 $$"), "crashed: ended by signal 9");
+    assert_eq!(
+        verdict(&[HELLO, CONFIGURED], "echo no module named sunny >&2; exit 3"),
+        "crashed: ended without a verdict: exit status: 3; its errors:\nno module named sunny"
+    );
+    assert_eq!(verdict(&[], "exit 0"), "crashed: ended without a verdict: exit status: 0");
+    assert_eq!(verdict(&[HELLO], "exec >&-; sleep 1000"), "crashed: it has closed its output");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn an_adapter_that_is_silent_hangs_and_the_rest_of_the_rules_are_checked() {
+    let limit = Duration::from_millis(300);
+    assert_eq!(verdict_within(limit, &[], "sleep 1000"), Verdict::Hung(limit));
+    assert_eq!(verdict_within(limit, &[HELLO, CONFIGURED], "sleep 1000"), Verdict::Hung(limit));
+    let not_there = Process::start(|| Command::new("/nowhere/adapter")).unwrap_err().to_string();
+    assert!(not_there.starts_with("untested: \"/nowhere/adapter\" does not start: "), "{not_there}");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn nothing_is_left_running() {
+    let file = std::env::temp_dir().join(format!("evenkeel-tck-{}", process::id()));
+    let script = format!("sleep 1000 & echo $! > {}; read line; echo '{HELLO}'; sleep 1000", file.display());
+    let process = shell(script, LIMIT).unwrap();
+    let child = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let is_running = || {
+        let probe = Command::new("sh").arg("-c").arg(format!("kill -0 {}", child.trim())).output();
+        probe.unwrap().status.success()
+    };
+    assert!(is_running());
+    drop(process);
+    // Its new parent has yet to notice.
+    let has_ended = (0..10_000).any(|_| !is_running());
+    assert!(has_ended);
+}

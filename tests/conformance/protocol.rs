@@ -1,0 +1,129 @@
+//! The protocol: any subject as an adapter in a process of its own, and the same rule in process and through it.
+
+use std::{
+    env,
+    process::{Command, ExitStatus},
+};
+
+use evenkeel_tck::{Adapter, Pattern, Rule, Tier, Verdict, protocol::Process};
+
+use crate::{LIMIT, RETRY, parallel::in_parallel, pattern::Entry};
+
+/// The seed of all that is random: of the worlds here, and of those in the other process.
+const SEED: (&str, &str) = ("EVENKEEL_SEED", "0");
+
+/// Calls beside each other share a budget here. In process an attempt that takes no time ends before the next call begins;
+/// through the protocol all calls have begun by then, and have paid in what the budget cannot hold.
+const BESIDE: [&str; 1] = ["RETRY-50"];
+
+/// Answers a suite as this subject.
+pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
+    let server = evenkeel_tck::protocol::Server::new(subject, env!("CARGO_PKG_VERSION"));
+    let served = match pattern {
+        "retry" => RETRY.adapter(subject).map(|adapter| server.retry(adapter).run()),
+        "limit" => LIMIT.adapter(subject).map(|adapter| server.limit(adapter).run()),
+        _ => None,
+    };
+    let served = served.ok_or_else(|| format!("there is no {pattern} or no {subject}"))?;
+    served.map_err(|error| error.to_string())
+}
+
+/// Compares the verdicts and the virtual times of all rules, in process and through the protocol.
+pub(crate) fn parity(words: &[&str]) -> Result<(), String> {
+    if env::var(SEED.0).as_deref() != Ok(SEED.1) {
+        return again(words);
+    }
+    let (are_faults, words) = match words {
+        ["faults", words @ ..] => (true, words),
+        words => (false, words),
+    };
+    let wanted = |pattern: &str| words.first().is_none_or(|word| *word == pattern);
+    let rule = words.get(1).copied();
+    let mut differences = Vec::new();
+    if wanted("retry") {
+        differences.extend(differences_of(&RETRY, "retry", are_faults, rule)?);
+    }
+    if wanted("limit") {
+        differences.extend(differences_of(&LIMIT, "limit", are_faults, rule)?);
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+}
+
+/// This program with the seed.
+fn again(words: &[&str]) -> Result<(), String> {
+    let mut command = this();
+    let status = command.arg("parity").args(words).env(SEED.0, SEED.1).status();
+    match status.as_ref().map(ExitStatus::success) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("it is not the same".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn this() -> Command {
+    Command::new(env::current_exe().unwrap_or_else(|_| "conformance".into()))
+}
+
+fn process(pattern: &'static str, subject: &'static str) -> Result<Process, Verdict> {
+    Process::start(move || {
+        let mut command = this();
+        command.args(["adapter", pattern, subject]);
+        command
+    })
+}
+
+fn differences_of<S: Pattern>(
+    entry: &Entry<S>,
+    pattern: &'static str,
+    are_faults: bool,
+    only: Option<&str>,
+) -> Result<Vec<String>, String>
+where
+    Process: Adapter<S>,
+{
+    let wanted = |id: &str| only.is_none_or(|only| id == only);
+    if are_faults {
+        let faults: Vec<_> =
+            entry.planted.iter().filter(|planted| wanted(planted.rule) && !planted.isolated).collect();
+        let differences = in_parallel(&faults, |planted| {
+            let process = match process(pattern, planted.fault) {
+                Ok(process) => process,
+                Err(verdict) => return Some(format!("{}: {verdict}", planted.fault)),
+            };
+            let verdict = process.check(entry.suite.rule(planted.rule)?);
+            let is_found = verdict.failed() || matches!(verdict, Verdict::NotExpressible(_));
+            (!is_found).then(|| format!("{} does not find {}: {verdict}", planted.rule, planted.fault))
+        });
+        return Ok(differences.into_iter().flatten().collect());
+    }
+    let ours = entry.adapter("evenkeel").ok_or("there is no evenkeel")?;
+    let process = process(pattern, "evenkeel").map_err(|verdict| verdict.to_string())?;
+    let rules: Vec<&Rule<S>> =
+        entry.suite.rules().filter(|rule| wanted(rule.id) && rule.tier == Tier::Paused).collect();
+    let differences = in_parallel(&rules, |rule| {
+        let (apart, mut times) = process.trace(rule);
+        if matches!(apart, Verdict::NotExpressible(_)) {
+            return None;
+        }
+        let (here, mut wanted) = rule.trace(ours);
+        // The order of events at one time is that of the tasks, of which the implementation has its own.
+        times.sort();
+        wanted.sort();
+        if here != apart {
+            return Some(format!("{}: in process {here}, and through the protocol {apart}", rule.id));
+        }
+        if BESIDE.contains(&rule.id) {
+            return None;
+        }
+        let at = wanted.iter().zip(&times).position(|(one, other)| one != other);
+        let at = at.or((wanted.len() != times.len()).then_some(wanted.len().min(times.len())))?;
+        let line = |lines: &[String]| lines.get(at).map_or("the end", |line| line.trim()).to_owned();
+        Some(format!(
+            "{}, event {at}: in process `{}`, and through the protocol `{}`",
+            rule.id,
+            line(&wanted),
+            line(&times)
+        ))
+    });
+    Ok(differences.into_iter().flatten().collect())
+}
