@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use evenkeel_testkit::World;
+
 use crate::{Verdict, verdict::Checked};
 
 /// A pattern, named by its settings: [`retry::Settings`](crate::retry::Settings) stands for retry.
@@ -148,6 +150,11 @@ pub(crate) fn has<S: Pattern>(subject: &dyn Adapter<S>, settings: &S) -> bool {
 pub(crate) fn configure<S: Pattern>(subject: &dyn Adapter<S>, settings: &S) -> Checked<S::Configured> {
     needs_all(subject, settings)?;
     Ok(subject.configure(settings)?)
+}
+
+/// Fails as [`configure`] does, for a rule that makes its own worlds.
+pub(crate) fn configurable<S: Pattern>(subject: &dyn Adapter<S>, settings: &S) -> Checked {
+    World::run(async |_| configure(subject, settings).map(drop))
 }
 
 /// Configures the implementation with senseless settings. Returns `None` if it refuses them, which the rules accept.

@@ -9,7 +9,7 @@ use evenkeel_testkit::cancel;
 
 use crate::{
     Adapter, Configured, Pattern, Verdict,
-    adapter::configure,
+    adapter::{configurable, configure},
     probe_task::{End, Event, Outcome, Record},
     rule::panic_message,
     verdict::Checked,
@@ -33,7 +33,7 @@ where
     S: Pattern<Configured = Configured<I, Outcome>>,
     I: 'static,
 {
-    configure(subject, settings)?;
+    configurable(subject, settings)?;
     let setup = async || {
         let configured = configure(subject, settings).unwrap_or_else(|verdict| panic!("{verdict}"));
         Rc::new((configured, Record::start()))

@@ -21,6 +21,7 @@
 // | `pipeline/real_time.rs`, `pipeline/close.rs` | the rules on a real clock; equality with its times |
 // | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
+// | `bin/evenkeel-tck/` | the program: its command line, the words of a command, a report as text, JSON, JUnit and TAP |
 // | `protocol.rs`, `protocol/` | implementations in other processes, by lines of JSON: the suite's side, and `serve` |
 // | `agenda.rs` | the timers of the suite, whose deadlines are known |
 // | `timeline.rs`, `clock.rs`, `duration.rs`, `runtime.rs` | events with their times; virtual and real clocks; durations; runtimes in real time |

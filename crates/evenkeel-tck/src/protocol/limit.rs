@@ -198,7 +198,8 @@ impl Future for Waiting {
             link.unwind();
         }
         if !self.has_started {
-            link.send(json!({"do": "start", "id": self.id}));
+            // It begins with its first poll, and not when the world is idle.
+            link.send_now(json!({"do": "start", "id": self.id}));
             self.has_started = true;
         }
         let waker = cx.waker().clone();

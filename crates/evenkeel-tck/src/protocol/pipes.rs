@@ -31,7 +31,10 @@ const ERRORS: (usize, usize) = (20, 500);
 const QUOTED: usize = 200;
 
 /// How long a child whose output has ended may take to end itself.
-const DIES: Duration = Duration::from_millis(500);
+const DIES: Duration = Duration::from_secs(1);
+
+/// How long the rest of its errors may take to be read then: a child of its own that has left its process group may hold them.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 const STEP: Duration = Duration::from_millis(1);
 
@@ -41,6 +44,8 @@ pub(crate) struct Pipes {
     input: Option<ChildStdin>,
     lines: Receiver<Line>,
     errors: Arc<Mutex<VecDeque<String>>>,
+    /// Is disconnected when all errors are read.
+    errors_end: Receiver<()>,
     has_ended: bool,
     turn: u64,
     /// Its time, as its last reply says.
@@ -66,11 +71,15 @@ impl Pipes {
             thread::spawn(move || read_lines(output, &told));
         }
         let errors = Arc::new(Mutex::new(VecDeque::new()));
+        let (last_words, errors_end) = sync_channel(0);
         if let Some(output) = child.stderr.take() {
             let errors = errors.clone();
-            thread::spawn(move || keep_errors(output, &errors));
+            thread::spawn(move || {
+                keep_errors(output, &errors);
+                drop(last_words);
+            });
         }
-        Ok(Self { child, input, lines, errors, has_ended: false, turn: 0, at: Duration::ZERO })
+        Ok(Self { child, input, lines, errors, errors_end, has_ended: false, turn: 0, at: Duration::ZERO })
     }
 
     /// Begins its time again.
@@ -135,6 +144,7 @@ impl Pipes {
             Some(status) => how_it_ended(status),
             None => "it has closed its output".to_owned(),
         };
+        let _ = self.errors_end.recv_timeout(LAST_WORDS);
         Verdict::Crashed(format!("{how}{}", self.errors()))
     }
 

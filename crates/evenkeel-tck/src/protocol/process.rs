@@ -145,23 +145,37 @@ impl Process {
     where
         Self: Adapter<S>,
     {
-        let rules: Vec<_> = suite.rules().collect();
-        let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
+        let (mut verdicts, mut left) = (HashMap::new(), suite.rules().collect::<Vec<_>>());
+        while !left.is_empty() {
+            let (ready, later): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|rule| rule.after.is_none_or(|id| verdicts.contains_key(id)));
+            // A rule whose foundation does not hold is not checked: `run_by` says so.
+            let holds =
+                |rule: &&Rule<S>| rule.after.is_none_or(|id| !verdicts.get(id).is_some_and(Verdict::failed));
+            let (sound, unsound): (Vec<_>, Vec<_>) = ready.into_iter().partition(holds);
+            let checked = self.check_all(&sound);
+            let unsound = unsound.into_iter().map(|rule| (rule.id, Verdict::Untested(String::new())));
+            verdicts.extend(checked.into_iter().chain(unsound));
+            left = later;
+        }
+        suite.run_by(|rule| verdicts.remove(rule.id).unwrap_or_else(|| Verdict::Untested(String::new())))
+    }
+
+    /// Checks rules beside each other.
+    fn check_all<S: Pattern>(&self, rules: &[&'static Rule<S>]) -> Vec<(&'static str, Verdict)>
+    where
+        Self: Adapter<S>,
+    {
+        let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let worker = || {
             while let Some(rule) = rules.get(next.fetch_add(1, Relaxed)) {
                 let verdict = self.check(*rule);
-                lock(&verdicts).insert(rule.id, verdict);
+                lock(&verdicts).push((rule.id, verdict));
             }
         };
-        thread::scope(|scope| {
-            for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
-                scope.spawn(worker);
-            }
-        });
-        let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        suite.run_by(|rule| {
-            verdicts.remove(rule.id).unwrap_or_else(|| Verdict::Untested("not run".to_owned()))
-        })
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(rules.len());
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
+        verdicts.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tests it with one rule.

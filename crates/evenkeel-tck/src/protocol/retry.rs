@@ -151,7 +151,8 @@ impl Future for Call {
             link.unwind();
         }
         if !self.has_started {
-            link.send(json!({"do": "start", "id": self.events.id}));
+            // It begins with its first poll, and not when the world is idle.
+            link.send_now(json!({"do": "start", "id": self.events.id}));
             self.has_started = true;
         }
         let waker = cx.waker().clone();

@@ -1,6 +1,8 @@
 //! Children that report, crash and hang, of which the test binary is its own; and adapters that do not keep the protocol.
 
 #[cfg(unix)]
+mod cli;
+#[cfg(unix)]
 mod protocol;
 
 use std::{env, process::Command, time::Duration};

@@ -69,15 +69,22 @@ fn what_is_no_reply_is_a_bad_adapter() {
 #[test]
 #[ignore = "real tier"]
 fn an_adapter_that_lies_about_time_is_found_out() {
-    let early = answer(&[HELLO, CONFIGURED], r#"{"turn":3,"at":5,"events":[]}"#);
+    // The call begins in a turn without time.
+    let begun = r#"{"turn":3,"at":0,"events":[]}"#;
+    let ahead = answer(&[HELLO, CONFIGURED], r#"{"turn":3,"at":5,"events":[]}"#);
+    assert!(
+        ahead.starts_with("bad adapter: its time is 5ns, and may be 0ns at most, in the line"),
+        "{ahead}"
+    );
+    let early = answer(&[HELLO, CONFIGURED, begun], r#"{"turn":4,"at":5,"events":[]}"#);
     assert!(early.starts_with("bad adapter: it stops at 5ns, before 604800s, without an event"), "{early}");
-    let late = answer(&[HELLO, CONFIGURED], r#"{"turn":3,"at":604800000000001,"events":[]}"#);
+    let late = answer(&[HELLO, CONFIGURED, begun], r#"{"turn":4,"at":604800000000001,"events":[]}"#);
     assert!(
         late.starts_with("bad adapter: its time is 604800.000000001s, and may be 604800s at most"),
         "{late}"
     );
-    let attempt = r#"{"turn":3,"at":5,"events":[{"event":"attempt","id":2,"attempt":1}]}"#;
-    let back = answer(&[HELLO, CONFIGURED, attempt], r#"{"turn":4,"at":4,"events":[]}"#);
+    let attempt = r#"{"turn":4,"at":5,"events":[{"event":"attempt","id":2,"attempt":1}]}"#;
+    let back = answer(&[HELLO, CONFIGURED, begun, attempt], r#"{"turn":5,"at":4,"events":[]}"#);
     assert!(back.starts_with("bad adapter: its time goes back from 5ns to 4ns"), "{back}");
 }
 

@@ -30,7 +30,7 @@ impl Drop for CountOnDrop {
 
 fn retry_44(subject: &Subject) -> Checked {
     let settings = Settings::doubling().attempts(3);
-    configure(subject, &settings)?;
+    configurable(subject, &settings)?;
     let setup = async || {
         let policy = configure(subject, &settings).unwrap_or_else(|verdict| panic!("{verdict}"));
         Rc::new(Cut { policy, record: Record::start(), left: Cell::default() })

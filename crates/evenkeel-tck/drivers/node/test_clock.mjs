@@ -1,0 +1,43 @@
+// The clock of the driver is exact to the millisecond, which is what Node's timers have: `node test_clock.mjs`.
+import { strict as assert } from 'node:assert';
+import { clock, next, runUntil, settle } from './evenkeel_tck.mjs';
+
+const MS = 1_000_000;
+const begin = () => Object.assign(clock, { now: 0, timers: [] });
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+async function off(sleeps, ms) {
+  begin();
+  let isOver = false;
+  (async () => {
+    for (let i = 0; i < sleeps; i++) await sleep(ms);
+    isOver = true;
+  })();
+  await settle();
+  await runUntil(1e18, () => isOver);
+  return clock.now - sleeps * ms * MS;
+}
+
+for (const [sleeps, ms] of [[5_000, 1], [500, 100], [500, 60_100]]) assert.equal(await off(sleeps, ms), 0);
+
+// 0, fractions, too much and what is no number are as in Node; `performance` and `hrtime` go with it.
+begin();
+const fired = [];
+for (const ms of [2.9, 0, -5, NaN, 2 ** 31, 2]) setTimeout(() => fired.push([ms, performance.now()]), ms);
+const begun = process.hrtime();
+await runUntil(10 * MS, () => false);
+assert.deepEqual(fired, [[0, 1], [-5, 1], [NaN, 1], [2 ** 31, 1], [2.9, 2], [2, 2]]);
+assert.deepEqual(process.hrtime(begun), [0, 10 * MS]);
+
+// A timer at the end of a turn is left for the next one, and a turn ends when something happens.
+begin();
+const seen = [];
+const every = setInterval(() => seen.push(clock.now / MS), 10);
+await runUntil(30 * MS, () => false);
+assert.deepEqual([seen, clock.now], [[10, 20], 30 * MS]);
+await runUntil(100 * MS, () => seen.includes(40));
+assert.deepEqual([seen, clock.now], [[10, 20, 30, 40], 40 * MS]);
+clearInterval(every);
+assert.equal(next(), Infinity);
+console.error('the clock is exact to the millisecond');
+process.exit();

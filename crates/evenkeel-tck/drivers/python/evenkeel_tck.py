@@ -1,0 +1,479 @@
+"""Puts a Python library to the rules of evenkeel-tck: the virtual clock and the protocol, so that an adapter is a few lines.
+
+Import it before the library, which may keep `time.monotonic` under a name of its own:
+
+    import evenkeel_tck as tck
+    import tenacity
+
+    def policy(settings):
+        wait = tenacity.wait_exponential(multiplier=settings.initial, max=settings.cap, exp_base=settings.factor or 1)
+        stop = tenacity.stop_after_attempt(settings.max_attempts)
+        retry = tenacity.retry_if_exception_type(tck.Transient)
+        return lambda operation: tenacity.AsyncRetrying(wait=wait, stop=stop, retry=retry, reraise=True)(operation)
+
+    tck.serve("tenacity", tenacity.__version__, retry={"jitter": "not in this example"}, policy=policy)
+
+Times in settings and errors are seconds. Python 3.11 and newer; nothing else is needed.
+"""
+import asyncio
+import heapq
+import inspect
+import json
+import math
+import platform
+import selectors
+import sys
+import time
+from types import SimpleNamespace
+
+NANO = 1_000_000_000
+CREEP = 8  # timers for now, one after the other, before the clock moves by a nanosecond
+SPIN = 100_000  # turns of the loop without a nanosecond between them
+
+# The output is for lines alone: what a library prints goes to the errors.
+_lines, sys.stdout = sys.stdout, sys.stderr
+
+
+class Failure(Exception):
+    """The error of an attempt. `hint` is as in the protocol; `after` is the wait that it asks for, in seconds, or None."""
+
+    def __init__(self, attempt, hint, after):
+        super().__init__(f"attempt {attempt}: {hint}")
+        self.attempt, self.hint, self.after = attempt, hint, after
+
+
+class Transient(Failure):
+    """Worth another attempt."""
+
+
+class NotSent(Transient):
+    """Worth another attempt, and nothing has reached the other side."""
+
+
+class Permanent(Failure):
+    """Not worth another attempt."""
+
+
+class NotExpressible(Exception):
+    """The library has no words for these settings; the text names them."""
+
+
+class GaveUp(Exception):
+    """A call has ended without the error of an attempt, or with a reason."""
+
+    def __init__(self, last=None, reason=None):
+        super().__init__(reason or "gave up")
+        self.last, self.reason = last, reason
+
+
+class Denied(Exception):
+    """A request is refused: busy, never fits, queue full, deadline or closed."""
+
+    def __init__(self, reason="busy", retry_after=None):
+        super().__init__(reason)
+        self.reason, self.retry_after = reason, retry_after
+
+
+class Spins(RuntimeError):
+    """Work that never waits: real time would end it, virtual time does not."""
+
+
+class Timer(asyncio.TimerHandle):
+    """Due at a nanosecond. Of two that are due at the same one, the first that was set is first: asyncio's heap does not say."""
+
+    __slots__ = ("due", "number")
+
+    def __lt__(self, other):
+        return (self.due, self.number) < (other.due, other.number)
+
+    __gt__ = __le__ = __ge__ = None  # the heap needs nothing else
+
+
+class Quiet(selectors.SelectSelector):
+    """Never blocks: where the loop would wait, it stops."""
+
+    loop = None
+
+    def select(self, timeout=None):
+        if timeout is None or timeout > 0:
+            self.loop.stop()
+        else:
+            self.loop.turn()
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is a whole number of nanoseconds, and moves only when it is told to.
+
+    asyncio's own deadlines are floats, whose errors add up. Here a deadline is rounded once, when it is set. It is exact to
+    the nanosecond up to 2^22 s (48 days); beyond that, floats have no nanoseconds.
+    """
+
+    def __init__(self, now=0):
+        quiet = Quiet()
+        super().__init__(quiet)
+        quiet.loop = self
+        self.now, self._set, self._turns = now, 0, 0
+
+    def time(self):
+        return self.now / NANO
+
+    def call_at(self, when, callback, *args, context=None):
+        self._check_closed()
+        timer = Timer(when, callback, args, self, context)
+        # The nearest nanosecond; but a timer in the future is at least one away, as in real time.
+        timer.due = round(when * NANO) if math.isfinite(when) else (math.inf if when > 0 else self.now)
+        timer.due = max(timer.due, self.now + (when > self.time()))
+        timer.number = self._set = self._set + 1
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        return timer
+
+    def turn(self):
+        self._turns += 1
+        if self._turns > SPIN:
+            self._turns = 0
+            self._ready.clear()
+            raise Spins(f"{SPIN} turns of the loop without an end, at {self.now} ns")
+
+    def settle(self):
+        """Runs until nothing is ready."""
+        self._turns = 0
+        self.run_forever()
+
+    def next(self):
+        """The time of the next timer, in nanoseconds; infinite if there is none."""
+        while self._scheduled and self._scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(self._scheduled)._scheduled = False
+        return self._scheduled[0].due if self._scheduled else math.inf
+
+    def fire(self):
+        """Fires the timers that are due, and runs until nothing is ready."""
+        while self.next() <= self.now:
+            timer = heapq.heappop(self._scheduled)
+            timer._scheduled = False
+            self._ready.append(timer)
+        self.settle()
+
+    def run_until(self, until, happened):
+        """Fires one timer after another, each at its time, before `until` or now; stops when something has happened."""
+        again = 0
+        while not happened() and ((due := self.next()) < until or due <= self.now):
+            # A remainder too small for a float is a timer for now, again and again: real time would go on meanwhile.
+            again = again + 1 if due <= self.now else 0
+            self.now = max(self.now + (again > CREEP), due)
+            self.fire()
+        if not happened():
+            self.now = max(self.now, until)
+
+    def _run_once(self):
+        # asyncio looks at the timers in floats, with its clock's resolution added: they stay out of its sight.
+        timers, self._scheduled = self._scheduled, []
+        try:
+            super()._run_once()
+        finally:
+            new, self._scheduled = self._scheduled, timers
+            for timer in new:
+                heapq.heappush(self._scheduled, timer)
+
+
+class Operation:
+    """The operation of a call: the library awaits it for each attempt. Its value is the number of the attempt."""
+
+    def __init__(self, rule, id):
+        self._rule, self._id, self._attempts, self._answers, self._responses = rule, id, 0, {}, {}
+
+    async def __call__(self, *_args, **_kwargs):
+        self._attempts += 1
+        attempt, answer = self._attempts, self._rule.loop.create_future()
+        self._answers[attempt] = answer
+        self._rule.say("attempt", id=self._id, attempt=attempt)
+        try:
+            result = await answer
+        except asyncio.CancelledError:
+            self._rule.say("dropped", id=self._id, attempt=attempt)
+            raise
+        hint, after = result.get("hint"), result.get("after")
+        if result["outcome"] == "error":
+            kind = {"permanent": Permanent, "not sent": NotSent}.get(hint, Transient)
+            raise kind(attempt, hint, _seconds(after))
+        if result["outcome"] == "response":
+            self._responses[attempt] = SimpleNamespace(hint=hint, after=_seconds(after))
+        return attempt
+
+    def judge(self, value):
+        """The `hint` of a response that counts as a failure, and the wait `after` that it asks for; None for one to keep."""
+        return self._responses.get(value)
+
+    def observed(self, seconds):
+        """Tells of a retry, from the library's hook."""
+        self._rule.say("observed", id=self._id, delay=_nanos(seconds))
+
+    def keyed(self, key):
+        """Tells the idempotency key of the attempt that is called next."""
+        self._rule.say("keyed", id=self._id, key=str(key))
+
+
+class Rule:
+    """Everything that one rule has made."""
+
+    def __init__(self, adapter, at):
+        self.adapter, self.loop, self.events = adapter, VirtualLoop(at), []
+        self.made, self.pending, self.tasks, self.held, self.operations = {}, {}, {}, {}, {}
+        self.cancelled, self.is_over = set(), False
+        _clock.loop = self.loop
+        asyncio.set_event_loop(self.loop)
+
+    def say(self, event, **members):
+        self.events.append({"event": event, **members})
+
+    def play(self, line):
+        loop, at = self.loop, _whole(line["at"])
+        until = _whole(line["until"])
+        if at > loop.now:
+            late, loop.now = loop.next() < at, at
+            if late:
+                loop.fire()
+        for message in line["messages"]:
+            try:
+                getattr(self, "do_" + message["do"])(message)
+            except (AttributeError, KeyError, TypeError) as error:
+                self.say("broken", says=f"{message}: {_said(error)}")
+            if self.is_over:
+                return
+            loop.settle()
+        loop.run_until(until, lambda: self.events)
+
+    def do_begin(self, _message):
+        pass
+
+    def do_end(self, _message):
+        for task in self.tasks.values():
+            task.cancel()
+        self.loop.settle()
+        self.events.clear()
+        self.loop.close()
+        self.is_over = True
+
+    def _make(self, message, make):
+        id = message["id"]
+        try:
+            self.made[id] = make(_settings(message["settings"]))
+            self.say("configured", id=id)
+        except NotExpressible as why:
+            self.say("not expressible", id=id, says=str(why))
+        except Exception as error:
+            self.say("refused", id=id, says=_said(error))
+
+    def do_policy(self, message):
+        self._make(message, self.adapter.policy)
+
+    def do_limiter(self, message):
+        self._make(message, self.adapter.limiter)
+
+    def do_call(self, message):
+        id = message["id"]
+        operation = self.operations[id] = Operation(self, id)
+        try:
+            call = self.made[message["policy"]](operation)
+        except Exception as error:
+            call = _raise(error)
+        self.pending[id] = call
+
+    async def _call(self, id, call):
+        try:
+            value = await call
+            if not isinstance(value, int):
+                return self.say("broken", says=f"the value of a call is {value!r}")
+            self.say("end", id=id, ok=value)
+        except Failure as error:
+            self.say("end", id=id, error=error.attempt)
+        except GaveUp as error:
+            self.say("end", id=id, error=getattr(error.last, "attempt", None), reason=error.reason)
+        except asyncio.CancelledError:
+            self._ended(id)
+        except Exception as error:
+            self.say("broken", says=f"a call ends by {_said(error)}")
+
+    def _ended(self, id):
+        if id in self.cancelled:
+            self.say("end", id=id, cancelled=True)
+        else:
+            self.say("broken", says="it is cancelled, but not by the suite")
+
+    def do_start(self, message):
+        id = message["id"]
+        pending = self.pending.pop(id)
+        run = self._ask(id, pending) if inspect.isfunction(pending) else self._call(id, pending)
+        self.tasks[id] = self.loop.create_task(run)
+
+    def do_cancel(self, message):
+        id = message["id"]
+        self.cancelled.add(id)
+        if id in self.pending:
+            # Never awaited, and that is as it should be.
+            getattr(self.pending.pop(id), "close", lambda: None)()
+            self._ended(id)
+        elif id in self.held:
+            self.do_release(message)
+        elif id in self.tasks:
+            self.tasks[id].cancel()
+
+    def do_result(self, message):
+        answer = self.operations[message["id"]]._answers.pop(message["attempt"])
+        if not answer.done():
+            answer.set_result(message)
+
+    def do_acquire(self, message):
+        limiter = self.made[message["limiter"]]
+        more = {name: message[name] for name in ("key",) if message.get(name) is not None}
+        if message.get("deadline") is not None:
+            more["deadline"] = _seconds(message["deadline"])
+        self.pending[message["id"]] = lambda: limiter.acquire(message["permits"], **more)
+
+    def do_reserve(self, message):
+        limiter = self.made[message["limiter"]]
+        self.pending[message["id"]] = lambda: limiter.reserve(message["permits"])
+
+    def do_try(self, message):
+        limiter = self.made[message["limiter"]]
+        more = {"key": message["key"]} if message.get("key") is not None else {}
+        asked = self._ask(message["id"], lambda: limiter.try_acquire(message["permits"], **more))
+        self.tasks[message["id"]] = self.loop.create_task(asked)
+
+    async def _ask(self, id, ask):
+        try:
+            held = ask()
+            if inspect.isawaitable(held):
+                held = await held
+            self.held[id] = held
+            self.say("granted", id=id)
+        except Denied as denied:
+            after = None if denied.retry_after is None else _nanos(denied.retry_after)
+            self.say("denied", id=id, reason=denied.reason, retry_after=after)
+        except asyncio.CancelledError:
+            self._ended(id)
+        except Exception as error:
+            self.say("broken", says=f"a request ends by {_said(error)}")
+
+    def do_release(self, message):
+        held = self.held.pop(message["id"], None)
+        if callable(held):
+            held()
+
+    def do_settle(self, message):
+        self.held.pop(message["id"])(message["used"])
+
+    def do_change(self, message):
+        limiter = self.made[message["limiter"]]
+        for name in ("rate", "burst", "limit", "refund", "penalty", "close"):
+            if message.get(name) is not None:
+                value = message[name]
+                value = _settings(value) if name == "rate" else _seconds(value) if name == "penalty" else value
+                limiter.change(name, value)
+
+    def do_keys(self, message):
+        self.say("keys", id=message["id"], keys=self.made[message["limiter"]].keys())
+
+
+async def _raise(error):
+    raise error
+
+
+def _said(error):
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _whole(time):
+    return int(time)
+
+
+def _time(nanos):
+    return nanos if nanos < 2**53 else str(nanos)
+
+
+def _nanos(seconds):
+    """A time of the library; one below zero, or that is no number, is none."""
+    if not seconds > 0:
+        return 0
+    return _time(round(seconds * NANO) if math.isfinite(seconds) else 2**64 * NANO)
+
+
+def _seconds(time):
+    return None if time is None else int(time) / NANO
+
+
+# The settings that are times.
+_TIMES = {
+    "initial", "cap", "total_timeout", "attempt_timeout", "deadline", "reset_after", "max_retry_after", "stop_after", "per",
+}
+
+
+def _settings(value):
+    members = {}
+    for name, member in value.items():
+        if isinstance(member, dict):
+            member = _settings(member)
+        elif name in _TIMES:
+            member = _seconds(member)
+        elif isinstance(member, str) and name == "factor":
+            member = float(member)
+        elif isinstance(member, str) and name == "seed":
+            member = int(member)
+        members[name] = member
+    return SimpleNamespace(**members)
+
+
+class _Clock:
+    loop = None
+
+    def seconds(self):
+        return self.loop.time()
+
+    def nanos(self):
+        return self.loop.now
+
+
+_clock = _Clock()
+_clock.loop = VirtualLoop()
+asyncio.set_event_loop(_clock.loop)
+time.monotonic = time.perf_counter = _clock.seconds
+time.monotonic_ns = time.perf_counter_ns = _clock.nanos
+# The wall clock stands still: it may be set at any time, and no limit is to be measured on it.
+_wall = time.time()
+time.time = lambda: _wall
+
+
+def serve(library, version, *, retry=None, limit=None, policy=None, limiter=None):
+    """Answers the suite until it closes the input.
+
+    `retry` and `limit` are the capabilities, by their names, each with True or with the reason for which there is none. A
+    policy is made by `policy(settings)`: a function that takes an `Operation` and returns an awaitable. A limiter is made
+    by `limiter(settings)`: an object with those of `acquire(permits)`, `try_acquire(permits)`, `reserve(permits)`,
+    `change(name, value)` and `keys()` that it supports. Granted permits are a function that gives them back, or anything else; a
+    refusal raises `Denied`.
+    """
+    adapter, rule = SimpleNamespace(policy=policy, limiter=limiter), None
+    hello = {
+        "event": "hello", "protocol": 1, "library": library, "version": version,
+        "runtime": f"Python {platform.python_version()}, asyncio", "can": ["lazy", "cancel"],
+    }
+    hello |= {"retry": retry} if retry is not None else {}
+    hello |= {"limit": limit} if limit is not None else {}
+    for text in sys.stdin:
+        line = json.loads(text)
+        first = line["messages"][0]["do"] if line["messages"] else None
+        at, events = line["at"], []
+        if first == "hello":
+            events = [hello]
+        else:
+            if first == "begin":
+                rule = Rule(adapter, 0)
+            try:
+                rule.play(line)
+            except Spins as spins:
+                rule.say("failed", says=str(spins))
+            at, events, rule.events = _time(rule.loop.now), rule.events, []
+        _lines.write(json.dumps({"turn": line["turn"], "at": at, "events": events}) + "\n")
+        _lines.flush()
