@@ -32,9 +32,24 @@ This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) hold in re
 [the scoreboard of virtual time](scoreboard.md).
 ";
 
+const LANGUAGES_PREFACE: &str = "# Scoreboard of other languages
+
+This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) libraries of Python and Node keep, through
+[its protocol](../crates/evenkeel-tck/spec/PROTOCOL.md). `cargo xtask conformance --languages --save` writes it, and
+`cargo xtask conformance --languages` runs the rules again. Their adapters are in [languages/](languages). The marks are those of
+[the scoreboard of Rust](scoreboard.md); a rule about polls, threads or other tasks cannot be put to another process (○).
+";
+
 pub(crate) struct Board {
     patterns: Vec<(&'static str, Vec<Column>)>,
-    is_real: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Virtual,
+    Real,
+    Languages,
 }
 
 impl Board {
@@ -44,14 +59,19 @@ impl Board {
         let wanted: Vec<_> = patterns.iter().filter(wanted).collect();
         let patterns = in_parallel(&wanted, |pattern| (pattern.name(), pattern.columns(peer)));
         let patterns = patterns.into_iter().filter(|(_, columns)| !columns.is_empty()).collect();
-        Self { patterns, is_real: false }
+        Self { patterns, kind: Kind::Virtual }
+    }
+
+    /// The columns of peers of other languages, a table for each pattern and language.
+    pub(crate) fn of_languages(patterns: Vec<(&'static str, Vec<Column>)>) -> Self {
+        Self { patterns, kind: Kind::Languages }
     }
 
     /// The columns of real servers.
     #[cfg(unix)]
     pub(crate) fn in_real_time(columns: Vec<Column>) -> Self {
         let patterns = if columns.is_empty() { Vec::new() } else { vec![("PIPELINE", columns)] };
-        Self { patterns, is_real: true }
+        Self { patterns, kind: Kind::Real }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -101,9 +121,10 @@ impl Board {
     }
 
     fn files(&self) -> Result<[(&'static str, String); 2], String> {
-        let [json, markdown] = match self.is_real {
-            true => ["scoreboard_real.json", "scoreboard_real.md"],
-            false => ["scoreboard.json", "scoreboard.md"],
+        let [json, markdown] = match self.kind {
+            Kind::Virtual => ["scoreboard.json", "scoreboard.md"],
+            Kind::Real => ["scoreboard_real.json", "scoreboard_real.md"],
+            Kind::Languages => ["scoreboard_languages.json", "scoreboard_languages.md"],
         };
         Ok([(json, self.json()?), (markdown, self.markdown()?)])
     }
@@ -122,7 +143,10 @@ impl Board {
                     );
                 }
                 // In real time a race need not be lost in each run.
-                if !self.is_real && finding.tier == Tier::Paused && is_explained && !finding.verdict.failed()
+                if self.kind != Kind::Real
+                    && finding.tier == Tier::Paused
+                    && is_explained
+                    && !finding.verdict.failed()
                 {
                     let _ = writeln!(
                         wrong,
@@ -139,7 +163,7 @@ impl Board {
         let (mut rules, mut versions) = (BTreeMap::new(), BTreeMap::new());
         for (_, columns) in &self.patterns {
             for column in columns {
-                versions.insert(column.name, version(column.package)?);
+                versions.insert(column.name, version_of(column)?);
                 for finding in &column.report.findings {
                     let results: &mut BTreeMap<_, _> =
                         &mut rules.entry(finding.id).or_insert_with(|| (finding, BTreeMap::new())).1;
@@ -157,13 +181,19 @@ impl Board {
     }
 
     pub(crate) fn markdown(&self) -> Result<String, String> {
-        let mut text = if self.is_real { REAL_PREFACE } else { PREFACE }.to_owned();
+        let preface = match self.kind {
+            Kind::Virtual => PREFACE,
+            Kind::Real => REAL_PREFACE,
+            Kind::Languages => LANGUAGES_PREFACE,
+        };
+        let (mut text, mut linked) = (preface.to_owned(), None);
         for (pattern, columns) in &self.patterns {
             let names: Vec<String> = columns
                 .iter()
-                .map(|column| Ok(format!("{} {}", column.name, version(column.package)?)))
+                .map(|column| Ok(format!("{} {}", column.name, version_of(column)?)))
                 .collect::<Result<_, String>>()?;
-            let _ = writeln!(text, "\n## {pattern}\n\n| rule | level | | {} |", names.join(" | "));
+            let language = columns[0].language.map(|language| format!(" · {language}")).unwrap_or_default();
+            let _ = writeln!(text, "\n## {pattern}{language}\n\n| rule | level | | {} |", names.join(" | "));
             let _ = writeln!(text, "|---|---|---|{}", ":-:|".repeat(columns.len()));
             for (row, Finding { id, level, text: rule, .. }) in columns[0].report.findings.iter().enumerate()
             {
@@ -175,6 +205,9 @@ impl Board {
             let _ = writeln!(text, "| **score** | | | {} |", scores.join(" | "));
             for column in columns {
                 text.push_str(&remarks(column));
+            }
+            if linked.replace(*pattern) == Some(*pattern) {
+                continue;
             }
             text.push('\n');
             for Finding { id, .. } in &columns[0].report.findings {
@@ -241,6 +274,10 @@ fn remarks(column: &Column) -> String {
     } else {
         format!("\n### {}\n\nBy [its documentation]({}).\n\n{text}", column.name, column.docs)
     }
+}
+
+fn version_of(column: &Column) -> Result<String, String> {
+    column.version.clone().map_or_else(|| version(column.package), Ok)
 }
 
 /// The version that is locked. Where there are several, the dependencies of this package name their own.

@@ -8,6 +8,7 @@
 //!                                                the rules of pipelines on real servers, in real time
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
 //! conformance adapter PATTERN SUBJECT            answers a suite in another process, over the protocol
+//! conformance languages [--peer NAME] [--save]   the rules of retry and limits on peers of other languages
 //! conformance parity [PATTERN [RULE]]            fails if ours is not the same in process and through the protocol
 //! conformance parity faults [PATTERN [RULE]]     the same for the planted faults
 //! ```
@@ -17,6 +18,7 @@ mod adapters;
 mod board;
 #[path = "../faulty/mod.rs"]
 mod faulty;
+mod languages;
 mod parallel;
 mod pattern;
 mod protocol;
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         ["real", ref rest @ ..] => real::run(rest),
         ["child", subject, rule] => run_child(subject, rule),
         ["adapter", pattern, subject] => protocol::answer(pattern, subject),
+        ["languages", ref rest @ ..] => languages::run(rest),
         ["parity", ref rest @ ..] => protocol::parity(rest),
         _ => show(&arguments),
     };

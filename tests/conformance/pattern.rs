@@ -27,6 +27,10 @@ pub(crate) trait Pattern: Sync {
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
+    /// Its version, where Cargo.lock does not tell it.
+    pub(crate) version: Option<String>,
+    /// Its language, if that is not Rust.
+    pub(crate) language: Option<&'static str>,
     pub(crate) docs: &'static str,
     pub(crate) fails: &'static [(&'static str, &'static str)],
     pub(crate) report: Report,
@@ -51,7 +55,7 @@ impl<S: tck::Pattern> Pattern for Entry<S> {
             let child = |rule: &str| peer.isolated.contains(&rule).then(|| child(peer.name, rule));
             let report = self.suite.run_with_children(peer.adapter, |rule| child(rule.id));
             let Peer { name, package, docs, fails, .. } = **peer;
-            Column { name, package, docs, fails, report }
+            Column { name, package, version: None, language: None, docs, fails, report }
         })
     }
 

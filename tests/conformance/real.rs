@@ -133,7 +133,15 @@ fn column(peer: &RealPeer, is_wanted: &(dyn Fn(&str) -> bool + Sync)) -> Option<
     let name = format!("{} on {version}", peer.name);
     say(&format!("{name}: {} rules hold, after {:.1} s\n", report.score(), begin.elapsed().as_secs_f64()));
     let RealPeer { package, docs, fails, .. } = *peer;
-    Some(Column { name: Box::leak(name.into_boxed_str()), package, docs, fails, report })
+    Some(Column {
+        name: Box::leak(name.into_boxed_str()),
+        package,
+        version: None,
+        language: None,
+        docs,
+        fails,
+        report,
+    })
 }
 
 /// The report of a peer with many dependencies, by its own program; `None`, and a line that says so, without its server.
@@ -152,7 +160,15 @@ fn queue_column(peer: &QueuePeer, program: &str, rule: Option<&str>) -> Result<O
         child::run_all(&pipeline::SUITE, command, LIMIT).map_err(|error| format!("{name}: {error}"))?;
     let name = format!("{name} on {version}");
     say(&format!("{name}: {} rules hold, after {:.1} s\n", report.score(), begin.elapsed().as_secs_f64()));
-    Ok(Some(Column { name: Box::leak(name.into_boxed_str()), package, docs, fails, report }))
+    Ok(Some(Column {
+        name: Box::leak(name.into_boxed_str()),
+        package,
+        version: None,
+        language: None,
+        docs,
+        fails,
+        report,
+    }))
 }
 
 /// A runtime for a question to a server.

@@ -1,0 +1,213 @@
+//! The peers, each with the rules that it fails, and why, as read in its source.
+
+use super::{Language, NODE, PYTHON};
+
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    /// The file of its adapter.
+    pub(super) adapter: &'static str,
+    pub(super) docs: &'static str,
+    /// Rules that it fails, and why.
+    pub(super) fails: &'static [(&'static str, &'static str)],
+}
+
+const IN_FLIGHT: &str =
+    "The total time is looked at between attempts alone: with 5 s, an attempt of 60 s runs to its end.";
+
+pub(super) const RETRY: [(Language, &[Peer]); 2] = [
+    (
+        PYTHON,
+        &[
+            Peer {
+                name: "tenacity",
+                adapter: "tenacity_adapter.py",
+                docs: "https://tenacity.readthedocs.io",
+                fails: &[
+                    (
+                        "RETRY-18",
+                        "With the factor NaN the delays are 100 ms, 0 and 0: `wait_exponential` takes the larger one of its \
+                         `min`, which is 0, and of a product that is no number.",
+                    ),
+                    ("RETRY-35", IN_FLIGHT),
+                ],
+            },
+            Peer {
+                name: "stamina",
+                adapter: "stamina_adapter.py",
+                docs: "https://stamina.hynek.me",
+                fails: &[
+                    ("RETRY-18", "With the factor -2 the second delay is -200 ms, which is none."),
+                    (
+                        "RETRY-26",
+                        "Jitter is added to the delay, and the sum is cut to `wait_max`: at a cap of 10 s every delay is 10 s.",
+                    ),
+                    ("RETRY-35", IN_FLIGHT),
+                    (
+                        "RETRY-39",
+                        "`timeout` does not look at the delay that `on` returns: with 5 s, 60 s are waited.",
+                    ),
+                ],
+            },
+            Peer {
+                name: "backoff",
+                adapter: "backoff_adapter.py",
+                docs: "https://github.com/litl/backoff",
+                fails: &[
+                    (
+                        "RETRY-05",
+                        "`max_tries=0` is no limit: the number of tries begins at 1, and is compared by `==`.",
+                    ),
+                    ("RETRY-18", "With the factor -2 the second delay is -200 ms, which is none."),
+                    (
+                        "RETRY-32",
+                        "`max_time` is measured by `datetime.now`, and follows every change of the system's time.",
+                    ),
+                ],
+            },
+        ],
+    ),
+    (
+        NODE,
+        &[
+            Peer {
+                name: "p-retry",
+                adapter: "p-retry.mjs",
+                docs: "https://github.com/sindresorhus/p-retry",
+                fails: &[
+                    (
+                        "RETRY-19",
+                        "A delay is cut to 2^31 - 1 ms, which is 24.8 days: the most that `setTimeout` can express.",
+                    ),
+                    (
+                        "RETRY-26",
+                        "The delay times a number from 1 to 2 is cut to `maxTimeout`: at a cap of 10 s every delay is 10 s.",
+                    ),
+                    ("RETRY-35", IN_FLIGHT),
+                    ("RETRY-42", "`onFailedAttempt` is told of the last failure, too."),
+                ],
+            },
+            Peer {
+                name: "cockatiel",
+                adapter: "cockatiel.mjs",
+                docs: "https://github.com/connor4312/cockatiel",
+                fails: &[
+                    (
+                        "RETRY-19",
+                        "A delay of more than 2^31 - 1 ms goes to `setTimeout` as it is, which makes 1 ms of it.",
+                    ),
+                    (
+                        "RETRY-26",
+                        "`decorrelatedJitterGenerator` grows beyond `maxDelay` and is cut to it: at a cap of 10 s nearly \
+                         every delay is 10 s.",
+                    ),
+                    (
+                        "RETRY-44",
+                        "A wait does not look at the signal: it goes on, and another attempt follows it.",
+                    ),
+                    ("RETRY-73", "The wait that an error asks for goes to `setTimeout` as it is, too."),
+                    (
+                        "RETRY-74",
+                        "`noJitterGenerator` has the base 2, and ignores `exponent`: with 1e300 the third delay is 400 ms.",
+                    ),
+                ],
+            },
+        ],
+    ),
+];
+
+pub(super) const LIMIT: [(Language, &[Peer]); 2] = [
+    (
+        PYTHON,
+        &[
+            Peer {
+                name: "aiolimiter",
+                adapter: "aiolimiter_adapter.py",
+                docs: "https://aiolimiter.readthedocs.io",
+                fails: &[
+                    (
+                        "LIMIT-21",
+                        "`acquire` looks at the capacity, and not at the waiters: a request that comes when a permit has been \
+                         earned, and before the timer of the first waiter has fired, takes it.",
+                    ),
+                    (
+                        "LIMIT-22",
+                        "The waiters are a heap by amount: a request for 1 passes one for 5 that came before.",
+                    ),
+                    ("LIMIT-29", "Behind a request for 10, those for 1 have their turns before it leaves."),
+                ],
+            },
+            Peer {
+                name: "asyncio.Semaphore",
+                adapter: "semaphore_adapter.py",
+                docs: "https://docs.python.org/3/library/asyncio-sync.html#semaphore",
+                fails: &[],
+            },
+        ],
+    ),
+    (
+        NODE,
+        &[
+            Peer {
+                name: "bottleneck",
+                adapter: "bottleneck.mjs",
+                docs: "https://github.com/SGrondin/bottleneck",
+                fails: &[
+                    (
+                        "LIMIT-18",
+                        "A job passes three timers of 0 ms, each of which is 1 ms: ten of a burst of ten take 30 ms.",
+                    ),
+                    (
+                        "LIMIT-20",
+                        "For that reason, at 1 per 100 ms the turns are at 3, 104, 206, 308 ms and so on.",
+                    ),
+                    (
+                        "LIMIT-26",
+                        "More than the most of the reservoir is queued, and never runs; its refill goes on every 250 ms.",
+                    ),
+                    (
+                        "LIMIT-55",
+                        "For the reason of LIMIT-18, 20 jobs of 10 ms, three at once, take 88 ms in place of 70.",
+                    ),
+                ],
+            },
+            Peer {
+                name: "limiter",
+                adapter: "limiter.mjs",
+                docs: "https://github.com/jhurliman/node-rate-limiter",
+                fails: &[
+                    (
+                        "LIMIT-04",
+                        "`RateLimiter` has a window of the interval beside its bucket, and refuses what exceeds either: after \
+                         the burst, 16 of 25 are granted in 2.5 s at 10 per second.",
+                    ),
+                    (
+                        "LIMIT-05",
+                        "A bucket of 1 per hour has 3,600,000 ms times 1 / 3,600,000 after an hour, which is 0.9999999999999999 in \
+                         floats: the permit is refused when it is due.",
+                    ),
+                    (
+                        "LIMIT-06",
+                        "The window refuses what a bucket of 600,000,000 per second has earned 1 ms after its burst.",
+                    ),
+                    (
+                        "LIMIT-08",
+                        "The window refuses what an exact bucket grants, and floats are a little less than it.",
+                    ),
+                    ("LIMIT-23", "`tryRemoveTokens` does not look at those that wait in `removeTokens`."),
+                ],
+            },
+            Peer {
+                name: "p-limit",
+                adapter: "p-limit.mjs",
+                docs: "https://github.com/sindresorhus/p-limit",
+                fails: &[],
+            },
+            Peer {
+                name: "p-throttle",
+                adapter: "p-throttle.mjs",
+                docs: "https://github.com/sindresorhus/p-throttle",
+                fails: &[],
+            },
+        ],
+    ),
+];
