@@ -1,6 +1,6 @@
 //! A look at the objects of evenkeel-inspect, and the bars that begin and end between two of them.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use evenkeel_inspect::{HolderEdge, InspectedGroup, InspectedResource, TaskId, WaiterEdge, Waits};
 use tokio::time::Instant;
@@ -100,6 +100,9 @@ impl State {
         let index = self.resource(resource);
         self.enter_use(now, index, resource);
         let is_drain = resource.kind == "drain";
+        // In an order of their own: that of a dump may be another one in each run.
+        let mut holders: Vec<_> = holders.iter().collect();
+        holders.sort_by_key(|holder| holder.number);
         for holder in holders {
             let key = EdgeKey { object: *id, kind: EdgeKind::Holder, number: holder.number };
             self.enter_edge(key, |state| match holder.task {
@@ -110,6 +113,8 @@ impl State {
             });
         }
         let held_by = if waiters.is_empty() { Vec::new() } else { self.holders(now, resource) };
+        let mut waiters: Vec<_> = waiters.iter().collect();
+        waiters.sort_by_key(|waiter| waiter.number);
         for waiter in waiters {
             let key = EdgeKey { object: *id, kind: EdgeKind::Waiter, number: waiter.number };
             self.enter_edge(key, |state| match is_ours(waiter.task, &state.open) {
@@ -227,7 +232,9 @@ impl State {
 
     fn holders(&mut self, now: Instant, resource: &InspectedResource) -> Vec<u32> {
         let at = self.since_start(now);
-        let tasks = resource.holders.iter().filter_map(|holder| holder.task);
+        let mut holders: Vec<_> = resource.holders.iter().collect();
+        holders.sort_by_key(|holder| (Reverse(holder.held_for), holder.number));
+        let tasks = holders.into_iter().filter_map(|holder| holder.task);
         let tasks: Vec<_> = tasks.filter(|task| self.open.may_be_ours(*task)).take(MAX_HELD_BY).collect();
         tasks.into_iter().filter_map(|task| self.track_of(task, at)).collect()
     }
