@@ -82,7 +82,11 @@ fn measure(flags: &Measure) -> io::Result<()> {
     let filter = flags.filter.as_deref().unwrap_or_default();
     let mut rows: Vec<_> = rows::all().into_iter().filter(|row| row.id.contains(filter)).collect();
     // The others say what it costs without the feature.
-    rows.retain(|row| row.id.starts_with("inspect/") == cfg!(feature = "inspect"));
+    let is_built_for = |row: &Row| {
+        row.id.starts_with("timeline/") == cfg!(feature = "timeline")
+            && (row.id.starts_with("inspect/") == cfg!(feature = "inspect") || cfg!(feature = "timeline"))
+    };
+    rows.retain(is_built_for);
     if rows.is_empty() {
         return Err(io::Error::other(format!("no row has {filter:?} in its id; --list shows them")));
     }

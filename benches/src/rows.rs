@@ -16,6 +16,8 @@ mod queue;
 mod retry;
 mod stream;
 mod task;
+#[cfg(feature = "timeline")]
+mod timeline;
 mod waiter;
 
 /// Returns all rows in the order of the report.
@@ -35,6 +37,8 @@ pub(crate) fn all() -> Vec<Row> {
         e2e::rows(),
         #[cfg(feature = "inspect")]
         inspect::rows(),
+        #[cfg(feature = "timeline")]
+        timeline::rows(),
     ]
     .into_iter()
     .flatten()

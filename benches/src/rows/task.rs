@@ -44,7 +44,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-async fn joined(n: u64, size: u64) {
+pub(super) async fn joined(n: u64, size: u64) {
     for batch in batches(n, size) {
         let joined = group(async |g| {
             (0..batch).for_each(|_| g.spawn(ready(())));
