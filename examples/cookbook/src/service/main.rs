@@ -28,12 +28,13 @@ struct Service {
     store: Store,
 }
 
-/// An error of a request, which the client is told.
+/// An error of a request, which the client is told, and its cause: a retry's is the last answer.
 struct Failed(BoxError);
 
 impl axum::response::IntoResponse for Failed {
     fn into_response(self) -> axum::response::Response {
-        (StatusCode::BAD_GATEWAY, format!("{}\n", self.0)).into_response()
+        let cause = self.0.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        (StatusCode::BAD_GATEWAY, format!("{}{cause}\n", self.0)).into_response()
     }
 }
 

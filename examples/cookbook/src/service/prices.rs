@@ -29,13 +29,20 @@ impl Prices {
 
     /// Asks the partner until there is an answer.
     pub(crate) async fn price(&self, item: &str) -> Result<u32, BoxError> {
-        let body = POLICY.run(|| self.call(item)).classify(verdict).await?;
+        let mut attempts = POLICY.start();
+        let body = loop {
+            // Each attempt takes its turn. The wait for it is none of the partner's time, so it is outside of the attempt.
+            self.limit.acquire().await;
+            match attempts.attempt(self.call(item)).await {
+                Ok(body) => break body,
+                Err(failed) => attempts.backoff(failed.classify(verdict)).await?,
+            }
+        };
         Ok(body.trim().parse()?)
     }
 
-    /// One call. Each attempt takes its turn.
+    /// One call.
     async fn call(&self, item: &str) -> reqwest::Result<String> {
-        self.limit.acquire().await;
         let response = self.client.get(format!("{}/{item}", self.partner)).send().await?;
         response.error_for_status()?.text().await
     }

@@ -22,7 +22,11 @@ async fn price(
 ) -> Result<String, (StatusCode, String)> {
     match prices.price(&item).await {
         Ok(price) => Ok(format!("{price}\n")),
-        Err(error) => Err((StatusCode::BAD_GATEWAY, format!("{error}\n"))),
+        Err(error) => {
+            // The cause of a retry's error is the last answer.
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            Err((StatusCode::BAD_GATEWAY, format!("{error}{cause}\n")))
+        }
     }
 }
 

@@ -17,8 +17,9 @@ fn a_busy_partner_is_asked_again() {
         let prices = Prices::new(partner.url(""));
 
         assert_eq!(prices.price("apple").await.unwrap(), 42);
-        // Two waits of at most 100 and 200 ms; the jitter draws them.
-        assert!(world.elapsed() <= Duration::from_millis(300), "{:?}", world.elapsed());
+        // The third turn comes after 200 ms; the second pause is drawn, and 200 ms at most.
+        let elapsed = world.elapsed().as_millis();
+        assert!((200..=300).contains(&elapsed), "{elapsed} ms");
     });
 }
 
