@@ -237,7 +237,7 @@ pub fn mark(text: impl Into<Cow<'static, str>>) {
 ///     tokio::time::sleep(Duration::from_millis(80)).await;
 ///     span.fault("connection reset");
 /// });
-/// assert!(drawn.to_text().contains("connection reset"));
+/// assert!(drawn.to_text().contains("fault: connection"));
 /// ```
 pub fn span(text: impl Into<Cow<'static, str>>) -> Span {
     Span::begin(None, BarKind::Span, text)
