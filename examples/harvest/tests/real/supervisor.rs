@@ -234,7 +234,7 @@ async fn bad_input_is_one_line() {
         ("--workers 10000 --queue postgres://h/d", "from 1 to 12"),
         ("--workers 4", "--workers needs a queue"),
         ("--workers 4 --queue memory", "--workers needs a queue"),
-        ("--workers 4 --queue kafka://h", "a queue is memory, postgres:URL or nats://host:port"),
+        ("--workers 4 --queue kafka://h", "--queue takes memory, postgres:URL or nats://host:port"),
         ("--workers 4 --queue postgres://h/d --report a.html", "--report is of one process"),
         ("--restart", "--restart does nothing without --workers"),
     ] {
