@@ -111,9 +111,9 @@ xflags::xflags! {
             optional --preprocess
         }
         /// Checks the published crates as users get them. Packages and unpacks them; they compile with no feature, each alone,
-        /// and all, and pass their doc tests.
+        /// and all.
         cmd package {
-            /// Also compiles them with all features but each, and runs the doc tests with no feature and with each alone.
+            /// Also compiles them with all features but each, and runs the doc tests with all features, none, and each alone.
             optional --all
         }
         /// Pastes the first lines of each README into an empty project. They have to build and run, and to print what they say.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use hyper::{Method, Uri};
 
-use super::reply::{Fault, Reply, Sent};
+use super::reply::Reply;
+#[cfg(feature = "timeline")]
+use super::reply::{Fault, Sent};
 
 /// Its clones are counted.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ pub(crate) use self::on::Recording;
 
 /// Records nothing.
 #[cfg(not(feature = "timeline"))]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Recording;
 
 #[cfg(not(feature = "timeline"))]
@@ -31,7 +31,9 @@ impl Recording {
 
     pub(crate) fn freeze(&self) {}
 
-    pub(crate) fn print_on_panic(&self) {}
+    pub(crate) fn print_on_panic(&self) -> Option<std::convert::Infallible> {
+        None
+    }
 }
 
 #[cfg(feature = "timeline")]
