@@ -52,9 +52,9 @@ pub(crate) fn features(arguments: &[OsString]) -> &'static [&'static str] {
     if arguments.iter().any(is_dump) { &["inspect"] } else { &[] }
 }
 
-/// Builds the application in release with these features, and returns its program.
+/// Builds the application with these features, in a profile that is built sooner than a release; returns its program.
 pub(crate) fn build(project: &Project, application: &str, features: &[&str]) -> Result<Command> {
-    let build = project.cargo("build").args(["--release", "-p", application]);
+    let build = project.cargo("build").args(["--profile", "demo", "-p", application]);
     let build = features.iter().fold(build, |build, feature| build.args(["--features", feature]));
     let messages = read(build.arg("--message-format=json-render-diagnostics"))?;
     let program = messages.lines().filter_map(|line| executable(line, application).transpose()).next_back();

@@ -12,14 +12,14 @@ type Seed = Number<0, { u64::MAX }>;
 xflags::xflags! {
     /// The project's commands. Each prints what it runs; a tool that is missing is a visible SKIPPED.
     cmd xtask {
-        /// Shows the crates at work: a harvest of an HTTP API. Builds examples/harvest in release and becomes it; all arguments
+        /// Shows the crates at work: a harvest of an HTTP API. Builds examples/harvest and becomes it; all arguments
         /// are its own. With `--store postgres` it has a private server, and with `--workers 4 [--queue postgres|nats]` four
         /// processes share a queue and a quota in private servers.
         cmd demo {
             /// Arguments of the application, dashes and all.
             repeated args: OsString
         }
-        /// Finds the broken links of a site. Builds examples/crawl in release and becomes it; all arguments are its own.
+        /// Finds the broken links of a site. Builds examples/crawl and becomes it; all arguments are its own.
         /// Without a URL it crawls the documentation of the standard library, served on this machine.
         cmd crawl {
             /// Arguments of the application, dashes and all.
