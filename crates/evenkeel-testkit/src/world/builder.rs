@@ -102,7 +102,7 @@ impl WorldBuilder {
             leaks: 0,
             panics: 0,
             #[cfg(feature = "timeline")]
-            records: true,
+            records: std::env::var_os("EVENKEEL_TIMELINE").is_none_or(|value| value != "0"),
         }
     }
 
@@ -184,8 +184,8 @@ impl WorldBuilder {
 
     /// Runs the world without recording its timeline.
     ///
-    /// A world records with the feature `timeline`. Without, a test that counts allocations counts its own, and one with very
-    /// many tasks takes half the time.
+    /// A world records with the feature `timeline`, unless the variable `EVENKEEL_TIMELINE` is `0`. Without, a test that counts
+    /// allocations counts its own, and one with very many tasks or items takes a fraction of the time.
     #[cfg(feature = "timeline")]
     #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
     pub fn without_timeline(mut self) -> Self {
