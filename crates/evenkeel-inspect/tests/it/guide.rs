@@ -60,7 +60,7 @@ fn check(name: &str, program: &str, look: impl Future<Output = Dump>) {
     let outage = between(GUIDE, &format!("(examples/{name}.rs)"), "\n# ");
     let begin = program.find("\nuse ").expect("imports") + 1;
     let listing = &program[begin..program.find(LOOK).expect("a look")];
-    let shown = between(outage, "```rust,ignore\n", "```");
+    let shown = between(outage, "```rust\n", "```");
     assert_eq!(shown.trim_end(), listing.trim_end(), "the listing of {name}");
     let dump = World::run(async move |_| look.await.to_string());
     let shown = between(outage, "```text\n", "```");
