@@ -38,6 +38,7 @@ This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) libraries 
 [its protocol](../crates/evenkeel-tck/spec/PROTOCOL.md). `cargo xtask conformance --languages --save` writes it, and
 `cargo xtask conformance --languages` runs the rules again. Their adapters are in [languages/](languages). The marks are those of
 [the scoreboard of Rust](scoreboard.md); a rule about polls, threads or other tasks cannot be put to another process (○).
+Reasons of failures are read from the timelines of the runs, and for some in the source. A wrong ✗ is our bug.
 ";
 
 pub(crate) struct Board {
