@@ -14,13 +14,14 @@
 //! | `report.rs`, `report/`, `stats.rs`, `progress.rs`, `log.rs` | the report, the numbers, the progress lines, the log of requests |
 //! | harvest's `echo.rs` | the echo of the terminal, which would spoil the bar |
 //! | `serve.rs` | a server of files, to crawl a folder |
-//! | `dumps.rs` | which task waits for what, for people who want to know |
+//! | harvest's `dumps.rs` | which task waits for what, for people who want to know |
 //! | `cli.rs`, `error.rs`, `out.rs` | the flags, the errors that end the run, the lines that are printed |
 
 mod anchors;
 mod canonical;
 mod check;
 mod cli;
+#[path = "../../harvest/src/dumps.rs"]
 mod dumps;
 #[path = "../../harvest/src/echo.rs"]
 mod echo;

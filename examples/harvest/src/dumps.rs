@@ -1,15 +1,16 @@
-//! Dumps of the run: which task waits for what, and who holds it, at an address of this machine, or at SIGUSR1.
+//! Dumps of the run: which task waits for what, and who holds it, at an address of this machine, or at SIGUSR1. The crawler has
+//! this file, too.
 
 use command_line::Address;
 
 pub(crate) use built::{DumpServer, at_signal};
 
-/// The connections of the readers of dumps at a time.
-pub(crate) const MAX_CONNECTIONS: usize = 16;
-
 /// The reason why there are no dumps.
-pub(crate) const NOT_BUILT: &str =
-    "this program was built without dumps: cargo run --release -p harvest --features inspect";
+pub(crate) const NOT_BUILT: &str = concat!(
+    "this program was built without dumps: cargo run --release -p ",
+    env!("CARGO_PKG_NAME"),
+    " --features inspect"
+);
 
 /// Checks the address of the dumps: others may reach it only if they are meant to.
 pub(crate) fn address(address: Option<Address>, is_public: bool) -> Result<Option<Address>, String> {

@@ -23,7 +23,7 @@ use tokio::{runtime, time::Instant};
 use crate::{
     board::Workers,
     cli::{self, Options, Source},
-    dumps::{self, DumpServer},
+    dumps::DumpServer,
     error::Fatal,
     harvester::{EXIT_TIMEOUT, End, Harvester, Setup},
     link,
@@ -45,6 +45,9 @@ pub(crate) const WORKERS: usize = 2;
 
 /// The file descriptors that a run needs beside its calls: standard streams, runtimes, database, report.
 const DESCRIPTORS: usize = 64;
+
+/// The connections that the server of dumps has at a time.
+const DUMP_CONNECTIONS: usize = 16;
 
 /// Runs the program: reads the flags, harvests, prints the report.
 #[must_use]
@@ -365,7 +368,7 @@ pub(crate) fn check_descriptors(options: &Options) -> Result<(), Fatal> {
         Source::Url(_) => 1,
     };
     let readers = options.page.map_or(0, |_| live::MAX_CONNECTIONS);
-    let readers = readers + options.inspect.map_or(0, |_| dumps::MAX_CONNECTIONS);
+    let readers = readers + options.inspect.map_or(0, |_| DUMP_CONNECTIONS);
     let needed = DESCRIPTORS + readers + ends * options.concurrency;
     match process::descriptor_limit() {
         Some(limit) if limit < needed => Err(Fatal::Input(format!(
