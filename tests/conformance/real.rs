@@ -130,18 +130,9 @@ fn column(peer: &RealPeer, is_wanted: &(dyn Fn(&str) -> bool + Sync)) -> Option<
         false => 3,
     };
     let report = pipeline::run_in_real_time(&*adapter, AT_A_TIME, tries);
-    let name = format!("{} on {version}", peer.name);
-    say(&format!("{name}: {} rules hold, after {:.1} s\n", report.score(), begin.elapsed().as_secs_f64()));
-    let RealPeer { package, docs, fails, .. } = *peer;
-    Some(Column {
-        name: Box::leak(name.into_boxed_str()),
-        package,
-        version: None,
-        language: None,
-        docs,
-        fails,
-        report,
-    })
+    let RealPeer { name, package, docs, fails, .. } = *peer;
+    let column = Column { name, package, version: None, language: None, docs, fails, report };
+    Some(on_server(column, &version, begin))
 }
 
 /// The report of a peer with many dependencies, by its own program; `None`, and a line that says so, without its server.
@@ -158,17 +149,19 @@ fn queue_column(peer: &QueuePeer, program: &str, rule: Option<&str>) -> Result<O
     command.args([name, &url, rule.unwrap_or("all"), &known]);
     let report =
         child::run_all(&pipeline::SUITE, command, LIMIT).map_err(|error| format!("{name}: {error}"))?;
-    let name = format!("{name} on {version}");
-    say(&format!("{name}: {} rules hold, after {:.1} s\n", report.score(), begin.elapsed().as_secs_f64()));
-    Ok(Some(Column {
-        name: Box::leak(name.into_boxed_str()),
-        package,
-        version: None,
-        language: None,
-        docs,
-        fails,
-        report,
-    }))
+    let column = Column { name, package, version: None, language: None, docs, fails, report };
+    Ok(Some(on_server(column, version, begin)))
+}
+
+/// Adds the server to the name of a column that is done, and says so.
+fn on_server(column: Column, version: &str, begin: Instant) -> Column {
+    let name = format!("{} on {version}", column.name);
+    say(&format!(
+        "{name}: {} rules hold, after {:.1} s\n",
+        column.report.score(),
+        begin.elapsed().as_secs_f64()
+    ));
+    Column { name: Box::leak(name.into_boxed_str()), ..column }
 }
 
 /// A runtime for a question to a server.

@@ -14,6 +14,8 @@ mod html;
 mod json;
 mod text;
 
+pub use self::json::json_text;
+
 /// The number of findings, resources and groups that a text and a page show, of each.
 const SECTIONS: usize = 100;
 

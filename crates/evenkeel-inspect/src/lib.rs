@@ -56,7 +56,7 @@ pub use self::task_probe::{ObserverGuard, observe_tasks};
 #[doc(hidden)]
 pub use self::{
     chunks::{copy_chunks, longest_run},
-    dump::{dump_at, dump_at_last_wait},
+    dump::{dump_at, dump_at_last_wait, json_text},
     holds::{HoldKey, Holds},
     registry::{Waits, end_runtime, waits_of},
     task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},

@@ -82,7 +82,7 @@ fn resource(resource: &InspectedResource, at: Instant) -> String {
             });
             o.raw("outage", &outage);
         }
-        o.list("notes", notes, |note| text(note));
+        o.list("notes", notes, |note| json_text(note));
     })
 }
 
@@ -163,7 +163,7 @@ impl Object {
     }
 
     fn text(&mut self, key: &str, value: &str) {
-        self.raw(key, &text(value));
+        self.raw(key, &json_text(value));
     }
 
     /// Leaves out a value that is not there.
@@ -195,8 +195,10 @@ impl Object {
     }
 }
 
-/// Returns a string of JSON.
-fn text(value: &str) -> String {
+/// Returns a string of JSON: for the timelines of the test kit, too.
+#[doc(hidden)]
+#[must_use]
+pub fn json_text(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     text.push('"');
     for c in value.chars() {

@@ -50,12 +50,14 @@ impl Title {
         }
     }
 
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    #[cfg(not(feature = "inspect"))]
     pub(crate) const fn named(self, _name: &'static str) -> Self {
-        Self {
-            #[cfg(feature = "inspect")]
-            name: Some(_name),
-            ..self
-        }
+        self
     }
 
     /// Returns the description of the limiter, to be filled in.

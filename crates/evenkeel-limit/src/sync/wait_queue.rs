@@ -59,13 +59,14 @@ pub(crate) struct WaitQueue<M, G = u32> {
 
 /// The number of the waiters that came before, for a look at a part of them.
 #[cfg(feature = "inspect")]
-type Turn = u64;
+type Arrival = u64;
 #[cfg(not(feature = "inspect"))]
-type Turn = ();
+#[derive(Debug)]
+struct Arrival;
 
 #[derive(Debug)]
 enum Entry<M, G> {
-    Waiting(Waiter<M>, Turn),
+    Waiting(Waiter<M>, Arrival),
     /// Granted or denied, and not claimed yet.
     Decided(Result<G, Denied>),
 }
@@ -129,7 +130,7 @@ impl<M, G: Copy> WaitQueue<M, G> {
 
     /// Returns the waiters in these entries with their turns, in no particular order.
     #[cfg(feature = "inspect")]
-    pub(crate) fn waiters_in(&self, entries: Range<usize>) -> impl Iterator<Item = (Turn, &Waiter<M>)> {
+    pub(crate) fn waiters_in(&self, entries: Range<usize>) -> impl Iterator<Item = (Arrival, &Waiter<M>)> {
         self.entries.values_in(entries).filter_map(|entry| match entry {
             Entry::Waiting(waiter, turn) => Some((*turn, waiter)),
             Entry::Decided(_) => None,
@@ -154,18 +155,21 @@ impl<M, G: Copy> WaitQueue<M, G> {
     pub(crate) fn push(&mut self, waiter: Waiter<M>) -> Key {
         self.permits += u64::from(waiter.permits);
         self.singles += usize::from(waiter.permits == 1);
-        let turn = self.next_turn();
-        self.entries.push_back(Entry::Waiting(waiter, turn))
+        let arrival = self.next_arrival();
+        self.entries.push_back(Entry::Waiting(waiter, arrival))
     }
 
     #[cfg(feature = "inspect")]
-    fn next_turn(&mut self) -> Turn {
+    fn next_arrival(&mut self) -> Arrival {
         self.turns += 1;
         self.turns
     }
 
     #[cfg(not(feature = "inspect"))]
-    const fn next_turn(&mut self) -> Turn {}
+    #[expect(clippy::unused_self, reason = "the same method as with the feature")]
+    const fn next_arrival(&mut self) -> Arrival {
+        Arrival
+    }
 
     /// Grants the first waiter its turn, and returns the waiter, to be woken.
     pub(crate) fn serve(&mut self, grant: G) -> Option<Waiter<M>> {

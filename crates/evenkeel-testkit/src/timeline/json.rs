@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use evenkeel_inspect::json_text;
+
 use super::{
     picture::{Bar, BarKind, Life, Nanos, Picture, Section, Track},
     text::bar_text,
@@ -24,7 +26,7 @@ pub(super) fn write(picture: &Picture) -> String {
         for used in &resource.uses {
             events.push(format!(
                 "{{\"ph\":\"C\",\"name\":{},\"pid\":0,\"ts\":{},\"args\":{{\"in use\":{},\"waiting\":{}}}}}",
-                quoted(&name),
+                json_text(&name),
                 micros(used.at),
                 used.in_use,
                 used.waiting
@@ -35,7 +37,7 @@ pub(super) fn write(picture: &Picture) -> String {
         let name = format!("{} tasks: {}", crowd.counts.all, crowd.counts.text());
         events.push(format!(
             "{{\"ph\":\"i\",\"s\":\"p\",\"name\":{},\"pid\":{},\"tid\":0,\"ts\":{}}}",
-            quoted(&name),
+            json_text(&name),
             process(crowd.section),
             micros(crowd.start)
         ));
@@ -53,9 +55,9 @@ pub(super) fn write(picture: &Picture) -> String {
         events.push(named("process_name", process(section), 0, &name));
     }
     let mut json =
-        format!("{{\"displayTimeUnit\":\"ns\",\"otherData\":{{\"title\":{}", quoted(&picture.title));
+        format!("{{\"displayTimeUnit\":\"ns\",\"otherData\":{{\"title\":{}", json_text(&picture.title));
     for (at, line) in super::text::left_out(picture).iter().enumerate() {
-        let _ = write!(json, ",\"left out {at}\":{}", quoted(line));
+        let _ = write!(json, ",\"left out {at}\":{}", json_text(line));
     }
     let _ = write!(json, "}},\"traceEvents\":[\n{}\n]}}\n", events.join(",\n"));
     json
@@ -93,11 +95,11 @@ fn track_events(picture: &Picture, number: u32, track: &Track, events: &mut Vec<
         let end = track.ending().map_or("alive", |(_, ending)| ending.text());
         let place = track.place.map(place).unwrap_or_default();
         let polls = track.polls.map_or(String::new(), |polls| format!(",\"polls\":{polls}"));
-        let args = format!("{{\"end\":{},\"place\":{}{polls}}}", quoted(end), quoted(&place));
+        let args = format!("{{\"end\":{},\"place\":{}{polls}}}", json_text(end), json_text(&place));
         slices.push(Slice {
             from,
             to,
-            json: format!("\"name\":{},\"cat\":\"task\",\"args\":{args}", quoted(&name)),
+            json: format!("\"name\":{},\"cat\":\"task\",\"args\":{args}", json_text(&name)),
         });
     }
     slices.extend(track.bars.iter().map(|bar| slice(picture, bar)));
@@ -148,7 +150,7 @@ fn track_events(picture: &Picture, number: u32, track: &Track, events: &mut Vec<
 fn instant(name: &str, category: &str, process: u32, thread: u64, at: Nanos) -> String {
     format!(
         "{{\"ph\":\"i\",\"s\":\"t\",\"name\":{},\"cat\":\"{category}\",\"pid\":{process},\"tid\":{thread},\"ts\":{}}}",
-        quoted(name),
+        json_text(name),
         micros(at)
     )
 }
@@ -174,34 +176,18 @@ fn slice(picture: &Picture, bar: &Bar) -> Slice {
     Slice {
         from: bar.start,
         to: bar.end_or(picture.end),
-        json: format!("\"name\":{},\"cat\":\"{category}\"{is_open}", quoted(&name)),
+        json: format!("\"name\":{},\"cat\":\"{category}\"{is_open}", json_text(&name)),
     }
 }
 
 fn named(what: &str, process: u32, thread: u64, name: &str) -> String {
     format!(
         "{{\"ph\":\"M\",\"name\":\"{what}\",\"pid\":{process},\"tid\":{thread},\"args\":{{\"name\":{}}}}}",
-        quoted(name)
+        json_text(name)
     )
 }
 
 fn micros(at: Nanos) -> String {
     let (whole, part) = (at / 1_000, at % 1_000);
     if part == 0 { whole.to_string() } else { format!("{whole}.{part:03}") }
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            _ if char.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(char));
-            }
-            _ => quoted.push(char),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
