@@ -11,9 +11,9 @@ use std::{
     process::Command,
 };
 
-use evenkeel_tck::{Adapter, Pattern, Suite, limit, protocol::Process, retry};
+use evenkeel_tck::{Adapter, Pattern, Suite, limit, protocol::Process, retry, shutdown, task};
 
-use self::peers::{LIMIT, Peer, RETRY};
+use self::peers::{LIMIT, Peer, RETRY, SHUTDOWN, TASK};
 use crate::{board::Board, pattern::Column};
 
 /// A language, and the way to run an adapter of it.
@@ -61,6 +61,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let (mut tables, mut skipped) = (Vec::new(), Vec::new());
     tables.extend(tables_of(&retry::SUITE, &RETRY, only, &mut skipped)?);
     tables.extend(tables_of(&limit::SUITE, &LIMIT, only, &mut skipped)?);
+    tables.extend(tables_of(&task::SUITE, &TASK, only, &mut skipped)?);
+    tables.extend(tables_of(&shutdown::SUITE, &SHUTDOWN, only, &mut skipped)?);
     let board = Board::of_languages(tables);
     match only {
         Some(_) => crate::say(&board.reports()),

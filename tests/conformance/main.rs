@@ -8,7 +8,7 @@
 //!                                                the rules of pipelines on real servers, in real time
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
 //! conformance adapter PATTERN SUBJECT            answers a suite in another process, over the protocol
-//! conformance languages [--peer NAME] [--save]   the rules of retry and limits on peers of other languages
+//! conformance languages [--peer NAME] [--save]   the rules on peers of other languages
 //! conformance parity [PATTERN [RULE]]            fails if ours is not the same in process and through the protocol
 //! conformance parity faults [PATTERN [RULE]]     the same for the planted faults
 //! ```
@@ -54,21 +54,25 @@ const LIMIT: Entry<limit::Settings> = Entry {
     planted: faulty::limit::PLANTED,
 };
 
+const TASK: Entry<task::Settings> = Entry {
+    suite: &task::SUITE,
+    peers: &adapters::task::PEERS,
+    sound: faulty::task::SOUND,
+    planted: faulty::task::PLANTED,
+};
+
+const SHUTDOWN: Entry<shutdown::Settings> = Entry {
+    suite: &shutdown::SUITE,
+    peers: &adapters::shutdown::PEERS,
+    sound: faulty::shutdown::SOUND,
+    planted: faulty::shutdown::PLANTED,
+};
+
 /// Each pattern with its rules, its peers, and the faults that its rules must find.
 const PATTERNS: &[&dyn Pattern] = &[
     &RETRY,
-    &Entry {
-        suite: &task::SUITE,
-        peers: &adapters::task::PEERS,
-        sound: faulty::task::SOUND,
-        planted: faulty::task::PLANTED,
-    },
-    &Entry {
-        suite: &shutdown::SUITE,
-        peers: &adapters::shutdown::PEERS,
-        sound: faulty::shutdown::SOUND,
-        planted: faulty::shutdown::PLANTED,
-    },
+    &TASK,
+    &SHUTDOWN,
     &LIMIT,
     &Entry {
         suite: &stream::SUITE,

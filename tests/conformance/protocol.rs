@@ -7,15 +7,15 @@ use std::{
 
 use evenkeel_tck::{Adapter, Pattern, Rule, Tier, Verdict, protocol::Process};
 
-use crate::{LIMIT, RETRY, parallel::in_parallel, pattern::Entry};
+use crate::{LIMIT, RETRY, SHUTDOWN, TASK, parallel::in_parallel, pattern::Entry};
 
 /// The seed of all that is random: of the worlds here, and of those in the other process.
 const SEED: (&str, &str) = ("EVENKEEL_SEED", "0");
 
 /// Rules whose verdict alone is compared. RETRY-44 cuts a call at each await in process, and behind each event through the
 /// protocol. In RETRY-50 calls beside each other share a budget: in process an attempt that takes no time ends before the next
-/// call begins, and through the protocol in the turn after that.
-const VERDICT_ALONE: [&str; 2] = ["RETRY-44", "RETRY-50"];
+/// call begins, and through the protocol in the turn after that. TASK-28 and SHUTDOWN-35 are as RETRY-44.
+const VERDICT_ALONE: [&str; 4] = ["RETRY-44", "RETRY-50", "TASK-28", "SHUTDOWN-35"];
 
 /// Answers a suite as this subject.
 pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
@@ -23,6 +23,8 @@ pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
     let served = match pattern {
         "retry" => RETRY.adapter(subject).map(|adapter| server.retry(adapter).run()),
         "limit" => LIMIT.adapter(subject).map(|adapter| server.limit(adapter).run()),
+        "shutdown" => SHUTDOWN.adapter(subject).map(|adapter| server.shutdown(adapter).run()),
+        "task" => TASK.adapter(subject).map(|adapter| server.task(adapter).run()),
         _ => None,
     };
     let served = served.ok_or_else(|| format!("there is no {pattern} or no {subject}"))?;
@@ -46,6 +48,12 @@ pub(crate) fn parity(words: &[&str]) -> Result<(), String> {
     }
     if wanted("limit") {
         differences.extend(differences_of(&LIMIT, "limit", are_faults, rule)?);
+    }
+    if wanted("task") {
+        differences.extend(differences_of(&TASK, "task", are_faults, rule)?);
+    }
+    if wanted("shutdown") {
+        differences.extend(differences_of(&SHUTDOWN, "shutdown", are_faults, rule)?);
     }
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }
@@ -108,6 +116,8 @@ where
             return None;
         }
         let (here, mut wanted) = rule.trace(ours);
+        // Polls are not seen from another process.
+        wanted.retain(|line| !line.ends_with(" is polled in vain"));
         // The order of events at one time is that of the tasks, of which the implementation has its own.
         times.sort();
         wanted.sort();

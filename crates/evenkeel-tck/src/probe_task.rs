@@ -8,6 +8,7 @@
 mod finished;
 mod outcome;
 mod record;
+mod remote;
 mod reported_failure;
 mod script;
 mod step_recorder;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     finished::{Finished, catch_panic},
     outcome::sorted,
     record::{End, Event, Record},
+    remote::{Order, Orders, Remote, Step},
     script::Script,
     step_recorder::StepRecorder,
 };

@@ -6,6 +6,10 @@ mod pipes;
 mod process;
 mod retry;
 mod serve;
+mod shutdown;
+mod task;
+mod tasks;
 mod wire;
 
+pub(crate) use self::process::signal;
 pub use self::{process::Process, serve::Server};

@@ -18,8 +18,9 @@ use std::{
 };
 
 use evenkeel_testkit::World;
+use tokio::runtime::Builder;
 
-use crate::{Adapter, Pattern, Verdict, timeline::traced, verdict::Checked};
+use crate::{Adapter, Pattern, Verdict, runtime::runtime, timeline::traced, verdict::Checked};
 
 /// How often a paused rule is run.
 const RUNS: u32 = 3;
@@ -113,7 +114,6 @@ impl Needs {
     pub(crate) const TIMERS: &'static [Self] = &[Self::InProcess("the timers of its runtime")];
     pub(crate) const BESIDE: &'static [Self] = &[Self::InProcess("the other tasks of its runtime")];
     pub(crate) const THREADS: &'static [Self] = &[Self::InProcess("several threads")];
-    pub(crate) const REAL: &'static [Self] = &[Self::InProcess("real time")];
 }
 
 /// The test of a rule.
@@ -124,6 +124,17 @@ pub(crate) enum Check<S: Pattern> {
     WithPanics(InWorld<S>),
     /// Makes its own worlds or runtimes.
     Alone(fn(&Subject<S>) -> Checked),
+    /// Runs in real time, or in a fresh world where the implementation is in another process.
+    InPlace(for<'a> fn(&'a Subject<S>, Place) -> Pin<Box<dyn Future<Output = Checked> + 'a>>),
+}
+
+/// The place of the implementation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// This process.
+    Here,
+    /// Another process, with a virtual clock.
+    Apart,
 }
 
 type Subject<S> = dyn Adapter<S>;
@@ -145,7 +156,8 @@ macro_rules! rule {
         rule!(@ $level Threads $id $function $text $crate::rule::Check::Alone($function))
     };
     ($level:ident $id:literal real $function:ident $text:literal) => {
-        rule!(@ $level Real $id $function $text $crate::rule::Check::Alone($function))
+        rule!(@ $level Real $id $function $text
+            $crate::rule::Check::InPlace(|subject, place| Box::pin($function(subject, place))))
     };
     (@ $level:ident $tier:ident $id:literal $function:ident $text:literal $check:expr) => {{
         const { assert!($crate::rule::is_named($id, stringify!($function))) };
@@ -179,7 +191,7 @@ impl<S: Pattern> Rule<S> {
         let (runs, needs): (u32, &[Needs]) = match tier {
             Tier::Paused => (RUNS, &[]),
             Tier::Threads => (1, Needs::THREADS),
-            Tier::Real => (1, Needs::REAL),
+            Tier::Real => (1, &[]),
         };
         Self { id, level, tier, text, after: None, needs, runs, check }
     }
@@ -193,6 +205,11 @@ impl<S: Pattern> Rule<S> {
     pub(crate) const fn needs(mut self, needs: &'static [Needs]) -> Self {
         self.needs = needs;
         self
+    }
+
+    /// Whether tasks of the rule panic.
+    pub(crate) const fn panics(&self) -> bool {
+        matches!(self.check, Check::WithPanics(_))
     }
 
     /// One run is enough: the rule takes long.
@@ -245,8 +262,17 @@ impl<S: Pattern> Rule<S> {
             Check::InWorld(check) => World::run(|_| check(subject)),
             Check::WithPanics(check) => World::builder().allow_panics(usize::MAX).run(|_| check(subject)),
             Check::Alone(check) => check(subject),
+            Check::InPlace(check) => {
+                runtime(Builder::new_current_thread().enable_all())?.block_on(check(subject, Place::Here))
+            }
         }));
         verdict_of(outcome)
+    }
+
+    /// As [`check_once`](Self::check_once), for an implementation in another process.
+    pub(crate) fn check_once_apart(&self, subject: &Subject<S>) -> Verdict {
+        let Check::InPlace(check) = self.check else { return self.check_once(subject) };
+        verdict_of(catch_unwind(AssertUnwindSafe(|| World::run(|_| check(subject, Place::Apart)))))
     }
 }
 

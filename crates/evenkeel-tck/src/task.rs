@@ -5,6 +5,7 @@ mod harness;
 mod rules;
 mod settings;
 
+pub(crate) use self::body::Outside;
 pub use self::{
     body::Body,
     settings::{Capability, FailureMode, Settings},

@@ -211,3 +211,42 @@ pub(super) const LIMIT: [(Language, &[Peer]); 2] = [
         ],
     ),
 ];
+
+pub(super) const TASK: [(Language, &[Peer]); 1] = [(
+    PYTHON,
+    &[
+        Peer {
+            name: "asyncio.TaskGroup",
+            adapter: "taskgroup_adapter.py",
+            docs: "https://docs.python.org/3/library/asyncio-task.html#task-groups",
+            fails: &[],
+        },
+        Peer {
+            name: "anyio",
+            adapter: "anyio_adapter.py",
+            docs: "https://anyio.readthedocs.io/en/stable/tasks.html",
+            fails: &[],
+        },
+    ],
+)];
+
+pub(super) const SHUTDOWN: [(Language, &[Peer]); 1] = [(
+    PYTHON,
+    &[Peer {
+        name: "asyncio.Runner",
+        adapter: "runner_adapter.py",
+        docs: "https://docs.python.org/3/library/asyncio-eventloop.html#unix-signals",
+        fails: &[
+            (
+                "SHUTDOWN-15",
+                "The tasks of the program are a `TaskGroup`, which cancels the others with the first exception, also while they end: \
+                 a task that takes 2 s for it is cut at once. Alone on Python 3.11.7, too.",
+            ),
+            (
+                "SHUTDOWN-41",
+                "`Runner` closes its loop, which gives SIGINT its usual handler back: 40 ms after the end a copy raises \
+                 `KeyboardInterrupt` in what follows, and the process ends by signal 2. Alone on Python 3.11.7, too.",
+            ),
+        ],
+    }],
+)];

@@ -1,11 +1,17 @@
 //! The task that an implementation of groups or of programs runs.
 
-use std::{fmt, mem, thread, time::Duration};
+use std::{
+    fmt,
+    future::{pending, ready},
+    mem, thread,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{
-    record::{Event, Record},
+    record::{End, Event, Record},
+    remote::Remote,
     reported_failure::ReportedFailure,
     script::Script,
     step_recorder::StepRecorder,
@@ -21,14 +27,37 @@ use crate::duration::ms;
 #[must_use = "it does nothing unless it is run"]
 pub struct Task {
     script: Script,
-    steps: StepRecorder,
+    steps: Steps,
+}
+
+enum Steps {
+    Here(StepRecorder),
+    /// The script has the facts of the task alone.
+    Remote(Remote),
 }
 
 impl Task {
     pub(crate) fn new(script: Script, record: &Record) -> Self {
         record.note(Event::Spawned(script.number));
         let steps = StepRecorder::new(script.number, script.panics_on_drop, record);
-        Self { script, steps }
+        Self { script, steps: Steps::Here(steps) }
+    }
+
+    /// A task whose script is in another process: of this one, only the facts count.
+    pub(crate) fn remote(facts: Script, remote: Remote) -> Self {
+        Self { script: facts, steps: Steps::Remote(remote) }
+    }
+
+    pub(crate) fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// It has begun in another process: [`play`](Self::play) follows.
+    pub(crate) fn begins_elsewhere(&mut self) {
+        if let Steps::Here(steps) = &mut self.steps {
+            steps.elsewhere();
+            steps.begins();
+        }
     }
 
     /// The task's name.
@@ -81,9 +110,23 @@ impl Task {
     pub async fn run(
         self,
         drained: impl Future<Output = Option<String>>,
-        mut spawn: impl FnMut(Self),
+        spawn: impl FnMut(Self),
     ) -> Result<(), ReportedFailure> {
-        let Self { mut script, mut steps } = self;
+        self.play(drained, spawn, |_| ready(())).await
+    }
+
+    /// As [`run`](Self::run); before its end, it awaits `ends`.
+    pub(crate) async fn play<F: Future<Output = ()>>(
+        self,
+        drained: impl Future<Output = Option<String>>,
+        mut spawn: impl FnMut(Self),
+        ends: impl FnOnce(End) -> F,
+    ) -> Result<(), ReportedFailure> {
+        let Self { mut script, steps } = self;
+        let mut steps = match steps {
+            Steps::Here(steps) => steps,
+            Steps::Remote(remote) => return remote.run(drained, spawn).await,
+        };
         let record = steps.record().clone();
         let mut spawn_all =
             |scripts: Vec<_>| scripts.into_iter().for_each(|next| spawn(Self::new(next, &record)));
@@ -107,6 +150,7 @@ impl Task {
             script.spawns.push(script.clone());
         }
         spawn_all(script.spawns);
+        ends(end).await;
         steps.ends(end)
     }
 
@@ -121,7 +165,7 @@ impl Task {
     /// # Panics
     /// As [`run`](Self::run).
     pub async fn alone(self) -> Result<(), ReportedFailure> {
-        self.run(std::future::pending(), drop).await
+        self.run(pending(), drop).await
     }
 
     /// Runs a task that blocks its thread; `is_stopped` is asked whether it is to end, and says no where
@@ -133,7 +177,9 @@ impl Task {
     /// # Panics
     /// As [`run`](Self::run).
     pub fn block(self, is_stopped: impl Fn() -> bool) -> Result<(), ReportedFailure> {
-        let Self { script, mut steps } = self;
+        let Self { script, steps } = self;
+        // A rule about threads is not put to another process.
+        let Steps::Here(mut steps) = steps else { return Ok(()) };
         steps.begins();
         let end = Instant::now() + script.takes;
         while Instant::now() < end {

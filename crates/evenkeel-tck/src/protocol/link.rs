@@ -124,6 +124,24 @@ impl Link {
         self.said.notify_one();
     }
 
+    /// Adds an item to the message that is queued last, if that is such a list: all of it is carried out at once.
+    pub(crate) fn send_item(&self, name: &str, item: serde_json::Value) {
+        let is_added = {
+            let mut state = lock(&self.state);
+            let last = state.queue.back_mut().filter(|last| last.text("do") == Ok(name));
+            match last.and_then(|last| last.get_mut("of")?.as_array_mut()) {
+                Some(list) => {
+                    list.push(item.clone());
+                    true
+                }
+                None => false,
+            }
+        };
+        if !is_added {
+            self.send(json!({"do": name, "of": [item]}));
+        }
+    }
+
     pub(crate) fn handle(&self, id: u64, handler: Arc<dyn Handler>) {
         lock(&self.state).handlers.insert(id, handler);
     }
@@ -273,6 +291,8 @@ impl Link {
     pub(crate) async fn drive(&self) {
         let mut silent = 0;
         loop {
+            // Twice: who waits for the same rest may act when it comes.
+            self.world.settle().await;
             self.world.settle().await;
             if self.stops() {
                 return;

@@ -1,7 +1,7 @@
 //! An implementation in another process: its facts, its idle children, and the rules that are run against it.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     fmt,
     num::NonZero,
@@ -80,6 +80,9 @@ impl Drop for Session {
 }
 
 thread_local! {
+    /// Whether tasks of the rule on this thread panic.
+    static PANICS: Cell<bool> = const { Cell::new(false) };
+
     /// The links that the rule on this thread has made, each with the number of its process.
     static LINKS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
@@ -211,9 +214,16 @@ impl Process {
         Self: Adapter<S>,
     {
         take_verdict();
-        let verdict = rule.check_once(self);
+        PANICS.set(rule.panics());
+        let verdict = rule.check_once_apart(self);
+        let found = take_verdict();
         self.finish_links();
-        take_verdict().unwrap_or(verdict)
+        match (found, take_verdict()) {
+            (Some(found), _) => found,
+            // What is left alive is no news where the rule does not hold.
+            (None, Some(left)) if !verdict.failed() => left,
+            _ => verdict,
+        }
     }
 
     /// Ends the worlds of this thread for the children, which are free then.
@@ -289,8 +299,16 @@ impl Process {
         };
         pipes.begin();
         let link = Arc::new(Link::new(world, pipes, self.limit));
-        link.send(json!({"do": "begin"}));
+        link.send(json!({"do": "begin", "panics": PANICS.get()}));
         Ok(link)
+    }
+}
+
+/// Sends a signal to the process of the implementation which the rule on this thread uses.
+pub(crate) fn signal(name: &str) {
+    let link = LINKS.with_borrow(|links| links.last().map(|known| known.link.clone()));
+    if let Some(link) = link {
+        link.send_now(json!({"do": "signal", "name": name}));
     }
 }
 
@@ -332,7 +350,7 @@ impl Facts {
         }
         let can = hello.get("can").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut patterns = HashMap::new();
-        for pattern in ["retry", "limit"] {
+        for pattern in ["retry", "limit", "task", "shutdown"] {
             let Some(claims) = hello.get(pattern) else { continue };
             let claims = claims.as_object().ok_or_else(|| format!("`{pattern}` is no object"))?;
             let claims = claims.iter().map(|(name, claim)| (name.clone(), claimed(claim))).collect();

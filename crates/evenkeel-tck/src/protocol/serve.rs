@@ -5,6 +5,9 @@
 
 mod limit;
 mod retry;
+mod shutdown;
+mod task;
+mod tasks;
 mod work;
 
 use std::{
@@ -30,8 +33,9 @@ use tokio::{
 use self::work::Work;
 use super::wire::{Members, Object, Turn, VERSION, from_time, object};
 use crate::{
-    Adapter, AdapterError, limit as limits, retry as retries,
+    Adapter, AdapterError, Configured, limit as limits, retry as retries,
     rule::{Runtime, panic_message},
+    shutdown as programs, task as groups,
 };
 
 /// Answers a suite in another process, over the standard input and output.
@@ -50,6 +54,8 @@ pub struct Server<'a> {
     version: &'a str,
     retry: Option<&'a dyn Adapter<retries::Settings>>,
     limit: Option<&'a dyn Adapter<limits::Settings>>,
+    task: Option<&'a dyn Adapter<groups::Settings>>,
+    shutdown: Option<&'a dyn Adapter<programs::Settings>>,
 }
 
 /// The events of one turn, which wake the root.
@@ -91,6 +97,10 @@ struct Scene<'a> {
     limiters: HashMap<u64, Arc<dyn limits::Limiter>>,
     work: HashMap<u64, Work>,
     permits: limit::Permits,
+    groups: HashMap<u64, Configured<groups::Body, groups::Outcome>>,
+    programs: HashMap<u64, Configured<programs::Parts, programs::Outcome>>,
+    outsides: HashMap<u64, groups::Outside>,
+    tasks: tasks::Tasks,
 }
 
 /// The lines.
@@ -122,7 +132,7 @@ impl<I: BufRead> Lines<I> {
 impl<'a> Server<'a> {
     /// An adapter for the library of this name and version.
     pub const fn new(library: &'a str, version: &'a str) -> Self {
-        Self { library, version, retry: None, limit: None }
+        Self { library, version, retry: None, limit: None, task: None, shutdown: None }
     }
 
     /// With an implementation of retry.
@@ -133,6 +143,16 @@ impl<'a> Server<'a> {
     /// With an implementation of limits.
     pub fn limit(self, adapter: &'a dyn Adapter<limits::Settings>) -> Self {
         Self { limit: Some(adapter), ..self }
+    }
+
+    /// With an implementation of task groups.
+    pub fn task(self, adapter: &'a dyn Adapter<groups::Settings>) -> Self {
+        Self { task: Some(adapter), ..self }
+    }
+
+    /// With an implementation of graceful shutdown. Its signals are withheld: their threads are not on the virtual clock.
+    pub fn shutdown(self, adapter: &'a dyn Adapter<programs::Settings>) -> Self {
+        Self { shutdown: Some(adapter), ..self }
     }
 
     /// Answers until the suite closes the input.
@@ -170,13 +190,29 @@ impl<'a> Server<'a> {
             hello
                 .insert("limit".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
         }
+        if let Some(adapter) = self.task {
+            let all = groups::Capability::ALL.iter();
+            hello.insert("task".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
+        }
+        if let Some(adapter) = self.shutdown {
+            let all = programs::Capability::ALL.iter();
+            let supports = |one: programs::Capability| match one {
+                programs::Capability::Signals => {
+                    Err("a thread hears them, which is not on the virtual clock")
+                }
+                other => adapter.supports(other),
+            };
+            hello.insert("shutdown".to_owned(), claims(all.map(|one| (one.to_string(), supports(*one)))));
+        }
         hello
     }
 
     /// One rule in one world. A world that fails is told as an event of the turn that is open then.
     fn serve_rule<I: BufRead>(&self, lines: &mut Lines<I>, first: Turn) -> io::Result<()> {
+        let panics = if first.items.iter().any(|message| message.flag("panics")) { usize::MAX } else { 0 };
         let served = catch_unwind(AssertUnwindSafe(|| {
-            World::run(async |world| Scene::new(self, &world).serve(&world, lines, first).await)
+            let world = World::builder().allow_panics(panics);
+            world.run(async |world| Scene::new(self, &world).serve(&world, lines, first).await)
         }));
         let failed = match served {
             Ok(outcome) => {
@@ -211,6 +247,10 @@ impl<'a> Scene<'a> {
             limiters: HashMap::new(),
             work: HashMap::new(),
             permits: limit::Permits::default(),
+            groups: HashMap::new(),
+            programs: HashMap::new(),
+            outsides: HashMap::new(),
+            tasks: tasks::Tasks::default(),
         }
     }
 
@@ -269,7 +309,14 @@ impl<'a> Scene<'a> {
             "release" | "settle" => self.give_back(message),
             "change" => self.change(message),
             "keys" => self.keys(message),
-            "start" => self.work(message.number("id")?).map(Work::start),
+            "group" => self.group(message),
+            "program" => self.program(message),
+            "run" if message.is_there("program") => self.run_program(message),
+            "run" => self.run(message),
+            "spawn" => self.spawn(message),
+            "look" => self.look(message),
+            "results" => self.results(message),
+            "start" => self.start(message.number("id")?),
             "cancel" => self.cancel(message.number("id")?),
             other => Err(format!("there is no message {other:?}")),
         }
@@ -279,7 +326,17 @@ impl<'a> Scene<'a> {
         self.work.get_mut(&id).ok_or_else(|| format!("there is no {id}"))
     }
 
+    fn start(&mut self, id: u64) -> Result<(), String> {
+        if let Some(started) = self.nested(id, true) {
+            return started;
+        }
+        self.work(id).map(Work::start)
+    }
+
     fn cancel(&mut self, id: u64) -> Result<(), String> {
+        if let Some(cancelled) = self.nested(id, false) {
+            return cancelled;
+        }
         if self.work(id)?.cancel() {
             self.events.note(json!({"event": "end", "id": id, "cancelled": true}));
         }

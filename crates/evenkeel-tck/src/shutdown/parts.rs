@@ -1,10 +1,18 @@
 //! The parts of a program: tasks, clean-ups, guarded work, start-up and probe.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tokio::time::sleep;
+use evenkeel_base::lock;
 
-use crate::probe_task::{Event, Record, Script, Task};
+use crate::{
+    agenda::sleep,
+    probe_task::{Event, Record, Remote, Script, Task},
+};
 
 /// The scripts of all parts of a program.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +74,21 @@ pub struct Parts {
     /// Work that is to run beside the program, each with a guard; only where
     /// [`Capability::Guards`](super::Capability::Guards) is supported.
     pub guards: Vec<Task>,
-    start_up: Duration,
-    record: Record,
+    outside: Outside,
+}
+
+/// The work and the probe outside of the program.
+#[derive(Clone)]
+enum Outside {
+    Here {
+        start_up: Duration,
+        record: Record,
+    },
+    /// They are in another process.
+    Remote {
+        start_up: Arc<Mutex<Option<Remote>>>,
+        not_ready: Arc<dyn Fn() + Send + Sync>,
+    },
 }
 
 impl Parts {
@@ -77,9 +98,28 @@ impl Parts {
             tasks: tasks(scene.tasks),
             clean_ups: tasks(scene.clean_ups),
             guards: tasks(scene.guards),
-            start_up: scene.start_up,
-            record: record.clone(),
+            outside: Outside::Here { start_up: scene.start_up, record: record.clone() },
         }
+    }
+
+    /// The parts of a program whose scripts are in another process.
+    pub(crate) fn remote(
+        [tasks, clean_ups, guards]: [Vec<Task>; 3],
+        start_up: Option<Remote>,
+        not_ready: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let start_up = Arc::new(Mutex::new(start_up));
+        Self {
+            tasks,
+            clean_ups,
+            guards,
+            outside: Outside::Remote { start_up, not_ready: Arc::new(not_ready) },
+        }
+    }
+
+    /// Whether the start-up takes any time.
+    pub(crate) fn start_up_takes_time(&self) -> bool {
+        matches!(self.outside, Outside::Here { start_up, .. } if !start_up.is_zero())
     }
 
     /// Returns the work between making the program and running it, such as connecting to a database. It takes its time
@@ -88,11 +128,21 @@ impl Parts {
     /// # Cancel safety
     /// Dropping it ends the start-up.
     pub fn start_up(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (takes, record) = (self.start_up, self.record.clone());
+        let outside = self.outside.clone();
         async move {
-            if !takes.is_zero() {
-                record.note(Event::StartsUp);
-                sleep(takes).await;
+            match outside {
+                Outside::Here { start_up, record } if !start_up.is_zero() => {
+                    record.note(Event::StartsUp);
+                    sleep(start_up).await;
+                }
+                Outside::Here { .. } => {}
+                Outside::Remote { start_up, .. } => {
+                    let remote = lock(&start_up).take();
+                    if let Some(remote) = remote {
+                        // It ends well.
+                        let _ = remote.run(pending(), drop).await;
+                    }
+                }
             }
         }
     }
@@ -100,7 +150,19 @@ impl Parts {
     /// Returns the readiness probe outside of the program: to be called when the program is asked to stop; only where
     /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
     pub fn readiness_probe(&self) -> impl Fn() + Send + Sync + use<> {
-        let record = self.record.clone();
-        move || record.note(Event::TurnedAway)
+        let outside = self.outside.clone();
+        move || match &outside {
+            Outside::Here { record, .. } => record.note(Event::TurnedAway),
+            Outside::Remote { not_ready, .. } => not_ready(),
+        }
+    }
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Here { .. } => "Here",
+            Self::Remote { .. } => "Remote",
+        })
     }
 }

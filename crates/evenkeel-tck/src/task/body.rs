@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
+    future::{pending, ready},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use evenkeel_base::lock;
 
-use crate::probe_task::{End, Record, ReportedFailure, Script, StepRecorder, Task};
+use crate::probe_task::{End, Record, Remote, ReportedFailure, Script, StepRecorder, Task};
 
 type Spawn = Box<dyn FnMut(Task) + Send>;
 
@@ -67,9 +68,14 @@ impl Scene {
 /// ```
 #[must_use = "it does nothing unless it is run"]
 pub struct Body {
-    scene: Scene,
-    steps: StepRecorder,
+    steps: Steps,
     outside: Outside,
+}
+
+enum Steps {
+    Here(Scene, StepRecorder),
+    /// Its script is in another process, which has sent the tasks already where the body does nothing else.
+    Remote(Vec<Task>, Remote),
 }
 
 /// The slot in which the body leaves a handle to its group.
@@ -78,7 +84,21 @@ pub(crate) struct Outside(Arc<Mutex<Option<Spawn>>>);
 
 impl Body {
     pub(crate) fn new(scene: Scene, record: &Record) -> Self {
-        Self { scene, steps: StepRecorder::new(0, false, record), outside: Outside::default() }
+        let steps = Steps::Here(scene, StepRecorder::new(0, false, record));
+        Self { steps, outside: Outside::default() }
+    }
+
+    /// A body whose script is in another process.
+    pub(crate) fn remote(tasks: Vec<Task>, remote: Remote) -> Self {
+        Self { steps: Steps::Remote(tasks, remote), outside: Outside::default() }
+    }
+
+    /// It has begun in another process: [`play`](Self::play) follows.
+    pub(crate) fn begins_elsewhere(&mut self) {
+        if let Steps::Here(_, steps) = &mut self.steps {
+            steps.elsewhere();
+            steps.begins();
+        }
     }
 
     pub(crate) fn outside(&self) -> Outside {
@@ -101,8 +121,20 @@ impl Body {
     ///
     /// # Panics
     /// If that is how the body ends.
-    pub async fn run(self, mut spawn: impl FnMut(Task)) -> Result<(), ReportedFailure> {
-        let Self { scene, mut steps, outside: _ } = self;
+    pub async fn run(self, spawn: impl FnMut(Task)) -> Result<(), ReportedFailure> {
+        self.play(spawn, |_| ready(())).await
+    }
+
+    /// As [`run`](Self::run); before its end, it awaits `ends`.
+    pub(crate) async fn play<F: Future<Output = ()>>(
+        self,
+        mut spawn: impl FnMut(Task),
+        ends: impl FnOnce(End) -> F,
+    ) -> Result<(), ReportedFailure> {
+        let (scene, mut steps) = match self.steps {
+            Steps::Here(scene, steps) => (scene, steps),
+            Steps::Remote(_, remote) => return remote.run(pending(), spawn).await,
+        };
         steps.begins();
         let mut now = Duration::ZERO;
         for (at, script) in scene.tasks {
@@ -111,6 +143,7 @@ impl Body {
             spawn(Task::new(script, steps.record()));
         }
         steps.sleep(scene.takes - now).await;
+        ends(scene.end).await;
         steps.ends(scene.end)
     }
 
@@ -118,8 +151,16 @@ impl Body {
     /// [`Capability::Body`](super::Capability::Body) is withheld the body does nothing else.
     #[must_use]
     pub fn tasks(self) -> Vec<Task> {
-        let record = self.steps.record().clone();
-        self.scene.tasks.into_iter().map(|(_, script)| Task::new(script, &record)).collect()
+        match self.steps {
+            Steps::Here(scene, steps) => {
+                let tasks = scene.tasks.into_iter();
+                tasks.map(|(_, script)| Task::new(script, steps.record())).collect()
+            }
+            Steps::Remote(tasks, remote) => {
+                remote.forget();
+                tasks
+            }
+        }
     }
 }
 
@@ -128,11 +169,16 @@ impl Outside {
         *lock(&self.0) = Some(spawn);
     }
 
-    /// Spawns a task from outside, if a handle was left here. It is called outside of the lock.
+    /// Spawns a task from outside, if a handle was left here.
     pub(crate) fn spawn(&self, script: Script, record: &Record) {
+        self.spawn_with(|| Task::new(script, record));
+    }
+
+    /// As [`spawn`](Self::spawn). The handle is called outside of the lock.
+    pub(crate) fn spawn_with(&self, task: impl FnOnce() -> Task) {
         let spawn = lock(&self.0).take();
         if let Some(mut spawn) = spawn {
-            spawn(Task::new(script, record));
+            spawn(task());
             self.put(spawn);
         }
     }
@@ -140,6 +186,10 @@ impl Outside {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("tasks", &self.scene.tasks.len()).finish_non_exhaustive()
+        let tasks = match &self.steps {
+            Steps::Here(scene, _) => scene.tasks.len(),
+            Steps::Remote(tasks, _) => tasks.len(),
+        };
+        f.debug_struct("Body").field("tasks", &tasks).finish_non_exhaustive()
     }
 }

@@ -15,7 +15,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::{Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry};
+use evenkeel_tck::{
+    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry, shutdown, task,
+};
 
 use self::format::{Format, Subject};
 
@@ -24,10 +26,10 @@ The reference suite: numbered rules for an implementation in any language.
 
     evenkeel-tck run PATTERN --adapter COMMAND    puts the rules of a pattern to an adapter
     evenkeel-tck rules PATTERN                    lists the rules
-    evenkeel-tck spec PATTERN                     prints the specification: retry, limit or protocol
+    evenkeel-tck spec PATTERN                     prints the specification: of a pattern, or protocol
     evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python or node
 
-PATTERN is retry or limit. Options of `run`:
+PATTERN is retry, limit, task or shutdown. Options of `run`:
     --adapter COMMAND    the program and its arguments, as in \"python3 my_adapter.py\"
     --rule ID            only this rule; may be repeated
     --verbose            runs each rule once, and shows all that happened, with its virtual time
@@ -76,13 +78,19 @@ fn run(words: &[&str]) -> Result<(), Failure> {
             match pattern {
                 "retry" => test(&retry::SUITE, options),
                 "limit" => test(&limit::SUITE, options),
+                "task" => test(&task::SUITE, options),
+                "shutdown" => test(&shutdown::SUITE, options),
                 other => Err(unknown(other)),
             }
         }
         ["rules", "retry"] => list(&retry::SUITE),
         ["rules", "limit"] => list(&limit::SUITE),
+        ["rules", "task"] => list(&task::SUITE),
+        ["rules", "shutdown"] => list(&shutdown::SUITE),
         ["spec", "retry"] => say(retry::SUITE.spec),
         ["spec", "limit"] => say(limit::SUITE.spec),
+        ["spec", "task"] => say(task::SUITE.spec),
+        ["spec", "shutdown"] => say(shutdown::SUITE.spec),
         ["spec", "protocol"] => say(include_str!("../../../spec/PROTOCOL.md")),
         ["driver", "node"] => say(include_str!("../../../drivers/node/evenkeel_tck.mjs")),
         ["driver", "python"] => say(include_str!("../../../drivers/python/evenkeel_tck.py")),

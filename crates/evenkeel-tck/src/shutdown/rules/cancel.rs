@@ -3,7 +3,8 @@
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "SHUTDOWN-35" alone shutdown_35 "A program dropped at any await leaves no task that goes on."),
+    rule!(Must "SHUTDOWN-35" alone shutdown_35 "A program dropped at any await leaves no task that goes on.")
+        .needs(Needs::CANCEL),
 ];
 
 /// A lifetime so long that a task which is not dropped is still alive an hour after its program was dropped.

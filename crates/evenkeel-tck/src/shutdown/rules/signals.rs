@@ -1,12 +1,17 @@
-//! Signals of the process, in real time. The rules send them to their own process, so they need one for themselves.
+//! Signals of the process: in real time, sent to this process, or in virtual time, sent to that of the implementation.
 
 use std::{
     process::{self, Command},
-    sync::mpsc::{self, Receiver},
     thread,
 };
 
+use tokio::{
+    sync::oneshot,
+    task::{AbortHandle, spawn_local},
+};
+
 use super::prelude::*;
+use crate::{protocol, rule::Place};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "SHUTDOWN-36" real shutdown_36 "A signal of the process stops the program."),
@@ -30,118 +35,146 @@ const COPY: Duration = ms(40);
 /// How long a task drains that a copy must not cut: a slow machine has this time to send the copy.
 const DRAIN: Duration = ms(190);
 
-/// A program that runs on a thread of its own.
+/// A program that runs: on a thread of its own, or in another process.
 struct Running {
+    place: Place,
     record: Record,
-    ended: Receiver<Checked<Finished>>,
+    ended: oneshot::Receiver<Checked<Finished>>,
+    task: Option<AbortHandle>,
 }
 
 impl Running {
     /// Runs a program until its first task has begun.
-    fn start(subject: &Subject, settings: &Settings, scene: Scene) -> Checked<Self> {
-        let running = Self::make(subject, settings, scene)?;
-        running.shows("a task that begins", |record| record.first(&Event::Began(1)).is_some())?;
+    async fn start(subject: &Subject, place: Place, settings: &Settings, scene: Scene) -> Checked<Self> {
+        let running = Self::make(subject, place, settings, scene)?;
+        running.shows("a task that begins", |record| record.first(&Event::Began(1)).is_some()).await?;
         Ok(running)
     }
 
-    fn make(subject: &Subject, settings: &Settings, scene: Scene) -> Checked<Self> {
-        if cfg!(not(unix)) {
+    fn make(subject: &Subject, place: Place, settings: &Settings, scene: Scene) -> Checked<Self> {
+        if cfg!(not(unix)) && place == Place::Here {
             return Err(Verdict::Untested("it sends signals of Unix".to_owned()));
         }
         let program = configure(subject, settings)?;
-        let runtime = runtime(Builder::new_current_thread().enable_all())?;
         let record = Record::start();
-        let (done, ended) = mpsc::channel();
+        let (done, ended) = oneshot::channel();
         let run = {
             let record = record.clone();
             async move { Finished::end(program.call(Parts::new(scene, &record)), record).await }
         };
         // The receiver is gone if the rule has failed.
-        thread::spawn(move || drop(done.send(runtime.block_on(run))));
-        Ok(Self { record, ended })
+        let task = match place {
+            Place::Here => {
+                let runtime = runtime(Builder::new_current_thread().enable_all())?;
+                thread::spawn(move || drop(done.send(runtime.block_on(run))));
+                None
+            }
+            Place::Apart => Some(spawn_local(async move { drop(done.send(run.await)) }).abort_handle()),
+        };
+        Ok(Self { place, record, ended, task })
     }
 
     /// Waits until this can be seen in the record.
-    fn shows(&self, what: &str, is_there: impl Fn(&Record) -> bool) -> Checked {
+    async fn shows(&self, what: &str, is_there: impl Fn(&Record) -> bool) -> Checked {
         for _ in 0..SOON.as_millis() {
             if is_there(&self.record) {
                 return Ok(());
             }
-            thread::park_timeout(ms(1));
+            sleep(ms(1)).await;
         }
         Err(self.record.failure(what, "none"))
     }
 
-    /// Sends SIGINT to this process.
     fn interrupt(&self) -> Checked {
-        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", process::id())]).status();
-        if sent.is_ok_and(|status| status.success()) {
-            return Ok(());
-        }
-        Err(Verdict::Untested("there is no shell".to_owned()))
+        interrupt(self.place)
     }
 
     /// Waits for the end of the program.
-    fn end(&self, after: &str) -> Checked<Finished> {
-        let never = |_| self.record.failure(format_args!("the end of the program after {after}"), "none");
-        self.ended.recv_timeout(SOON).map_err(never)?
+    async fn end(&mut self, after: &str) -> Checked<Finished> {
+        match timeout(SOON, &mut self.ended).await {
+            Ok(Ok(ended)) => ended,
+            _ => Err(self.record.failure(format_args!("the end of the program after {after}"), "none")),
+        }
     }
 }
 
-fn shutdown_36(subject: &Subject) -> Checked {
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Sends SIGINT to the process of the implementation.
+fn interrupt(place: Place) -> Checked {
+    if place == Place::Apart {
+        protocol::signal("SIGINT");
+        return Ok(());
+    }
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", process::id())]).status();
+    if sent.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(Verdict::Untested("there is no shell".to_owned()))
+}
+
+async fn shutdown_36(subject: &Subject, place: Place) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
-    let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
+    let mut running = Running::start(subject, place, &settings, Scene::of([task(1)])).await?;
     running.interrupt()?;
-    let run = running.end("SIGINT")?;
+    let run = running.end("SIGINT").await?;
     run.equal("tasks that were asked:", run.drained().len(), 1)
 }
 
-fn shutdown_37(subject: &Subject) -> Checked {
+async fn shutdown_37(subject: &Subject, place: Place) -> Checked {
     let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
     let scene = Scene::of([task(1).deaf(), task(2)]);
-    let running = Running::start(subject, &settings.within(secs(600)), scene)?;
+    let mut running = Running::start(subject, place, &settings.within(secs(600)), scene).await?;
     running.interrupt()?;
-    running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
-    thread::park_timeout(AGAIN);
+    running.shows("a task that is asked to stop", |record| !record.drained().is_empty()).await?;
+    sleep(AGAIN).await;
     running.interrupt()?;
-    running.end("a second SIGINT").map(drop)
+    running.end("a second SIGINT").await.map(drop)
 }
 
-fn shutdown_38(subject: &Subject) -> Checked {
-    shutdown_36(subject)?;
-    thread::park_timeout(AGAIN);
-    shutdown_36(subject)
+async fn shutdown_38(subject: &Subject, place: Place) -> Checked {
+    shutdown_36(subject, place).await?;
+    sleep(AGAIN).await;
+    shutdown_36(subject, place).await
 }
 
-fn shutdown_39(subject: &Subject) -> Checked {
+async fn shutdown_39(subject: &Subject, place: Place) -> Checked {
     let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
-    let running = Running::start(subject, &settings.within(secs(600)), Scene::of([task(1).draining(DRAIN)]))?;
+    let scene = Scene::of([task(1).draining(DRAIN)]);
+    let mut running = Running::start(subject, place, &settings.within(secs(600)), scene).await?;
     running.interrupt()?;
-    running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
-    thread::park_timeout(COPY);
+    running.shows("a task that is asked to stop", |record| !record.drained().is_empty()).await?;
+    sleep(COPY).await;
     running.interrupt()?;
-    let run = running.end("SIGINT and a copy of it")?;
+    let run = running.end("SIGINT and a copy of it").await?;
     run.equal("tasks that ended well:", run.ended(End::Ok), vec![1])
 }
 
-fn shutdown_40(subject: &Subject) -> Checked {
+async fn shutdown_40(subject: &Subject, place: Place) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
-    let running = Running::make(subject, &settings, Scene::of([task(1)]).starting_up(ms(200)))?;
-    running.shows("a program that starts up", |record| record.first(&Event::StartsUp).is_some())?;
-    thread::park_timeout(COPY);
+    let scene = Scene::of([task(1)]).starting_up(ms(200));
+    let mut running = Running::make(subject, place, &settings, scene)?;
+    running.shows("a program that starts up", |record| record.first(&Event::StartsUp).is_some()).await?;
+    sleep(COPY).await;
     running.interrupt()?;
-    let run = running.end("SIGINT during its start-up")?;
+    let run = running.end("SIGINT during its start-up").await?;
     run.equal("tasks that were left alive:", run.alive_at_the_end(), Vec::new())
 }
 
-fn shutdown_41(subject: &Subject) -> Checked {
+async fn shutdown_41(subject: &Subject, place: Place) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
-    let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
+    let mut running = Running::start(subject, place, &settings, Scene::of([task(1)])).await?;
     running.interrupt()?;
-    running.end("SIGINT")?;
-    thread::park_timeout(COPY);
+    running.end("SIGINT").await?;
+    sleep(COPY).await;
     running.interrupt()?;
     // A handler that ends the process has done so by then.
-    thread::park_timeout(COPY);
+    sleep(COPY).await;
     Ok(())
 }

@@ -10,8 +10,8 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-03" task_03 "A group without tasks ends with its body."),
     rule!(Must "TASK-04" task_04 "A group that has no task for a while goes on as long as its body."),
     rule!(Must "TASK-05" task_05 "Tasks that a task spawns are waited for, too."),
-    rule!(Should "TASK-06" task_06 "A task is polled only when it was woken."),
-    rule!(Must "TASK-07" task_07 "Many tasks that end at once let others run.").once(),
+    rule!(Should "TASK-06" task_06 "A task is polled only when it was woken.").needs(Needs::POLLS),
+    rule!(Must "TASK-07" task_07 "Many tasks that end at once let others run.").needs(Needs::BESIDE).once(),
     rule!(Must "TASK-08" threads task_08 "On several threads, no end of a task is missed."),
 ];
 

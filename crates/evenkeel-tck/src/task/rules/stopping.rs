@@ -12,7 +12,8 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-26" task_26 "Tasks that spawn tasks do not keep a group from stopping.")
         .after("TASK-22"),
     rule!(Must "TASK-27" task_27 "Nothing is spawned into a group that has ended."),
-    rule!(Must "TASK-28" alone task_28 "A group dropped at any await leaves no task that goes on."),
+    rule!(Must "TASK-28" alone task_28 "A group dropped at any await leaves no task that goes on.")
+        .needs(Needs::CANCEL),
 ];
 
 async fn task_21(subject: &Subject) -> Checked {
