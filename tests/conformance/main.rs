@@ -68,18 +68,20 @@ const SHUTDOWN: Entry<shutdown::Settings> = Entry {
     planted: faulty::shutdown::PLANTED,
 };
 
+const STREAM: Entry<stream::Settings> = Entry {
+    suite: &stream::SUITE,
+    peers: &adapters::stream::PEERS,
+    sound: faulty::stream::SOUND,
+    planted: faulty::stream::PLANTED,
+};
+
 /// Each pattern with its rules, its peers, and the faults that its rules must find.
 const PATTERNS: &[&dyn Pattern] = &[
     &RETRY,
     &TASK,
     &SHUTDOWN,
     &LIMIT,
-    &Entry {
-        suite: &stream::SUITE,
-        peers: &adapters::stream::PEERS,
-        sound: faulty::stream::SOUND,
-        planted: faulty::stream::PLANTED,
-    },
+    &STREAM,
     &Entry {
         suite: &pool::SUITE,
         peers: &adapters::pool::PEERS,

@@ -7,15 +7,29 @@ use std::{
 
 use evenkeel_tck::{Adapter, Pattern, Rule, Tier, Verdict, protocol::Process};
 
-use crate::{LIMIT, RETRY, SHUTDOWN, TASK, parallel::in_parallel, pattern::Entry};
+use crate::{LIMIT, RETRY, SHUTDOWN, STREAM, TASK, parallel::in_parallel, pattern::Entry};
 
 /// The seed of all that is random: of the worlds here, and of those in the other process.
 const SEED: (&str, &str) = ("EVENKEEL_SEED", "0");
 
 /// Rules whose verdict alone is compared. RETRY-44 cuts a call at each await in process, and behind each event through the
 /// protocol. In RETRY-50 calls beside each other share a budget: in process an attempt that takes no time ends before the next
-/// call begins, and through the protocol in the turn after that. TASK-28 and SHUTDOWN-35 are as RETRY-44.
-const VERDICT_ALONE: [&str; 4] = ["RETRY-44", "RETRY-50", "TASK-28", "SHUTDOWN-35"];
+/// call begins, and through the protocol in the turn after that. For the same reason an item that takes no time has begun, and not
+/// ended, when the call of the next one panics in STREAM-32. TASK-28, SHUTDOWN-35 and STREAM-37, 38, 53, 62 and 79 are as RETRY-44,
+/// and in STREAM-59 a source has 64 items ahead.
+const VERDICT_ALONE: [&str; 11] = [
+    "RETRY-44",
+    "RETRY-50",
+    "TASK-28",
+    "SHUTDOWN-35",
+    "STREAM-32",
+    "STREAM-37",
+    "STREAM-38",
+    "STREAM-53",
+    "STREAM-59",
+    "STREAM-62",
+    "STREAM-79",
+];
 
 /// Answers a suite as this subject.
 pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
@@ -25,6 +39,7 @@ pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
         "limit" => LIMIT.adapter(subject).map(|adapter| server.limit(adapter).run()),
         "shutdown" => SHUTDOWN.adapter(subject).map(|adapter| server.shutdown(adapter).run()),
         "task" => TASK.adapter(subject).map(|adapter| server.task(adapter).run()),
+        "stream" => STREAM.adapter(subject).map(|adapter| server.stream(adapter).run()),
         _ => None,
     };
     let served = served.ok_or_else(|| format!("there is no {pattern} or no {subject}"))?;
@@ -54,6 +69,9 @@ pub(crate) fn parity(words: &[&str]) -> Result<(), String> {
     }
     if wanted("shutdown") {
         differences.extend(differences_of(&SHUTDOWN, "shutdown", are_faults, rule)?);
+    }
+    if wanted("stream") {
+        differences.extend(differences_of(&STREAM, "stream", are_faults, rule)?);
     }
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }

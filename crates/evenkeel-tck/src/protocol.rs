@@ -7,6 +7,7 @@ mod process;
 mod retry;
 mod serve;
 mod shutdown;
+mod stream;
 mod task;
 mod tasks;
 mod wire;

@@ -91,8 +91,12 @@ pub(crate) enum Runtime {
     Lazy,
     /// A call can be cancelled wherever it stands.
     Cancel,
-    /// The runtime tells when an attempt is let go.
+    /// The runtime tells when an attempt or an item is let go.
     Drops,
+    /// Work in flight can be ended from outside.
+    Abort,
+    /// The wait for the next result of a stream can be cancelled, and made again.
+    Cut,
 }
 
 impl Runtime {
@@ -102,6 +106,8 @@ impl Runtime {
             Self::Lazy => "lazy",
             Self::Cancel => "cancel",
             Self::Drops => "drops",
+            Self::Abort => "abort",
+            Self::Cut => "cut",
         }
     }
 }
@@ -110,7 +116,14 @@ impl Needs {
     pub(crate) const LAZY: &'static [Self] = &[Self::Runtime(Runtime::Lazy)];
     pub(crate) const CANCEL: &'static [Self] = &[Self::Runtime(Runtime::Cancel)];
     pub(crate) const DROPS: &'static [Self] = &[Self::Runtime(Runtime::Drops)];
+    pub(crate) const ABORT: &'static [Self] = &[Self::Runtime(Runtime::Abort)];
+    pub(crate) const CANCEL_AND_ABORT: &'static [Self] =
+        &[Self::Runtime(Runtime::Cancel), Self::Runtime(Runtime::Abort)];
+    pub(crate) const CUT: &'static [Self] = &[Self::Runtime(Runtime::Cut)];
     pub(crate) const POLLS: &'static [Self] = &[Self::InProcess("polls")];
+    pub(crate) const HINTS: &'static [Self] = &[Self::InProcess("size hints")];
+    pub(crate) const MEMORY: &'static [Self] = &[Self::InProcess("the memory of a value")];
+    pub(crate) const BUSY: &'static [Self] = &[Self::InProcess("time that goes by without a wait")];
     pub(crate) const TIMERS: &'static [Self] = &[Self::InProcess("the timers of its runtime")];
     pub(crate) const BESIDE: &'static [Self] = &[Self::InProcess("the other tasks of its runtime")];
     pub(crate) const THREADS: &'static [Self] = &[Self::InProcess("several threads")];

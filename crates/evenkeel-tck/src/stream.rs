@@ -8,6 +8,7 @@ mod operator;
 mod queue;
 mod queue_harness;
 mod record;
+mod remote;
 mod rules;
 mod settings;
 mod source;
@@ -20,6 +21,12 @@ pub use self::{
     queue::{Channel, Job, QueueConsumer, QueueProducer, Worked},
     settings::{Batch, Capability, Map, Pages, Queue, Settings},
     source::{Results, Source},
+};
+pub(crate) use self::{
+    item::{KeyCount, Script, panics},
+    operator::{BatchStream, BoxStream, Form, MapResult, MergeWithHandle, PageResult},
+    remote::{PageOf, RemoteConsumer, RemoteFetch, RemoteItem, RemoteSource},
+    source::{Give, Scripted},
 };
 use crate::Suite;
 pub use crate::{

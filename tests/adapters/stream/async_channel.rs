@@ -26,7 +26,12 @@ struct AsyncChannel;
 impl Adapter<Settings> for AsyncChannel {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Queue | Capability::Consumers | Capability::Close => Ok(()),
+            Capability::Queue
+            | Capability::Pop
+            | Capability::EndWithProducers
+            | Capability::EndWithConsumers
+            | Capability::Consumers
+            | Capability::Close => Ok(()),
             _ => Err(ONLY_QUEUES),
         }
     }

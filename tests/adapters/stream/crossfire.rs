@@ -26,7 +26,11 @@ struct Crossfire;
 impl Adapter<Settings> for Crossfire {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Queue | Capability::Consumers => Ok(()),
+            Capability::Queue
+            | Capability::Pop
+            | Capability::EndWithProducers
+            | Capability::EndWithConsumers
+            | Capability::Consumers => Ok(()),
             Capability::Close => Err("it closes when all ends of one side are gone"),
             _ => Err(ONLY_QUEUES),
         }

@@ -23,7 +23,11 @@ struct Flume;
 impl Adapter<Settings> for Flume {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Queue | Capability::Consumers => Ok(()),
+            Capability::Queue
+            | Capability::Pop
+            | Capability::EndWithProducers
+            | Capability::EndWithConsumers
+            | Capability::Consumers => Ok(()),
             Capability::Close => Err("it closes when all ends of one side are gone"),
             _ => Err(ONLY_QUEUES),
         }

@@ -31,7 +31,11 @@ struct Kanal;
 impl Adapter<Settings> for Kanal {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Queue | Capability::Consumers => Ok(()),
+            Capability::Queue
+            | Capability::Pop
+            | Capability::EndWithProducers
+            | Capability::EndWithConsumers
+            | Capability::Consumers => Ok(()),
             Capability::Close | Capability::CloseNow => Err("`close` drops the items in it"),
             _ => Err(ONLY_QUEUES),
         }

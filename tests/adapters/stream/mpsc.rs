@@ -23,7 +23,11 @@ struct Mpsc;
 impl Adapter<Settings> for Mpsc {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Queue | Capability::Close => Ok(()),
+            Capability::Queue
+            | Capability::Pop
+            | Capability::EndWithProducers
+            | Capability::EndWithConsumers
+            | Capability::Close => Ok(()),
             Capability::Consumers => Err("it has one consumer"),
             _ => Err(ONLY_QUEUES),
         }

@@ -73,6 +73,9 @@ pub(crate) trait Handler: Send + Sync {
 
     /// No event will come any more.
     fn broken(&self) {}
+
+    /// Nothing of the rule is left that could look at it.
+    fn closed(&self) {}
 }
 
 pub(crate) struct Link {
@@ -155,6 +158,15 @@ impl Link {
         self.send(message);
         if let Some((_, events)) = self.turn(None) {
             self.tell(events);
+        }
+    }
+
+    /// Sends a message of a destructor: it takes effect at once, unless the world has ended.
+    pub(crate) fn send_last(&self, message: serde_json::Value) {
+        if World::current().is_some() {
+            self.send_now(message);
+        } else {
+            self.send(message);
         }
     }
 
@@ -261,7 +273,12 @@ impl Link {
 
     /// Nothing of the rule is left.
     pub(crate) fn close(&self) {
-        lock(&self.state).is_closed = true;
+        let handlers: Vec<Arc<dyn Handler>> = {
+            let mut state = lock(&self.state);
+            state.is_closed = true;
+            state.handlers.values().cloned().collect()
+        };
+        handlers.iter().for_each(|handler| handler.closed());
         self.closed.notify_one();
         self.said.notify_one();
     }

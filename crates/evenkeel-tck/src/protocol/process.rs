@@ -71,6 +71,8 @@ pub(crate) struct Session {
     pub(crate) link: Arc<Link>,
     /// Whether the implementation tells when it lets go of an attempt.
     pub(crate) tells_drops: bool,
+    /// Whether the wait for the next result of a stream can be cancelled, and made again.
+    pub(crate) cuts: bool,
 }
 
 impl Drop for Session {
@@ -280,7 +282,8 @@ impl Process {
             let driven = link.clone();
             tokio::task::spawn_local(async move { driven.drive().await });
         }
-        let session = Arc::new(Session { link, tells_drops: self.can(Runtime::Drops) });
+        let (tells_drops, cuts) = (self.can(Runtime::Drops), self.can(Runtime::Cut));
+        let session = Arc::new(Session { link, tells_drops, cuts });
         LINKS.with_borrow_mut(|links| {
             links.retain(|known| known.process != self.number);
             let (process, link) = (self.number, session.link.clone());
@@ -350,7 +353,7 @@ impl Facts {
         }
         let can = hello.get("can").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut patterns = HashMap::new();
-        for pattern in ["retry", "limit", "task", "shutdown"] {
+        for pattern in ["retry", "limit", "task", "shutdown", "stream"] {
             let Some(claims) = hello.get(pattern) else { continue };
             let claims = claims.as_object().ok_or_else(|| format!("`{pattern}` is no object"))?;
             let claims = claims.iter().map(|(name, claim)| (name.clone(), claimed(claim))).collect();

@@ -1,11 +1,12 @@
 //! The adapter's side of the protocol in Rust: an implementation behind an [`Adapter`], for a suite in another process.
 //!
 //! Each rule has a world of its own, whose clock is held while the suite has its turn: its root task then waits for
-//! a line. `serve/work.rs` has what runs in that world, `serve/retry.rs` and `serve/limit.rs` the messages of a pattern.
+//! a line. `serve/work.rs` has what runs in that world, `serve/retry.rs` and the like the messages of a pattern.
 
 mod limit;
 mod retry;
 mod shutdown;
+mod stream;
 mod task;
 mod tasks;
 mod work;
@@ -35,7 +36,7 @@ use super::wire::{Members, Object, Turn, VERSION, from_time, object};
 use crate::{
     Adapter, AdapterError, Configured, limit as limits, retry as retries,
     rule::{Runtime, panic_message},
-    shutdown as programs, task as groups,
+    shutdown as programs, stream as streams, task as groups,
 };
 
 /// Answers a suite in another process, over the standard input and output.
@@ -56,6 +57,7 @@ pub struct Server<'a> {
     limit: Option<&'a dyn Adapter<limits::Settings>>,
     task: Option<&'a dyn Adapter<groups::Settings>>,
     shutdown: Option<&'a dyn Adapter<programs::Settings>>,
+    stream: Option<&'a dyn Adapter<streams::Settings>>,
 }
 
 /// The events of one turn, which wake the root.
@@ -101,6 +103,7 @@ struct Scene<'a> {
     programs: HashMap<u64, Configured<programs::Parts, programs::Outcome>>,
     outsides: HashMap<u64, groups::Outside>,
     tasks: tasks::Tasks,
+    streams: stream::Streams,
 }
 
 /// The lines.
@@ -132,7 +135,7 @@ impl<I: BufRead> Lines<I> {
 impl<'a> Server<'a> {
     /// An adapter for the library of this name and version.
     pub const fn new(library: &'a str, version: &'a str) -> Self {
-        Self { library, version, retry: None, limit: None, task: None, shutdown: None }
+        Self { library, version, retry: None, limit: None, task: None, shutdown: None, stream: None }
     }
 
     /// With an implementation of retry.
@@ -155,6 +158,11 @@ impl<'a> Server<'a> {
         Self { shutdown: Some(adapter), ..self }
     }
 
+    /// With an implementation of operators on streams.
+    pub fn stream(self, adapter: &'a dyn Adapter<streams::Settings>) -> Self {
+        Self { stream: Some(adapter), ..self }
+    }
+
     /// Answers until the suite closes the input.
     ///
     /// # Errors
@@ -175,7 +183,8 @@ impl<'a> Server<'a> {
     }
 
     fn hello(&self) -> Object {
-        let can = [Runtime::Lazy, Runtime::Cancel, Runtime::Drops].map(Runtime::name);
+        let can = [Runtime::Lazy, Runtime::Cancel, Runtime::Drops, Runtime::Abort, Runtime::Cut];
+        let can = can.map(Runtime::name);
         let mut hello = object(json!({
             "event": "hello", "protocol": VERSION, "library": self.library, "version": self.version,
             "runtime": "Rust, tokio", "can": can,
@@ -203,6 +212,13 @@ impl<'a> Server<'a> {
                 other => adapter.supports(other),
             };
             hello.insert("shutdown".to_owned(), claims(all.map(|one| (one.to_string(), supports(*one)))));
+        }
+        if let Some(adapter) = self.stream {
+            let all = streams::Capability::ALL.iter();
+            hello.insert(
+                "stream".to_owned(),
+                claims(all.map(|one| (one.to_string(), adapter.supports(*one)))),
+            );
         }
         hello
     }
@@ -238,10 +254,12 @@ fn claims(claims: impl Iterator<Item = (String, Result<(), &'static str>)>) -> V
 
 impl<'a> Scene<'a> {
     fn new(server: &'a Server<'a>, world: &World) -> Self {
+        let events = Arc::<Events>::default();
         Self {
             server,
             start: Instant::now() - world.elapsed(),
-            events: Arc::default(),
+            streams: stream::Streams::new(events.clone()),
+            events,
             policies: HashMap::new(),
             operations: HashMap::new(),
             limiters: HashMap::new(),
@@ -302,11 +320,17 @@ impl<'a> Scene<'a> {
             "begin" => Ok(()),
             "policy" => self.policy(message),
             "call" => self.call(message),
-            "result" => self.result(message),
+            "result" if message.is_there("attempt") => self.result(message),
             "limiter" => self.limiter(message),
             "try" => self.try_acquire(message),
             "acquire" | "reserve" => self.request(name, message),
-            "release" | "settle" => self.give_back(message),
+            "release" | "settle" => {
+                if self.release_item(message)? {
+                    Ok(())
+                } else {
+                    self.give_back(message)
+                }
+            }
             "change" => self.change(message),
             "keys" => self.keys(message),
             "group" => self.group(message),
@@ -318,7 +342,7 @@ impl<'a> Scene<'a> {
             "results" => self.results(message),
             "start" => self.start(message.number("id")?),
             "cancel" => self.cancel(message.number("id")?),
-            other => Err(format!("there is no message {other:?}")),
+            other => self.play_stream(other, message),
         }
     }
 
@@ -336,6 +360,9 @@ impl<'a> Scene<'a> {
     fn cancel(&mut self, id: u64) -> Result<(), String> {
         if let Some(cancelled) = self.nested(id, false) {
             return cancelled;
+        }
+        if self.streams.cancel(id) {
+            return Ok(());
         }
         if self.work(id)?.cancel() {
             self.events.note(json!({"event": "end", "id": id, "cancelled": true}));

@@ -9,10 +9,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::sync::Semaphore;
 
-use super::record::{Event, Record};
-use crate::probe_task::ReportedFailure;
+use super::{
+    record::{Event, Record},
+    remote::RemoteConsumer,
+};
+use crate::{agenda::sleep, probe_task::ReportedFailure};
 
 /// The script of a consumer.
 #[derive(Clone, Debug)]
@@ -32,7 +35,16 @@ pub(crate) enum Busy {
 /// # Examples
 /// As in [`Operator::map_into`](super::Operator::map_into).
 #[derive(Clone)]
-pub struct Consumer {
+pub struct Consumer(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Scripted(Scripted),
+    Remote(Arc<dyn RemoteConsumer>),
+}
+
+#[derive(Clone)]
+struct Scripted {
     busy: Busy,
     stops: bool,
     taken: Arc<AtomicUsize>,
@@ -41,7 +53,12 @@ pub struct Consumer {
 
 impl Consumer {
     pub(crate) fn new(busy: Busy, stops: bool, record: &Record) -> Self {
-        Self { busy, stops, taken: Arc::default(), record: record.clone() }
+        Self(Inner::Scripted(Scripted { busy, stops, taken: Arc::default(), record: record.clone() }))
+    }
+
+    /// A consumer in another process.
+    pub(crate) fn remote(remote: Arc<dyn RemoteConsumer>) -> Self {
+        Self(Inner::Remote(remote))
     }
 
     /// Takes the result of one item.
@@ -52,6 +69,15 @@ impl Consumer {
     /// # Cancel safety
     /// The result is taken when this is first polled.
     pub async fn take(&self, result: Result<u32, ReportedFailure>) -> Result<(), ReportedFailure> {
+        match &self.0 {
+            Inner::Scripted(scripted) => scripted.take(result).await,
+            Inner::Remote(remote) => remote.take(result).await,
+        }
+    }
+}
+
+impl Scripted {
+    async fn take(&self, result: Result<u32, ReportedFailure>) -> Result<(), ReportedFailure> {
         let number = self.taken.fetch_add(1, Relaxed);
         match result {
             Ok(number) => self.record.note(Event::Took(number)),
@@ -77,6 +103,6 @@ impl Consumer {
 
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("taken", &self.taken).finish_non_exhaustive()
+        f.debug_struct("Consumer").finish_non_exhaustive()
     }
 }

@@ -2,14 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
-
 use super::{
     Item,
     item::Script,
     record::{Event, Record},
+    remote::{PageOf, RemoteFetch},
 };
-use crate::probe_task::ReportedFailure;
+use crate::{agenda::sleep, probe_task::ReportedFailure};
 
 /// The script of a page.
 #[derive(Clone, Debug)]
@@ -40,9 +39,12 @@ pub(crate) struct Page {
 /// # let _ = all;
 /// ```
 #[derive(Clone)]
-pub struct Fetch {
-    pages: Arc<[Page]>,
-    record: Record,
+pub struct Fetch(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Scripted { pages: Arc<[Page]>, record: Record },
+    Remote(Arc<dyn RemoteFetch>),
 }
 
 struct InFlight<'a> {
@@ -52,7 +54,12 @@ struct InFlight<'a> {
 
 impl Fetch {
     pub(crate) fn new(pages: Vec<Page>, record: &Record) -> Self {
-        Self { pages: pages.into(), record: record.clone() }
+        Self(Inner::Scripted { pages: pages.into(), record: record.clone() })
+    }
+
+    /// An API in another process.
+    pub(crate) fn remote(remote: Arc<dyn RemoteFetch>) -> Self {
+        Self(Inner::Remote(remote))
     }
 
     /// Fetches the page with this cursor: its items, and the cursor of the next page, if there is one.
@@ -63,21 +70,28 @@ impl Fetch {
     /// # Cancel safety
     /// Dropping it ends the fetch, and is noted.
     pub async fn page(&self, cursor: u32) -> Result<(Vec<Item>, Option<u32>), ReportedFailure> {
-        self.record.note(Event::Asked(cursor));
-        let _in_flight = InFlight { page: cursor, record: &self.record };
-        let Some(page) = self.pages.get(cursor as usize - 1) else { return Ok((Vec::new(), None)) };
-        if !page.takes.is_zero() {
-            sleep(page.takes).await;
+        match &self.0 {
+            Inner::Scripted { pages, record } => scripted(pages, record, cursor).await,
+            Inner::Remote(remote) => remote.page(cursor).await,
         }
-        if page.fails {
-            return Err(ReportedFailure::error(cursor));
-        }
-        let give = |script: &Script| {
-            self.record.note(Event::Given(script.number));
-            Item::new(script.clone(), &self.record)
-        };
-        Ok((page.items.iter().map(give).collect(), page.next))
     }
+}
+
+async fn scripted(pages: &[Page], record: &Record, cursor: u32) -> PageOf {
+    record.note(Event::Asked(cursor));
+    let _in_flight = InFlight { page: cursor, record };
+    let Some(page) = pages.get(cursor as usize - 1) else { return Ok((Vec::new(), None)) };
+    if !page.takes.is_zero() {
+        sleep(page.takes).await;
+    }
+    if page.fails {
+        return Err(ReportedFailure::error(cursor));
+    }
+    let give = |script: &Script| {
+        record.note(Event::Given(script.number));
+        Item::new(script.clone(), record)
+    };
+    Ok((page.items.iter().map(give).collect(), page.next))
 }
 
 impl Drop for InFlight<'_> {
@@ -88,6 +102,6 @@ impl Drop for InFlight<'_> {
 
 impl fmt::Debug for Fetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fetch").field("pages", &self.pages.len()).finish_non_exhaustive()
+        f.debug_struct("Fetch").finish_non_exhaustive()
     }
 }

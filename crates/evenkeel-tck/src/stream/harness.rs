@@ -2,8 +2,6 @@
 
 use std::ops::Deref;
 
-use tokio::time::timeout;
-
 use super::{
     Capability, Consumer, Map, Operator, Settings, Source,
     consumer::Busy,
@@ -13,6 +11,7 @@ use super::{
 use crate::{
     Adapter, BoxFuture, Verdict,
     adapter::{configure, has, needs},
+    agenda::timeout,
     duration::WEEK,
     probe_task::{FailureKind, ReportedFailure, catch_panic},
     task::FailureMode,
@@ -23,6 +22,8 @@ use crate::{
 pub(crate) struct Run {
     pub(crate) record: Record,
     pub(crate) map: Map,
+    /// Lives as long: in another process its items may be seen after its end.
+    pub(crate) _operator: Operator,
 }
 
 /// The maps of the implementation with this limit: of each order that it has, for each effect of a failure, and with keys.
@@ -85,7 +86,7 @@ impl Run {
         let record = Record::start();
         let consumer = Consumer::new(busy, map.on_failure == FailureMode::Stop, &record);
         let future = operator.run(Source::new(supply, &record), consumer)?;
-        Ok((Self { record, map: map.clone() }, future))
+        Ok((Self { record, map: map.clone(), _operator: operator }, future))
     }
 
     /// Waits for the end of a map, and drops it.

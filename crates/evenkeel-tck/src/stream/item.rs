@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     hash::{Hash, Hasher},
+    panic::resume_unwind,
     pin::pin,
     sync::{
         Arc, Condvar, Mutex,
@@ -13,10 +14,14 @@ use std::{
 };
 
 use evenkeel_base::lock;
-use tokio::{sync::Semaphore, task::yield_now, time::sleep};
+use tokio::{sync::Semaphore, task::yield_now};
 
-use super::record::{Event, Record};
+use super::{
+    record::{Event, Record},
+    remote::RemoteItem,
+};
 use crate::{
+    agenda::sleep,
     duration::secs,
     probe_task::{End, ReportedFailure},
 };
@@ -118,10 +123,11 @@ pub struct Item {
 }
 
 /// The key of an item, as [`Map::keyed`](super::Map::keyed) uses it. Rules count the keys that an implementation keeps.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Key {
     number: u32,
     _alive: Option<Arc<KeyCount>>,
+    _remote: Option<Arc<dyn Send + Sync>>,
 }
 
 /// Keys that are alive: one for each clone of the `Arc`, but for the rule's own ones.
@@ -130,13 +136,46 @@ pub(crate) struct KeyCount;
 
 struct Guard {
     number: u32,
-    record: Record,
+    told: Told,
+}
+
+/// Who is told of the steps of an item.
+enum Told {
+    Record(Record),
+    Remote(Arc<dyn RemoteItem>),
+    /// The other process has the item again.
+    Nobody,
 }
 
 impl Item {
     pub(crate) fn new(script: Script, record: &Record) -> Self {
-        let guard = Guard { number: script.number, record: record.clone() };
+        let guard = Guard { number: script.number, told: Told::Record(record.clone()) };
         Self { script, guard }
+    }
+
+    /// An item whose script is in another process, but for what is in this one.
+    pub(crate) fn remote(script: Script, remote: Arc<dyn RemoteItem>) -> Self {
+        let guard = Guard { number: script.number, told: Told::Remote(remote) };
+        Self { script, guard }
+    }
+
+    /// Its number in the protocol, if its script is in another process.
+    pub(crate) fn id(&self) -> Option<u64> {
+        match &self.guard.told {
+            Told::Remote(remote) => Some(remote.id()),
+            Told::Record(_) | Told::Nobody => None,
+        }
+    }
+
+    /// Hands it back to the other process: its drop in this one is nobody's affair. Returns its number in the protocol.
+    pub(crate) fn hand_over(mut self) -> Option<u64> {
+        let id = self.id();
+        self.guard.told = Told::Nobody;
+        id
+    }
+
+    pub(crate) const fn script(&self) -> &Script {
+        &self.script
     }
 
     /// The number of the item: the value of its work.
@@ -148,7 +187,11 @@ impl Item {
     /// The key of the item.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { number: self.script.key, _alive: self.script.keys.clone() }
+        let remote = match &self.guard.told {
+            Told::Remote(remote) => Some(remote.keyed()),
+            Told::Record(_) | Told::Nobody => None,
+        };
+        Key { number: self.script.key, _alive: self.script.keys.clone(), _remote: remote }
     }
 
     /// The weight of the item, such as its bytes.
@@ -192,6 +235,9 @@ impl Item {
 
     async fn work(self) -> Result<u32, ReportedFailure> {
         let Self { script, guard } = self;
+        if let Told::Remote(remote) = &guard.told {
+            return remote.work().await;
+        }
         guard.note(Event::Began);
         let _permit = match script.lock {
             Some(lock) => lock.acquire_owned().await.ok(),
@@ -220,10 +266,16 @@ impl Item {
 
 impl Guard {
     fn note(&self, event: fn(u32) -> Event) {
-        self.record.note(event(self.number));
+        if let Told::Record(record) = &self.told {
+            record.note(event(self.number));
+        }
     }
 
     fn panic(&self) {
+        if let Told::Remote(remote) = &self.told {
+            remote.begins();
+            panics(self.number);
+        }
         self.note(Event::Panicked);
         panic!("task {} panicked", self.number);
     }
@@ -231,8 +283,17 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.note(Event::Freed);
+        match &self.told {
+            Told::Record(_) => self.note(Event::Freed),
+            Told::Remote(remote) => remote.dropped(),
+            Told::Nobody => {}
+        }
     }
+}
+
+/// The panic of an item whose script is in another process, which is told there: here it is no news.
+pub(crate) fn panics(number: u32) -> ! {
+    resume_unwind(Box::new(format!("task {number} panicked")))
 }
 
 impl PartialEq for Key {
@@ -246,6 +307,12 @@ impl Eq for Key {}
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.number.hash(state);
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("number", &self.number).finish_non_exhaustive()
     }
 }
 

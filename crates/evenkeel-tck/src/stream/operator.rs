@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -13,7 +12,11 @@ use super::{Channel, Consumer, Fetch, Item, Source};
 use crate::{BoxFuture, Verdict, probe_task::ReportedFailure, verdict::Checked};
 
 /// A stream of an implementation.
-pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
+pub(crate) struct BoxStream<T> {
+    stream: Pin<Box<dyn Stream<Item = T> + Send>>,
+    /// Tells another process that nobody waits for its next item any more.
+    cut: Option<Box<dyn Fn() + Send>>,
+}
 
 pub(crate) type MapResult = Result<u32, ReportedFailure>;
 
@@ -55,15 +58,36 @@ where
     }
 }
 
-type Make<I, O> = Box<dyn Fn(I) -> O + Send + Sync>;
+impl<T> BoxStream<T> {
+    pub(crate) fn new(stream: impl Stream<Item = T> + Send + 'static) -> Self {
+        Self { stream: Box::pin(stream), cut: None }
+    }
+
+    pub(crate) fn with_cut(
+        stream: impl Stream<Item = T> + Send + 'static,
+        cut: impl Fn() + Send + 'static,
+    ) -> Self {
+        Self { stream: Box::pin(stream), cut: Some(Box::new(cut)) }
+    }
+
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.stream.as_mut().poll_next(cx)
+    }
+
+    pub(crate) fn size_hint(&self) -> (usize, Option<usize>) {
+        self.stream.size_hint()
+    }
+}
+
+pub(crate) type Make<I, O> = Box<dyn Fn(I) -> O + Send + Sync>;
 
 /// A configured operator, which can be used many times.
 ///
 /// # Examples
 /// As in [`SUITE`](super::SUITE).
-pub struct Operator(Form);
+pub struct Operator(pub(crate) Form);
 
-enum Form {
+pub(crate) enum Form {
     Map(Make<Source, BoxStream<MapResult>>),
     MapInto(Make<(Source, Consumer), BoxFuture<'static, Result<(), ReportedFailure>>>),
     Batch(Make<Source, BoxStream<Vec<Item>>>),
@@ -84,7 +108,7 @@ impl Operator {
     where
         S: Stream<Item = MapResult> + Send + 'static,
     {
-        Self(Form::Map(Box::new(move |source| Box::pin(map(source)))))
+        Self(Form::Map(Box::new(move |source| BoxStream::new(map(source)))))
     }
 
     /// A map that hands each result to a consumer, for an implementation that has no stream of them.
@@ -116,7 +140,7 @@ impl Operator {
     where
         S: Stream<Item = Vec<Item>> + Send + 'static,
     {
-        Self(Form::Batch(Box::new(move |source| Box::pin(batch(source)))))
+        Self(Form::Batch(Box::new(move |source| BoxStream::new(batch(source)))))
     }
 
     /// Batches of items, with the function that takes the items of an unfinished one back, where
@@ -139,7 +163,7 @@ impl Operator {
     where
         S: Stream<Item = Item> + Send + 'static,
     {
-        Self(Form::Merge(Box::new(move |sources| Box::pin(merge(sources)))))
+        Self(Form::Merge(Box::new(move |sources| BoxStream::new(merge(sources)))))
     }
 
     /// A merge of sources, with the function that adds one to it, where
@@ -151,7 +175,7 @@ impl Operator {
     {
         let make = move |sources| -> MergeWithHandle {
             let (stream, handle) = merge(sources);
-            (Box::pin(stream), Box::new(handle))
+            (BoxStream::new(stream), Box::new(handle))
         };
         Self(Form::MergeWithHandle(Box::new(make)))
     }
@@ -166,7 +190,7 @@ impl Operator {
     where
         S: Stream<Item = PageResult> + Send + 'static,
     {
-        Self(Form::Pages(Box::new(move |fetch| Box::pin(pages(fetch)))))
+        Self(Form::Pages(Box::new(move |fetch| BoxStream::new(pages(fetch)))))
     }
 
     /// A generator, whose function emits all items of a source.
@@ -174,7 +198,7 @@ impl Operator {
     where
         S: Stream<Item = Item> + Send + 'static,
     {
-        Self(Form::Generate(Box::new(move |source| Box::pin(generate(source)))))
+        Self(Form::Generate(Box::new(move |source| BoxStream::new(generate(source)))))
     }
 
     /// The stream of a map.
@@ -201,7 +225,7 @@ impl Operator {
     pub(crate) fn batches(&self, source: Source) -> Checked<BoxStream<Vec<Item>>> {
         match &self.0 {
             Form::Batch(batch) => Ok(batch(source)),
-            Form::BatchWithRest(batch) => Ok(batch(source)),
+            Form::BatchWithRest(batch) => Ok(BoxStream::new(batch(source))),
             _ => Err(other("`batch`")),
         }
     }
@@ -263,8 +287,31 @@ async fn consume(mut stream: BoxStream<MapResult>, consumer: Consumer) -> Result
 }
 
 /// The next item of a stream.
-pub(crate) fn next<T>(stream: &mut BoxStream<T>) -> impl Future<Output = Option<T>> + use<'_, T> {
-    poll_fn(|cx| stream.as_mut().poll_next(cx))
+pub(crate) fn next<T>(stream: &mut BoxStream<T>) -> Next<'_, T> {
+    Next { stream, is_over: false }
+}
+
+pub(crate) struct Next<'a, T> {
+    stream: &'a mut BoxStream<T>,
+    is_over: bool,
+}
+
+impl<T> Future for Next<'_, T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let polled = self.stream.poll_next(cx);
+        self.is_over = polled.is_ready();
+        polled
+    }
+}
+
+impl<T> Drop for Next<'_, T> {
+    fn drop(&mut self) {
+        if let (false, Some(cut)) = (self.is_over, &self.stream.cut) {
+            cut();
+        }
+    }
 }
 
 impl fmt::Debug for Operator {

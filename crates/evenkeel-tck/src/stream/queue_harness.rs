@@ -6,7 +6,6 @@ use evenkeel_base::lock;
 use tokio::{
     sync::Mutex,
     task::{AbortHandle, JoinHandle, yield_now},
-    time::timeout,
 };
 
 use super::{
@@ -16,7 +15,8 @@ use super::{
 };
 use crate::{
     Adapter,
-    adapter::{configure, needs},
+    adapter::{configurable, configure, needs},
+    agenda::timeout,
     duration::WEEK,
     verdict::Checked,
 };
@@ -27,14 +27,22 @@ pub(crate) struct QueueRun {
     pub(crate) producer: Option<Arc<dyn QueueProducer>>,
     pub(crate) consumer: Arc<Mutex<Option<Box<dyn QueueConsumer>>>>,
     pub(crate) record: Record,
+    /// Lives as long: in another process items may be seen after the ends are gone.
+    _operator: Operator,
     /// Ended with the run.
     tasks: std::sync::Mutex<Vec<AbortHandle>>,
 }
 
 impl QueueRun {
-    /// A new queue of this number of items.
+    /// A new queue of this number of items, which are popped.
     pub(crate) fn start(subject: &dyn Adapter<Settings>, capacity: usize) -> Checked<Self> {
-        Self::of(&configure(subject, &Settings::Queue(Queue::of(capacity)))?)
+        needs_pops(subject)?;
+        Self::unpopped(subject, capacity)
+    }
+
+    /// A new queue, from which nothing is popped.
+    pub(crate) fn unpopped(subject: &dyn Adapter<Settings>, capacity: usize) -> Checked<Self> {
+        Self::of(configure(subject, &Settings::Queue(Queue::of(capacity)))?)
     }
 
     /// As [`start`](Self::start), of an implementation that has this.
@@ -48,11 +56,11 @@ impl QueueRun {
         Self::start(subject, capacity)
     }
 
-    pub(crate) fn of(operator: &Operator) -> Checked<Self> {
+    pub(crate) fn of(operator: Operator) -> Checked<Self> {
         let Channel { producer, consumer } = operator.channel()?;
         let consumer = Arc::new(Mutex::new(Some(consumer)));
         let (producer, record, tasks) = (Some(producer.into()), Record::start(), std::sync::Mutex::default());
-        Ok(Self { producer, consumer, record, tasks })
+        Ok(Self { producer, consumer, record, _operator: operator, tasks })
     }
 
     /// Runs this beside the rule, until the run is dropped.
@@ -176,6 +184,18 @@ impl QueueRun {
             _ => None,
         })
     }
+}
+
+/// Fails with `Unsupported` where nothing can be popped.
+pub(crate) fn needs_pops(subject: &dyn Adapter<Settings>) -> Checked {
+    needs(subject, Capability::Queue)?;
+    needs(subject, Capability::Pop)
+}
+
+/// Fails with `Unsupported`, outside of a world, where there is no such queue.
+pub(crate) fn queues(subject: &dyn Adapter<Settings>, capacity: usize) -> Checked {
+    needs_pops(subject)?;
+    configurable(subject, &Settings::Queue(Queue::of(capacity)))
 }
 
 /// Lets all tasks run that can.

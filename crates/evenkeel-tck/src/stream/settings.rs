@@ -193,6 +193,12 @@ capabilities! {
         AddSources = "add sources",
         /// A bounded queue.
         Queue = "queue",
+        /// Items of a queue are popped; without it, workers alone take them.
+        Pop = "pop",
+        /// A queue ends when its last producer is gone.
+        EndWithProducers = "end with producers",
+        /// Pushes fail when the last consumer is gone.
+        EndWithConsumers = "end with consumers",
         /// A queue has several consumers.
         Consumers = "several consumers",
         /// A queue can be closed while producers live.

@@ -9,13 +9,17 @@ use std::{
 };
 
 use futures_core::Stream;
-use tokio::time::{Sleep, advance, sleep};
+use tokio::time::advance;
 
 use super::{
     item::{Item, Script},
     record::{Event, Record},
+    remote::RemoteSource,
 };
-use crate::probe_task::ReportedFailure;
+use crate::{
+    agenda::{Sleep, sleep},
+    probe_task::ReportedFailure,
+};
 
 /// The script of a source.
 #[derive(Clone, Debug)]
@@ -99,16 +103,37 @@ impl Supply {
 /// # Examples
 /// As in [`SUITE`](super::SUITE).
 #[must_use = "streams do nothing unless polled"]
-pub struct Source {
+pub struct Source(Inner);
+
+enum Inner {
+    Scripted(Scripted),
+    Remote(Box<dyn RemoteSource>),
+}
+
+/// A source with its script.
+pub(crate) struct Scripted {
     supply: Supply,
     record: Record,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Sleep>,
     has_ended: bool,
 }
 
 impl Source {
     pub(crate) fn new(supply: Supply, record: &Record) -> Self {
-        Self { supply, record: record.clone(), timer: None, has_ended: false }
+        Self(Inner::Scripted(Scripted { supply, record: record.clone(), timer: None, has_ended: false }))
+    }
+
+    /// A source in another process.
+    pub(crate) fn remote(remote: Box<dyn RemoteSource>) -> Self {
+        Self(Inner::Remote(remote))
+    }
+
+    /// The script, to be played for another process.
+    pub(crate) fn into_scripted(self) -> Option<Scripted> {
+        match self.0 {
+            Inner::Scripted(scripted) => Some(scripted),
+            Inner::Remote(_) => None,
+        }
     }
 
     /// The items as a stream of results, for a map that takes one; an error is among them only where
@@ -117,6 +142,22 @@ impl Source {
         Results(self)
     }
 
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, ReportedFailure>>> {
+        match &mut self.0 {
+            Inner::Scripted(scripted) => scripted.poll(cx),
+            Inner::Remote(remote) => remote.poll(cx),
+        }
+    }
+
+    fn hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Inner::Scripted(scripted) => scripted.hint(),
+            Inner::Remote(_) => (0, None),
+        }
+    }
+}
+
+impl Scripted {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, ReportedFailure>>> {
         if self.has_ended {
             self.record.note(Event::PolledAfterEnd);
@@ -131,8 +172,8 @@ impl Source {
             return Poll::Ready(None);
         };
         if !step.after.is_zero() {
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(step.after)));
-            if timer.as_mut().poll(cx).is_pending() {
+            let timer = self.timer.get_or_insert_with(|| sleep(step.after));
+            if Pin::new(timer).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             self.timer = None;
@@ -164,6 +205,64 @@ impl Source {
             Hint::Huge => (left, Some(usize::MAX)),
         }
     }
+
+    /// For how long it is silent before its next step; `None` if that is for ever.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        match self.supply.steps.front() {
+            Some(step) => Some(step.after),
+            None => (!self.supply.stays_open && !self.has_ended).then_some(Duration::ZERO),
+        }
+    }
+
+    /// The silence before its next step is over.
+    pub(crate) fn speak(&mut self) {
+        if let Some(step) = self.supply.steps.front_mut() {
+            step.after = Duration::ZERO;
+        }
+    }
+
+    /// Its next step, if it is not silent before it.
+    pub(crate) fn ready(&mut self) -> Option<Give> {
+        if self.silence() != Some(Duration::ZERO) {
+            return None;
+        }
+        Some(match self.supply.steps.pop_front() {
+            Some(Step { gives: Gives::Item(script), .. }) => Give::Item(script),
+            Some(Step { gives: Gives::Error(number), .. }) => Give::Error(number),
+            Some(Step { gives: Gives::Panic, .. }) => Give::Panic,
+            None => {
+                self.has_ended = true;
+                Give::End
+            }
+        })
+    }
+
+    /// The other process has handed out a step.
+    pub(crate) fn gave(&self, give: &Give) -> Option<Item> {
+        match give {
+            Give::Item(script) => {
+                self.record.note(Event::Given(script.number));
+                return Some(Item::new(script.clone(), &self.record));
+            }
+            Give::Error(number) => self.record.note(Event::GaveError(*number)),
+            Give::Panic => {}
+            Give::End => self.record.note(Event::SourceEnded),
+        }
+        None
+    }
+
+    /// The other process has asked again.
+    pub(crate) fn asked_again(&self) {
+        self.record.note(Event::PolledAfterEnd);
+    }
+}
+
+/// A step of a source that is played for another process.
+pub(crate) enum Give {
+    Item(Script),
+    Error(u32),
+    Panic,
+    End,
 }
 
 impl Stream for Source {
@@ -178,7 +277,7 @@ impl Stream for Source {
     }
 }
 
-impl Drop for Source {
+impl Drop for Scripted {
     fn drop(&mut self) {
         self.record.note(Event::SourceFreed);
     }
@@ -186,7 +285,7 @@ impl Drop for Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("left", &self.supply.steps.len()).finish_non_exhaustive()
+        f.debug_struct("Source").finish_non_exhaustive()
     }
 }
 

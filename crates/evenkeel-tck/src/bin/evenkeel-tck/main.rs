@@ -16,7 +16,7 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry, shutdown, task,
+    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry, shutdown, stream, task,
 };
 
 use self::format::{Format, Subject};
@@ -29,7 +29,7 @@ The reference suite: numbered rules for an implementation in any language.
     evenkeel-tck spec PATTERN                     prints the specification: of a pattern, or protocol
     evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python or node
 
-PATTERN is retry, limit, task or shutdown. Options of `run`:
+PATTERN is retry, limit, task, shutdown or stream. Options of `run`:
     --adapter COMMAND    the program and its arguments, as in \"python3 my_adapter.py\"
     --rule ID            only this rule; may be repeated
     --verbose            runs each rule once, and shows all that happened, with its virtual time
@@ -80,6 +80,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
                 "limit" => test(&limit::SUITE, options),
                 "task" => test(&task::SUITE, options),
                 "shutdown" => test(&shutdown::SUITE, options),
+                "stream" => test(&stream::SUITE, options),
                 other => Err(unknown(other)),
             }
         }
@@ -87,10 +88,12 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["rules", "limit"] => list(&limit::SUITE),
         ["rules", "task"] => list(&task::SUITE),
         ["rules", "shutdown"] => list(&shutdown::SUITE),
+        ["rules", "stream"] => list(&stream::SUITE),
         ["spec", "retry"] => say(retry::SUITE.spec),
         ["spec", "limit"] => say(limit::SUITE.spec),
         ["spec", "task"] => say(task::SUITE.spec),
         ["spec", "shutdown"] => say(shutdown::SUITE.spec),
+        ["spec", "stream"] => say(stream::SUITE.spec),
         ["spec", "protocol"] => say(include_str!("../../../spec/PROTOCOL.md")),
         ["driver", "node"] => say(include_str!("../../../drivers/node/evenkeel_tck.mjs")),
         ["driver", "python"] => say(include_str!("../../../drivers/python/evenkeel_tck.py")),

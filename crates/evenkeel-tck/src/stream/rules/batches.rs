@@ -6,17 +6,17 @@ use evenkeel_testkit::cancel;
 use tokio::sync::Mutex;
 
 use super::prelude::*;
-use crate::stream::{Batch, Item, operator::BoxStream};
+use crate::stream::{Batch, Item, Operator, operator::BoxStream};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-47" stream_47 "Batches are full, hold each item once, and in order; the rest comes when the source ends."),
     rule!(Must "STREAM-48" stream_48 "A batch of which the time is over comes, though the source is silent."),
-    rule!(Must "STREAM-49" stream_49 "A batch of which the time is over comes, though the source is always ready."),
+    rule!(Must "STREAM-49" stream_49 "A batch of which the time is over comes, though the source is always ready.").needs(Needs::BUSY),
     rule!(Must "STREAM-50" stream_50 "The time of a batch counts from its own first item.")
         .after("STREAM-48"),
     rule!(Must "STREAM-51" stream_51 "No batch is empty."),
-    rule!(Should "STREAM-52" stream_52 "A batch takes memory for its items, not for its maximum."),
-    rule!(Must "STREAM-53" alone stream_53 "Dropping the wait for a batch loses no item."),
+    rule!(Should "STREAM-52" stream_52 "A batch takes memory for its items, not for its maximum.").needs(Needs::MEMORY),
+    rule!(Must "STREAM-53" alone stream_53 "Dropping the wait for a batch loses no item.").needs(Needs::CUT),
     rule!(Must "STREAM-54" stream_54 "A batch of zero items is refused, or is no reason to wait or to compute for ever."),
     rule!(Must "STREAM-55" stream_55 "Batches have true size hints, and do not poll a source that has ended."),
     rule!(Must "STREAM-56" stream_56 "No batch weighs more than the maximum, unless it is one item."),
@@ -27,18 +27,19 @@ pub(super) const RULES: &[Rule<Settings>] = &[
 struct Batches {
     stream: BoxStream<Vec<Item>>,
     record: Record,
+    _operator: Operator,
 }
 
 impl Batches {
     fn start(subject: &Subject, batch: &Batch, supply: Supply) -> Checked<Self> {
         let operator = configure(subject, &Settings::Batch(batch.clone()))?;
-        Self::of(&operator, supply)
+        Self::of(operator, supply)
     }
 
-    fn of(operator: &crate::stream::Operator, supply: Supply) -> Checked<Self> {
+    fn of(operator: Operator, supply: Supply) -> Checked<Self> {
         let record = Record::start();
         let stream = operator.batches(Source::new(supply, &record))?;
-        Ok(Self { stream, record })
+        Ok(Self { stream, record, _operator: operator })
     }
 
     /// Takes a batch, if there is another one.
@@ -120,10 +121,10 @@ fn stream_53(subject: &Subject) -> Checked {
     }
     for batch in batches {
         let settings = Settings::Batch(batch);
-        configure(subject, &settings)?;
+        configurable(subject, &settings)?;
         let setup = async || {
             let supply = (1..=8).fold(Supply::of([]), |supply, number| supply.later(ms(5), item(number)));
-            Rc::new(Mutex::new(unwrap(Batches::of(&unwrap(configure(subject, &settings)), supply))))
+            Rc::new(Mutex::new(unwrap(Batches::of(unwrap(configure(subject, &settings)), supply))))
         };
         let operation = async |batches: Rc<Mutex<Batches>>| while batches.lock().await.take().await {};
         let check = async |batches: Rc<Mutex<Batches>>| {
@@ -142,7 +143,7 @@ async fn stream_54(subject: &Subject) -> Checked {
     let Some(operator) = refused else { return Ok(()) };
     // The operator of futures panics when it is made.
     let made =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Batches::of(&operator, items(3, ms(0)))));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Batches::of(operator, items(3, ms(0)))));
     match made {
         Ok(batches) => batches?.all().await.map(drop),
         Err(_) => Ok(()),

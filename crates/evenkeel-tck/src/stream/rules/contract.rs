@@ -19,11 +19,12 @@ use crate::{
 };
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "STREAM-39" stream_39 "The size hint of a map is true at each step."),
-    rule!(Must "STREAM-40" stream_40 "The size hint of a map does not overflow."),
+    rule!(Must "STREAM-39" stream_39 "The size hint of a map is true at each step.").needs(Needs::HINTS),
+    rule!(Must "STREAM-40" stream_40 "The size hint of a map does not overflow.").needs(Needs::HINTS),
     rule!(Should "STREAM-41" panics stream_41 "A stream that has ended stays at its end."),
     rule!(Must "STREAM-42" stream_42 "A source that has ended is not polled again."),
-    rule!(Must "STREAM-43" stream_43 "A map that is polled with another waker wakes that one."),
+    rule!(Must "STREAM-43" stream_43 "A map that is polled with another waker wakes that one.")
+        .needs(Needs::POLLS),
 ];
 
 /// The maps of the implementation that are streams, with a limit of 3.
@@ -36,8 +37,9 @@ fn stream_maps(subject: &Subject) -> Checked<Vec<Map>> {
 fn streams(subject: &Subject, supply: &Supply) -> Checked<Vec<(Run, BoxStream<MapResult>)>> {
     let stream = |map: Map| {
         let record = Record::start();
-        let stream = operator(subject, &map)?.stream(Source::new(supply.clone(), &record))?;
-        Ok((Run { record, map }, stream))
+        let operator = operator(subject, &map)?;
+        let stream = operator.stream(Source::new(supply.clone(), &record))?;
+        Ok((Run { record, map, _operator: operator }, stream))
     };
     stream_maps(subject)?.into_iter().map(stream).collect()
 }
@@ -152,12 +154,13 @@ async fn stream_43(subject: &Subject) -> Checked {
     for supply in [items(1, ms(10)), silent] {
         for map in stream_maps(subject)? {
             let record = Record::start();
-            let mut stream = operator(subject, &map)?.stream(Source::new(supply.clone(), &record))?;
-            let run = Run { record, map };
+            let operator = operator(subject, &map)?;
+            let mut stream = operator.stream(Source::new(supply.clone(), &record))?;
+            let run = Run { record, map, _operator: operator };
             let wakes = [(); 2].map(|()| Arc::new(Wakes::default()));
             for wakes in &wakes {
                 let waker = Waker::from(wakes.clone());
-                let polled = stream.as_mut().poll_next(&mut Context::from_waker(&waker));
+                let polled = stream.poll_next(&mut Context::from_waker(&waker));
                 run.asks(polled.is_pending(), "no result before 10ms", polled.is_ready())?;
             }
             sleep(ms(20)).await;

@@ -15,11 +15,11 @@ use crate::{
 };
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "STREAM-34" stream_34 "A map that is dropped takes no more items, and its source is dropped."),
-    rule!(Must "STREAM-35" stream_35 "When a map is dropped, its items in flight are dropped in the same instant."),
-    rule!(Must "STREAM-36" stream_36 "A map that is dropped while its source is silent drops the source."),
-    rule!(Must "STREAM-37" alone stream_37 "A map dropped at any await leaves no item that goes on."),
-    rule!(Must "STREAM-38" alone stream_38 "Dropping the wait for the next result loses no result."),
+    rule!(Must "STREAM-34" stream_34 "A map that is dropped takes no more items, and its source is dropped.").needs(Needs::CANCEL),
+    rule!(Must "STREAM-35" stream_35 "When a map is dropped, its items in flight are dropped in the same instant.").needs(Needs::CANCEL_AND_ABORT),
+    rule!(Must "STREAM-36" stream_36 "A map that is dropped while its source is silent drops the source.").needs(Needs::CANCEL),
+    rule!(Must "STREAM-37" alone stream_37 "A map dropped at any await leaves no item that goes on.").needs(Needs::CANCEL_AND_ABORT),
+    rule!(Must "STREAM-38" alone stream_38 "Dropping the wait for the next result loses no result.").needs(Needs::CUT),
 ];
 
 /// Runs a map for this time, and drops it.
@@ -71,7 +71,7 @@ impl Drop for NoteDrop {
 
 fn stream_37(subject: &Subject) -> Checked {
     for map in maps(subject, 2)? {
-        operator(subject, &map)?;
+        configurable(subject, &Settings::Map(map.clone()))?;
         let setup = async || {
             let supply = items(5, ms(10)).later(ms(5), item(6).taking(ms(10)));
             let (run, future) = unwrap(Run::begin(subject, &map, supply, Busy::No));
@@ -120,7 +120,7 @@ impl Cut {
 fn stream_38(subject: &Subject) -> Checked {
     needs(subject, Capability::Stream)?;
     for map in maps(subject, 2)? {
-        operator(subject, &map)?;
+        configurable(subject, &Settings::Map(map.clone()))?;
         let setup = async || {
             let record = Record::start();
             let supply = items(3, ms(10)).later(ms(15), item(4).taking(ms(10)));

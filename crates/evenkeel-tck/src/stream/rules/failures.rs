@@ -7,7 +7,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-22" stream_22 "In an unordered map that a failure stops, an error is returned at the instant at which it happens.").after("STREAM-21"),
     rule!(Must "STREAM-23" stream_23 "In an ordered map that a failure stops, too, whatever is before it.").after("STREAM-21"),
     rule!(Must "STREAM-24" stream_24 "Nothing begins in a map that an error has stopped."),
-    rule!(Must "STREAM-25" stream_25 "When a map that an error has stopped is dropped, no item is alive."),
+    rule!(Must "STREAM-25" stream_25 "When a map that an error has stopped is dropped, no item is alive.").needs(Needs::ABORT),
     rule!(Must "STREAM-26" stream_26 "In a map that no failure stops, every item has its result or its error.").after("STREAM-21"),
     rule!(Must "STREAM-27" stream_27 "An error of the source is told once, at its instant, whatever is in flight."),
     rule!(Must "STREAM-28" stream_28 "In a map that no failure stops, the items after an error of the source have their results."),

@@ -8,7 +8,7 @@ use crate::stream::item::KeyCount;
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-44" stream_44 "Items of one key run one after the other, in the order of the source."),
     rule!(Must "STREAM-45" stream_45 "Items of different keys run beside each other, as far as the limit allows."),
-    rule!(Must "STREAM-46" stream_46 "However many keys there were, a map keeps no more than a few times its limit."),
+    rule!(Must "STREAM-46" stream_46 "However many keys there were, a map keeps no more than a few times its limit.").needs(Needs::DROPS),
 ];
 
 fn keyed(subject: &Subject, limit: usize) -> Checked<Vec<Map>> {

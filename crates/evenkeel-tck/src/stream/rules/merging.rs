@@ -10,22 +10,24 @@ use evenkeel_testkit::cancel;
 use tokio::sync::Mutex;
 
 use super::prelude::*;
-use crate::stream::{Item, operator::BoxStream};
+use crate::stream::{Item, Operator, operator::BoxStream};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-58" stream_58 "A merge gives each item of each source once, those of one source in their order, and ends with the last."),
     rule!(Must "STREAM-59" stream_59 "Of sources that are always ready, none gives less than half of its share, or more than twice of it."),
     rule!(Must "STREAM-60" stream_60 "A silent source holds up no other."),
     rule!(Must "STREAM-61" stream_61 "A merge of no sources, and one of sources without items, ends at once."),
-    rule!(Must "STREAM-62" alone stream_62 "Dropping the wait for the next item of a merge loses no item."),
+    rule!(Must "STREAM-62" alone stream_62 "Dropping the wait for the next item of a merge loses no item.")
+        .needs(Needs::CUT),
     rule!(Must "STREAM-63" stream_63 "A merge has a true size hint, and does not poll a source that has ended."),
-    rule!(Must "STREAM-64" stream_64 "A merge that is dropped drops its sources."),
+    rule!(Must "STREAM-64" stream_64 "A merge that is dropped drops its sources.").needs(Needs::CANCEL),
 ];
 
 /// A merge, and its record. Source n gives the items 1000 n + 1 and so on.
 struct Merge {
     stream: BoxStream<Item>,
     record: Record,
+    operator: Operator,
 }
 
 impl Merge {
@@ -34,7 +36,7 @@ impl Merge {
         let record = Record::start();
         let sources = supplies.into_iter().map(|supply| Source::new(supply, &record)).collect();
         let stream = operator.merged(sources)?;
-        Ok(Self { stream, record })
+        Ok(Self { stream, record, operator })
     }
 
     async fn take(&mut self) -> bool {
@@ -107,7 +109,7 @@ async fn stream_61(subject: &Subject) -> Checked {
 }
 
 fn stream_62(subject: &Subject) -> Checked {
-    configure(subject, &Settings::Merge)?;
+    configurable(subject, &Settings::Merge)?;
     let setup = async || {
         let sources = [timed(1, 3, ms(10)), timed(2, 3, ms(10)), timed(3, 2, ms(7))];
         Rc::new(Mutex::new(unwrap(Merge::start(subject, sources))))
@@ -137,9 +139,9 @@ async fn stream_63(subject: &Subject) -> Checked {
 
 async fn stream_64(subject: &Subject) -> Checked {
     let mut merge = Merge::start(subject, [timed(1, 3, ms(10)), timed(2, 3, ms(10)).open()])?;
-    let polled = merge.stream.as_mut().poll_next(&mut Context::from_waker(Waker::noop()));
+    let polled = merge.stream.poll_next(&mut Context::from_waker(Waker::noop()));
     merge.record.require(polled.is_pending(), "no item before 10ms", "one")?;
-    let Merge { stream, record } = merge;
+    let Merge { stream, record, operator: _operator } = merge;
     drop(stream);
     tokio::task::yield_now().await;
     record.equal("sources dropped", record.count(&Event::SourceFreed), 2)

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::stream::{
-    Fetch, Item, Pages,
+    Fetch, Item, Operator, Pages,
     fetch::Page,
     operator::{BoxStream, PageResult},
 };
@@ -13,10 +13,10 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-67" stream_67 "An error of a page comes after all items before it, and ends the pages.").after("STREAM-65"),
     rule!(Must "STREAM-68" stream_68 "Without fetching ahead, a page is asked for when its first item is."),
     rule!(Must "STREAM-69" stream_69 "While the consumer is busy, as many pages are fetched ahead as were asked for, and no more."),
-    rule!(Must "STREAM-70" stream_70 "Pages that are dropped drop the fetch in flight."),
+    rule!(Must "STREAM-70" stream_70 "Pages that are dropped drop the fetch in flight.").needs(Needs::CANCEL_AND_ABORT),
     rule!(Must "STREAM-71" stream_71 "A generator gives each value that its function emits once and in order."),
     rule!(Must "STREAM-72" stream_72 "The function of a generator is no more than one value ahead, and does not begin before the first poll."),
-    rule!(Must "STREAM-73" stream_73 "A generator that is dropped drops its function."),
+    rule!(Must "STREAM-73" stream_73 "A generator that is dropped drops its function.").needs(Needs::CANCEL),
     rule!(Must "STREAM-74" panics stream_74 "A panic of the function of a generator goes on.").after("STREAM-71"),
 ];
 
@@ -30,13 +30,14 @@ fn page(number: u32, next: Option<u32>) -> Page {
 struct Stream<T> {
     stream: BoxStream<T>,
     record: Record,
+    operator: Operator,
 }
 
 fn pages(subject: &Subject, ahead: usize, pages: Vec<Page>) -> Checked<Stream<PageResult>> {
     let operator = configure(subject, &Settings::Pages(Pages { ahead }))?;
     let record = Record::start();
     let stream = operator.paged(Fetch::new(pages, &record))?;
-    Ok(Stream { stream, record })
+    Ok(Stream { stream, record, operator })
 }
 
 impl Stream<PageResult> {
@@ -131,7 +132,7 @@ async fn stream_70(subject: &Subject) -> Checked {
         let slow = Page { takes: secs(60), ..page(2, Some(3)) };
         let mut stream = pages(subject, ahead, vec![page(1, Some(2)), slow, page(3, None)])?;
         drop(timeout(secs(1), stream.take(3)).await);
-        let Stream { stream, record } = stream;
+        let Stream { stream, record, operator: _operator } = stream;
         drop(stream);
         for _ in 0..8 {
             tokio::task::yield_now().await;
@@ -146,7 +147,7 @@ fn generated(subject: &Subject, supply: Supply) -> Checked<Stream<Item>> {
     let operator = configure(subject, &Settings::Generate)?;
     let record = Record::start();
     let stream = operator.generated(Source::new(supply, &record))?;
-    Ok(Stream { stream, record })
+    Ok(Stream { stream, record, operator })
 }
 
 impl Stream<Item> {
@@ -184,7 +185,7 @@ async fn stream_72(subject: &Subject) -> Checked {
 async fn stream_73(subject: &Subject) -> Checked {
     let mut stream = generated(subject, items(2, ms(0)).open())?;
     drop(timeout(secs(1), async { while stream.take().await {} }).await);
-    let Stream { stream, record } = stream;
+    let Stream { stream, record, operator: _operator } = stream;
     drop(stream);
     for _ in 0..8 {
         tokio::task::yield_now().await;

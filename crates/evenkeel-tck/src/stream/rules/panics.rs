@@ -5,7 +5,7 @@ use super::prelude::*;
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-29" panics stream_29 "The panic of an item is told once, or goes on in the consumer."),
     rule!(Must "STREAM-30" panics stream_30 "Where panics are results, every item has its result or its panic.").after("STREAM-29"),
-    rule!(Must "STREAM-31" panics stream_31 "A map that has ended with a panic leaves no item that goes on.").after("STREAM-29"),
+    rule!(Must "STREAM-31" panics stream_31 "A map that has ended with a panic leaves no item that goes on.").needs(Needs::ABORT).after("STREAM-29"),
     rule!(Must "STREAM-32" panics stream_32 "A panic of the function that makes the work is told once, or goes on."),
     rule!(Must "STREAM-33" panics stream_33 "A panic of the source is told once, or goes on."),
 ];

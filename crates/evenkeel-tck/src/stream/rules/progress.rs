@@ -15,8 +15,10 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-15" stream_15 "An item takes its own time, however busy the consumer is."),
     rule!(Must "STREAM-16" stream_16 "Items in flight end while the consumer takes no result."),
     rule!(Should "STREAM-17" stream_17 "An item costs at most three polls, however many are in flight.")
+        .needs(Needs::POLLS)
         .once(),
-    rule!(Should "STREAM-18" stream_18 "A map over items that are always ready lets other tasks run."),
+    rule!(Should "STREAM-18" stream_18 "A map over items that are always ready lets other tasks run.")
+        .needs(Needs::BESIDE),
     rule!(Must "STREAM-19" threads stream_19 "On several threads no result is lost."),
     rule!(Must "STREAM-20" threads stream_20 "A parallel map runs its items on several threads."),
 ];

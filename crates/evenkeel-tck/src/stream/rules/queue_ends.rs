@@ -16,7 +16,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
 ];
 
 async fn stream_85(subject: &Subject) -> Checked {
-    let mut run = QueueRun::start(subject, 4)?;
+    let mut run = QueueRun::with(subject, Capability::EndWithProducers, 4)?;
     run.push_beside((1..=3).map(item)).await;
     run.drop_producer();
     run.pop_all().await?;
@@ -42,7 +42,7 @@ fn has_consumers(subject: &Subject) -> bool {
 }
 
 async fn stream_86(subject: &Subject) -> Checked {
-    let mut run = QueueRun::start(subject, 4)?;
+    let mut run = QueueRun::with(subject, Capability::EndWithProducers, 4)?;
     let producer = run.producer();
     run.drop_producer();
     run.spawn(async move {
@@ -60,7 +60,7 @@ async fn stream_86(subject: &Subject) -> Checked {
 }
 
 async fn stream_87(subject: &Subject) -> Checked {
-    let run = QueueRun::start(subject, 1)?;
+    let run = QueueRun::with(subject, Capability::EndWithConsumers, 1)?;
     run.push_beside((1..=3).map(item)).await;
     sleep(ms(10)).await;
     drop(run.consumer.lock().await.take());
@@ -72,7 +72,7 @@ async fn stream_87(subject: &Subject) -> Checked {
 }
 
 async fn stream_88(subject: &Subject) -> Checked {
-    let run = QueueRun::start(subject, 1)?;
+    let run = QueueRun::with(subject, Capability::EndWithConsumers, 1)?;
     run.push_beside((1..=2).map(item)).await;
     drop(run.consumer.lock().await.take());
     settle().await;

@@ -15,7 +15,8 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "STREAM-97" panics stream_97 "Workers tell of each item that fails or panics, and go on.")
         .after("STREAM-96"),
     rule!(Must "STREAM-98" stream_98 "Workers that are closed give the items back that they have not begun."),
-    rule!(Must "STREAM-99" stream_99 "Workers that are dropped leave no item that goes on."),
+    rule!(Must "STREAM-99" stream_99 "Workers that are dropped leave no item that goes on.")
+        .needs(Needs::CANCEL_AND_ABORT),
 ];
 
 /// Waits for all items in a task, and records its end.
@@ -49,7 +50,9 @@ async fn stream_92(subject: &Subject) -> Checked {
 }
 
 async fn stream_93(subject: &Subject) -> Checked {
-    let run = QueueRun::with(subject, Capability::Join, 4)?;
+    needs(subject, Capability::Queue)?;
+    needs(subject, Capability::Join)?;
+    let run = QueueRun::unpopped(subject, 4)?;
     join_beside(&run).await;
     run.equal("the end of the wait at", run.first(&Event::Returned), Some(ms(0)))
 }
@@ -87,13 +90,20 @@ async fn stream_95(subject: &Subject) -> Checked {
     run.require(run.first(&Event::Returned).is_some(), "an end of the wait for all items", "none")
 }
 
+/// A queue whose items workers take.
+fn worked(subject: &Subject) -> Checked<QueueRun> {
+    needs(subject, Capability::Queue)?;
+    needs(subject, Capability::Workers)?;
+    QueueRun::unpopped(subject, 20)
+}
+
 /// Runs workers over these items, which are all in the queue; a minute at most, until they are closed after this time.
 async fn work(
     subject: &Subject,
     scripts: impl IntoIterator<Item = Script>,
     close_after: Option<Duration>,
 ) -> Checked<(QueueRun, Worked)> {
-    let mut run = QueueRun::with(subject, Capability::Workers, 20)?;
+    let mut run = worked(subject)?;
     run.push_beside(scripts).await;
     run.drop_producer();
     let Some(consumer) = run.consumer.lock().await.take() else {
@@ -136,7 +146,7 @@ async fn stream_98(subject: &Subject) -> Checked {
 }
 
 async fn stream_99(subject: &Subject) -> Checked {
-    let mut run = QueueRun::with(subject, Capability::Workers, 20)?;
+    let mut run = worked(subject)?;
     run.push_beside((1..=4).map(|number| item(number).taking(secs(1)))).await;
     run.drop_producer();
     let Some(consumer) = run.consumer.lock().await.take() else {
