@@ -34,7 +34,7 @@ This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) hold in re
 
 const LANGUAGES_PREFACE: &str = "# Scoreboard of other languages
 
-This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) libraries of Python and Node keep, through
+This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) libraries of Python, Node and Go keep, through
 [its protocol](../crates/evenkeel-tck/spec/PROTOCOL.md). `cargo xtask conformance --languages --save` writes it, and
 `cargo xtask conformance --languages` runs the rules again. Their adapters are in [languages/](languages). The marks are those of
 [the scoreboard of Rust](scoreboard.md); a rule about polls, threads or other tasks cannot be put to another process (○).

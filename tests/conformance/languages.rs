@@ -19,7 +19,8 @@ use crate::{board::Board, pattern::Column};
 /// A language, and the way to run an adapter of it.
 struct Language {
     name: &'static str,
-    /// Has the path of the interpreter for Python, and of the folder with adapters and packages for Node.
+    /// Has the path of the interpreter for Python, of the folder with adapters and packages for Node, and of that with the
+    /// adapters as programs for Go.
     variable: &'static str,
     command: fn(&Path, &'static str) -> Command,
 }
@@ -46,6 +47,12 @@ const NODE: Language = Language {
         command.arg(folder.join(adapter));
         command
     },
+};
+
+const GO: Language = Language {
+    name: "Go",
+    variable: "EVENKEEL_CONFORMANCE_GO",
+    command: |programs, adapter| Command::new(programs.join(adapter)),
 };
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {

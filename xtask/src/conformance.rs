@@ -1,8 +1,8 @@
 //! `cargo xtask conformance`: the reference suite against ours and the peers.
 
-use std::{fs, path::PathBuf};
+mod languages;
 
-use xshell::Cmd;
+use std::path::PathBuf;
 
 use crate::{
     Result, flags,
@@ -19,7 +19,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outco
     let mut command = project.cargo("run").args(["--quiet", "-p", "evenkeel-tests", "--bin", "conformance"]);
     let is_real = flags.real || flags.queues;
     if flags.languages {
-        return languages(project, flags, command.args(["--", "languages"]));
+        return languages::run(project, flags, command.args(["--", "languages"]));
     }
     command = command
         .arg("--")
@@ -48,59 +48,6 @@ pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outco
     let missing: Vec<_> =
         servers.missing.iter().map(|(server, reason)| format!("{}: {reason}", server.name())).collect();
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })
-}
-
-/// The packages of each language that is there, then the clocks of the drivers, then the rules.
-fn languages(project: &Project, flags: &flags::Conformance, mut command: Cmd<'_>) -> Result<Outcome> {
-    if let Some(peer) = &flags.peer {
-        command = command.args(["--peer", peer]);
-    }
-    if flags.save {
-        command = command.arg("--save");
-    }
-    let (python, node) = (python(project)?, node(project)?);
-    let places: Vec<_> = [("EVENKEEL_CONFORMANCE_PYTHON", &python), ("EVENKEEL_CONFORMANCE_NODE", &node)]
-        .into_iter()
-        .filter_map(|(name, place)| Some((name, place.as_ref()?.to_string_lossy().into_owned())))
-        .collect();
-    let variables: Vec<_> = places.iter().map(|(name, place)| (*name, place.as_str())).collect();
-    run_with(&variables, command)?;
-    let missing: Vec<_> = [("python3", &python), ("node and npm", &node)]
-        .into_iter()
-        .filter_map(|(program, place)| place.is_none().then_some(format!("SKIPPED: there is no {program}")))
-        .collect();
-    Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })
-}
-
-/// The interpreter of an environment with the pinned packages.
-fn python(project: &Project) -> Result<Option<PathBuf>> {
-    let folder = project.target().join("languages/python");
-    let python = folder.join("bin/python");
-    if !python.is_file() {
-        let Some(system) = project.tool("python3") else { return Ok(None) };
-        execute(system.args(["-m", "venv"]).arg(&folder))?;
-    }
-    let install =
-        project.program(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    execute(install.args(["-r", "tests/languages/python/requirements.txt"]))?;
-    execute(project.program(&python).args(["-B", "crates/evenkeel-tck/drivers/python/test_clock.py"]))?;
-    Ok(Some(python))
-}
-
-/// A folder with the driver, the adapters and the pinned packages.
-fn node(project: &Project) -> Result<Option<PathBuf>> {
-    let (Some(node), Some(npm)) = (project.tool("node"), project.tool("npm")) else { return Ok(None) };
-    let folder = project.target().join("languages/node");
-    fs::create_dir_all(&folder)?;
-    let driver = project.root.join("crates/evenkeel-tck/drivers/node/evenkeel_tck.mjs");
-    fs::copy(driver, folder.join("evenkeel_tck.mjs"))?;
-    for file in fs::read_dir(project.root.join("tests/languages/node"))? {
-        let file = file?;
-        fs::copy(file.path(), folder.join(file.file_name()))?;
-    }
-    execute(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder))?;
-    execute(node.arg("crates/evenkeel-tck/drivers/node/test_clock.mjs"))?;
-    Ok(Some(folder))
 }
 
 /// The program of other queues, a workspace of its own.

@@ -87,7 +87,7 @@ xflags::xflags! {
             optional --queues
             /// Only the rule with this id, on the real servers.
             optional --rule id: String
-            /// Libraries of Python and Node, installed below target/, through the protocol.
+            /// Libraries of Python, Node and Go, installed below target/, through the protocol.
             optional --languages
             /// Writes tests/scoreboard.json and tests/scoreboard.md, or those of the real servers.
             optional --save

@@ -3,7 +3,7 @@
 //! A server is named by its environment variable, or runs already, or is started from programs that are
 //! installed here or can be unpacked below `target/servers`. Nobody's own database is ever looked for.
 
-mod apt;
+pub(crate) mod apt;
 mod nats;
 mod npm;
 mod pgbouncer;

@@ -1,6 +1,6 @@
 //! The peers, each with the rules that it fails, and why, as read in its source.
 
-use super::{Language, NODE, PYTHON};
+use super::{GO, Language, NODE, PYTHON};
 
 pub(super) struct Peer {
     pub(super) name: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Peer {
 const IN_FLIGHT: &str =
     "The total time is looked at between attempts alone: with 5 s, an attempt of 60 s runs to its end.";
 
-pub(super) const RETRY: [(Language, &[Peer]); 2] = [
+pub(super) const RETRY: [(Language, &[Peer]); 3] = [
     (
         PYTHON,
         &[
@@ -113,9 +113,40 @@ pub(super) const RETRY: [(Language, &[Peer]); 2] = [
             },
         ],
     ),
+    (
+        GO,
+        &[Peer {
+            name: "cenkalti/backoff",
+            adapter: "backoff",
+            docs: "https://pkg.go.dev/github.com/cenkalti/backoff/v5",
+            fails: &[
+                ("RETRY-05", "`WithMaxTries(0)` is no limit: 3,601 attempts in an hour of 1 s each."),
+                (
+                    "RETRY-14",
+                    "The first delay is `InitialInterval`, which is not compared to `MaxInterval`: a minute at a cap of 1 s.",
+                ),
+                (
+                    "RETRY-18",
+                    "With the factor NaN the second delay is the conversion of NaN to a `Duration`, the least there is on this \
+                     processor (-292 years): none.",
+                ),
+                (
+                    "RETRY-25",
+                    "`MaxInterval` is the cap of the delay before its jitter, as its documentation says: at a cap of 10 s and with \
+                     the usual factor of 0.5, delays are up to 15 s.",
+                ),
+                (
+                    "RETRY-30",
+                    "With a `RandomizationFactor` of 2, delays are drawn from -1 to 3 times the interval: a quarter of them is \
+                     below zero, which is none.",
+                ),
+                ("RETRY-35", IN_FLIGHT),
+            ],
+        }],
+    ),
 ];
 
-pub(super) const LIMIT: [(Language, &[Peer]); 2] = [
+pub(super) const LIMIT: [(Language, &[Peer]); 3] = [
     (
         PYTHON,
         &[
@@ -207,6 +238,46 @@ pub(super) const LIMIT: [(Language, &[Peer]); 2] = [
                 adapter: "p-throttle.mjs",
                 docs: "https://github.com/sindresorhus/p-throttle",
                 fails: &[],
+            },
+        ],
+    ),
+    (
+        GO,
+        &[
+            Peer {
+                name: "x/time/rate",
+                adapter: "rate",
+                docs: "https://pkg.go.dev/golang.org/x/time/rate",
+                fails: &[
+                    (
+                        "LIMIT-07",
+                        "A wait is cut to whole nanoseconds: at 3 per second, 3,000 permits are 3e-9 permits short a \
+                         nanosecond before they are earned, which is a wait of 0.99 ns, and none.",
+                    ),
+                    (
+                        "LIMIT-28",
+                        "`WaitN` sets its timer when it is called, by the permits that are reserved then, and nothing moves \
+                         it: when the first of three leaves at 500 ms, the others go on at 2 s and 3 s.",
+                    ),
+                    (
+                        "LIMIT-29",
+                        "For that reason, three behind a request for 10, which leaves at 550 ms, go on at 1.1, 1.2 and 1.3 s.",
+                    ),
+                    (
+                        "LIMIT-38",
+                        "`SetLimit` does not move those timers, either: with 10 per second from 500 ms on, those who wait at 1 per \
+                         second go on at 1 s and 2 s.",
+                    ),
+                ],
+            },
+            Peer {
+                name: "x/sync/semaphore",
+                adapter: "semaphore",
+                docs: "https://pkg.go.dev/golang.org/x/sync/semaphore",
+                fails: &[(
+                    "LIMIT-60",
+                    "`Acquire` of more than the size waits for the end of its context, and without a deadline for ever.",
+                )],
             },
         ],
     ),

@@ -11,10 +11,12 @@ use super::{Server, process, programs::unpacked_root};
 /// Large and not needed to run a server; or, as the C library, only good together with the system's loader.
 const LEFT_OUT: [&str; 6] = ["libc6", "libllvm", "libperl", "libz3", "locales", "perl"];
 
+/// The keys of all suites of Debian.
+const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// Unpacks the server and the libraries that are not installed here to where `Programs::find` looks.
 pub(super) fn fetch(server: Server, home: &Path) -> Result<(), String> {
-    let has = |program: &str| process::read(Command::new(program).arg("--version")).is_ok();
-    if !has("apt-get") || !has("dpkg-deb") {
+    if !is_there() {
         return Err(format!("install {}, or set {}", server.program(), server.env()));
     }
     let apt = Apt::new(home).map_err(|error| format!("{}: {error}", home.display()))?;
@@ -24,6 +26,36 @@ pub(super) fn fetch(server: Server, home: &Path) -> Result<(), String> {
         apt.download(server)
     })?;
     unpack(&debs, &unpacked_root(server, home))
+}
+
+/// Unpacks packages of another suite of Debian than the system's, each as `NAME=VERSION`, without what they need.
+pub(crate) fn fetch_of_suite(suite: &str, packages: &[&str], home: &Path, root: &Path) -> Result<(), String> {
+    if !is_there() {
+        return Err(format!("no apt-get and dpkg-deb, for {}", packages.join(" and ")));
+    }
+    let failed = |error: io::Error| format!("{}: {error}", home.display());
+    let apt = Apt::new(home).map_err(failed)?;
+    let printed = process::read(apt.command("apt-get").args(["update", "--print-uris"]))?;
+    let mirror = mirror(&printed).ok_or("apt has no source of Debian's main archive")?;
+    apt.look_at(&format!("deb [signed-by={KEYS}] {mirror} {suite} main\n")).map_err(failed)?;
+    let debs = home.join("debs");
+    fs::create_dir_all(&debs).map_err(failed)?;
+    process::read(apt.command("apt-get").arg("update"))?;
+    process::read(apt.command("apt-get").current_dir(&debs).arg("download").args(packages))?;
+    unpack(&debs, root)
+}
+
+fn is_there() -> bool {
+    let has = |program: &str| process::read(Command::new(program).arg("--version")).is_ok();
+    has("apt-get") && has("dpkg-deb")
+}
+
+/// Where the system gets its own packages from, as `update --print-uris` says it.
+fn mirror(printed: &str) -> Option<&str> {
+    let mut uris = printed.lines().filter_map(|line| line.strip_prefix('\'')?.split('\'').next());
+    uris.find_map(|uri| {
+        uri.split_once("/dists/").map(|(mirror, _)| mirror).filter(|mirror| mirror.ends_with("/debian"))
+    })
 }
 
 /// Apt with its own lists and cache, and the system's sources and keys.
@@ -44,6 +76,19 @@ impl Apt {
         );
         fs::write(apt.config(), config)?;
         Ok(apt)
+    }
+
+    /// Has these sources in place of the system's.
+    fn look_at(&self, sources: &str) -> io::Result<()> {
+        let list = self.dir.join("sources.list");
+        fs::write(&list, sources)?;
+        let config = fs::read_to_string(self.config())?;
+        let other = format!(
+            "Dir::Etc::sourcelist \"{}\";\nDir::Etc::sourceparts \"/dev/null\";\n\
+             Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n",
+            list.display()
+        );
+        fs::write(self.config(), config + &other)
     }
 
     fn config(&self) -> PathBuf {
@@ -107,7 +152,15 @@ fn unpack(debs: &Path, root: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::planned;
+    use super::{mirror, planned};
+
+    #[test]
+    fn the_mirror_is_the_one_of_the_main_archive() {
+        let printed = "Reading...\n'http://a/debian-security/dists/one/InRelease' a_InRelease 0\n\
+            'http://b/debian/dists/one/InRelease' b_InRelease 0 \n'http://c/debian/dists/two/InRelease' c 0\n";
+        assert_eq!(mirror(printed), Some("http://b/debian"));
+        assert_eq!(mirror("'http://a/ubuntu/dists/one/InRelease' a 0"), None);
+    }
 
     #[test]
     fn a_simulation_names_the_packages() {

@@ -99,5 +99,6 @@ fn lists_specifications_and_drivers_are_printed() {
     assert!(tck(&["spec", "protocol"]).1.starts_with("# The protocol\n"));
     assert!(tck(&["driver", "python"]).1.contains("class VirtualLoop"));
     assert!(tck(&["driver", "node"]).1.contains("class Rule"));
+    assert!(tck(&["driver", "go"]).1.contains("package tck"));
     assert!(tck(&["help"]).1.contains("--verbose"));
 }

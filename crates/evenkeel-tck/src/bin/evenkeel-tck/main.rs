@@ -27,7 +27,7 @@ The reference suite: numbered rules for an implementation in any language.
     evenkeel-tck run PATTERN --adapter COMMAND    puts the rules of a pattern to an adapter
     evenkeel-tck rules PATTERN                    lists the rules
     evenkeel-tck spec PATTERN                     prints the specification: of a pattern, or protocol
-    evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python or node
+    evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python, node or go
 
 PATTERN is retry, limit, task, shutdown or stream. Options of `run`:
     --adapter COMMAND    the program and its arguments, as in \"python3 my_adapter.py\"
@@ -95,6 +95,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["spec", "shutdown"] => say(shutdown::SUITE.spec),
         ["spec", "stream"] => say(stream::SUITE.spec),
         ["spec", "protocol"] => say(include_str!("../../../spec/PROTOCOL.md")),
+        ["driver", "go"] => say(include_str!("../../../drivers/go/evenkeel_tck.go")),
         ["driver", "node"] => say(include_str!("../../../drivers/node/evenkeel_tck.mjs")),
         ["driver", "python"] => say(include_str!("../../../drivers/python/evenkeel_tck.py")),
         ["rules" | "spec" | "driver", other] => Err(unknown(other)),

@@ -1,0 +1,111 @@
+//! Libraries of other languages: each language is installed below `target/languages`, its driver's clock is tested, and
+//! then the rules are run.
+
+mod go;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use xshell::Cmd;
+
+use crate::{
+    Result, flags,
+    outcome::Outcome,
+    project::{Project, run as execute, run_with},
+};
+
+struct Language {
+    name: &'static str,
+    /// The variable in which the rules look for its place.
+    variable: &'static str,
+    /// Installs what is pinned, and returns its place; an error is a reason to leave the language out.
+    install: fn(&Project) -> Result<PathBuf>,
+    /// Tests the clock of the driver.
+    clock: for<'a> fn(&'a Project, &Path) -> Cmd<'a>,
+}
+
+const LANGUAGES: [Language; 3] = [
+    Language {
+        name: "Python",
+        variable: "EVENKEEL_CONFORMANCE_PYTHON",
+        install: python,
+        clock: |project, python| {
+            project.program(python).args(["-B", "crates/evenkeel-tck/drivers/python/test_clock.py"])
+        },
+    },
+    Language {
+        name: "Node",
+        variable: "EVENKEEL_CONFORMANCE_NODE",
+        install: node,
+        clock: |project, _| {
+            project.program(Path::new("node")).arg("crates/evenkeel-tck/drivers/node/test_clock.mjs")
+        },
+    },
+    Language { name: "Go", variable: "EVENKEEL_CONFORMANCE_GO", install: go::install, clock: go::clock },
+];
+
+pub(super) fn run(project: &Project, flags: &flags::Conformance, mut command: Cmd<'_>) -> Result<Outcome> {
+    if let Some(peer) = &flags.peer {
+        command = command.args(["--peer", peer]);
+    }
+    if flags.save {
+        command = command.arg("--save");
+    }
+    let (mut places, mut missing) = (Vec::new(), Vec::new());
+    for language in &LANGUAGES {
+        match (language.install)(project) {
+            Ok(place) => {
+                execute((language.clock)(project, &place))?;
+                places.push((language.variable, place.to_string_lossy().into_owned()));
+            }
+            Err(why) => missing.push(format!("{}: {why}", language.name)),
+        }
+    }
+    let variables: Vec<_> = places.iter().map(|(name, place)| (*name, place.as_str())).collect();
+    run_with(&variables, command)?;
+    Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })
+}
+
+fn tool<'a>(project: &'a Project, name: &str) -> Result<Cmd<'a>> {
+    project.tool(name).ok_or_else(|| format!("there is no {name}").into())
+}
+
+/// The interpreter of an environment with the pinned packages.
+fn python(project: &Project) -> Result<PathBuf> {
+    let folder = project.target().join("languages/python");
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        execute(tool(project, "python3")?.args(["-m", "venv"]).arg(&folder))?;
+    }
+    execute(pip(project.program(&python)).args(["-r", "tests/languages/python/requirements.txt"]))?;
+    Ok(python)
+}
+
+/// `pip install` of this interpreter.
+fn pip(python: Cmd<'_>) -> Cmd<'_> {
+    python.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+    ])
+}
+
+/// A folder with the driver, the adapters and the pinned packages.
+fn node(project: &Project) -> Result<PathBuf> {
+    let (_node, npm) = (tool(project, "node")?, tool(project, "npm")?);
+    let folder = project.target().join("languages/node");
+    fs::create_dir_all(&folder)?;
+    let driver = project.root.join("crates/evenkeel-tck/drivers/node/evenkeel_tck.mjs");
+    fs::copy(driver, folder.join("evenkeel_tck.mjs"))?;
+    for file in fs::read_dir(project.root.join("tests/languages/node"))? {
+        let file = file?;
+        fs::copy(file.path(), folder.join(file.file_name()))?;
+    }
+    execute(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder))?;
+    Ok(folder)
+}
