@@ -14,6 +14,9 @@ pub(super) struct Peer {
 const IN_FLIGHT: &str =
     "The total time is looked at between attempts alone: with 5 s, an attempt of 60 s runs to its end.";
 
+const PANIC: &str = "A panic in a goroutine of an `errgroup.Group` ends the program, which is meant (golang/go #53757, #74275): \
+                     exit status 2.";
+
 pub(super) const RETRY: [(Language, &[Peer]); 3] = [
     (
         PYTHON,
@@ -283,41 +286,107 @@ pub(super) const LIMIT: [(Language, &[Peer]); 3] = [
     ),
 ];
 
-pub(super) const TASK: [(Language, &[Peer]); 1] = [(
-    PYTHON,
-    &[
-        Peer {
-            name: "asyncio.TaskGroup",
-            adapter: "taskgroup_adapter.py",
-            docs: "https://docs.python.org/3/library/asyncio-task.html#task-groups",
-            fails: &[],
-        },
-        Peer {
-            name: "anyio",
-            adapter: "anyio_adapter.py",
-            docs: "https://anyio.readthedocs.io/en/stable/tasks.html",
-            fails: &[],
-        },
-    ],
-)];
-
-pub(super) const SHUTDOWN: [(Language, &[Peer]); 1] = [(
-    PYTHON,
-    &[Peer {
-        name: "asyncio.Runner",
-        adapter: "runner_adapter.py",
-        docs: "https://docs.python.org/3/library/asyncio-eventloop.html#unix-signals",
-        fails: &[
-            (
-                "SHUTDOWN-15",
-                "The tasks of the program are a `TaskGroup`, which cancels the others with the first exception, also while they end: \
-                 a task that takes 2 s for it is cut at once. Alone on Python 3.11.7, too.",
-            ),
-            (
-                "SHUTDOWN-41",
-                "`Runner` closes its loop, which gives SIGINT its usual handler back: 40 ms after the end a copy raises \
-                 `KeyboardInterrupt` in what follows, and the process ends by signal 2. Alone on Python 3.11.7, too.",
-            ),
+pub(super) const TASK: [(Language, &[Peer]); 2] = [
+    (
+        PYTHON,
+        &[
+            Peer {
+                name: "asyncio.TaskGroup",
+                adapter: "taskgroup_adapter.py",
+                docs: "https://docs.python.org/3/library/asyncio-task.html#task-groups",
+                fails: &[],
+            },
+            Peer {
+                name: "anyio",
+                adapter: "anyio_adapter.py",
+                docs: "https://anyio.readthedocs.io/en/stable/tasks.html",
+                fails: &[],
+            },
         ],
-    }],
-)];
+    ),
+    (
+        GO,
+        &[
+            Peer {
+                name: "x/sync/errgroup",
+                adapter: "errgroup",
+                docs: "https://pkg.go.dev/golang.org/x/sync/errgroup",
+                fails: &[
+                    ("TASK-12", "`Wait` returns the first error alone: one of three of the same instant."),
+                    ("TASK-13", "For that reason, of errors at 1 s and 2 s the one at 1 s is told."),
+                    ("TASK-16", PANIC),
+                    ("TASK-19", PANIC),
+                    ("TASK-20", PANIC),
+                    (
+                        "TASK-27",
+                        "`Go` after `Wait` begins its function, with a context that has ended: \"a Group should not be reused\".",
+                    ),
+                    (
+                        "TASK-35",
+                        "`Go` waits for the limit alone: with a limit of 1, when the first task has failed at 1 s the second and \
+                         the third begin, with a context that has ended.",
+                    ),
+                    (
+                        "TASK-36",
+                        "`SetLimit(0)` \"will prevent any new goroutines from being added\": `Go` waits for ever, also after the \
+                         end of the context.",
+                    ),
+                ],
+            },
+            Peer {
+                name: "sourcegraph/conc",
+                adapter: "conc",
+                docs: "https://pkg.go.dev/github.com/sourcegraph/conc/pool",
+                fails: &[
+                    (
+                        "TASK-15",
+                        "The goroutines of a pool wait for more tasks until `Wait`, which a panic of the code beside it does not \
+                         reach: one goroutine is left.",
+                    ),
+                    (
+                        "TASK-18",
+                        "`Wait` goes on with one panic: of three of the same instant, the others are forgotten.",
+                    ),
+                    ("TASK-20", "`Wait` panics, and the error that came before is forgotten."),
+                    (
+                        "TASK-35",
+                        "`Go` waits for a goroutine alone: with one, when the first task has failed at 1 s the second and the third \
+                         begin, with a context that has ended.",
+                    ),
+                ],
+            },
+        ],
+    ),
+];
+
+pub(super) const SHUTDOWN: [(Language, &[Peer]); 2] = [
+    (
+        PYTHON,
+        &[Peer {
+            name: "asyncio.Runner",
+            adapter: "runner_adapter.py",
+            docs: "https://docs.python.org/3/library/asyncio-eventloop.html#unix-signals",
+            fails: &[
+                (
+                    "SHUTDOWN-15",
+                    "The tasks of the program are a `TaskGroup`, which cancels the others with the first exception, also while they end: \
+                 a task that takes 2 s for it is cut at once. Alone on Python 3.11.7, too.",
+                ),
+                (
+                    "SHUTDOWN-41",
+                    "`Runner` closes its loop, which gives SIGINT its usual handler back: 40 ms after the end a copy raises \
+                 `KeyboardInterrupt` in what follows, and the process ends by signal 2. Alone on Python 3.11.7, too.",
+                ),
+            ],
+        }],
+    ),
+    (
+        GO,
+        &[Peer {
+            name: "signal.NotifyContext",
+            adapter: "notify_context",
+            docs: "https://pkg.go.dev/os/signal#NotifyContext",
+            fails: &[("SHUTDOWN-13", PANIC), ("SHUTDOWN-14", PANIC), ("SHUTDOWN-15", PANIC)],
+        }],
+    ),
+];

@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -60,6 +61,8 @@ type Adapter struct {
 	Queue            func(capacity int) (Queue, error)
 	Task             Claims
 	Group            func(GroupSettings) (Group, error)
+	Shutdown         Claims
+	Program          func(ProgramSettings) (Program, error)
 }
 
 // NotExpressible is the error of settings for which the library has no words; the text names them.
@@ -82,6 +85,12 @@ func Version(module string) string {
 func Serve(adapter Adapter) {
 	// With one processor, what runs at one time runs in the same order each time.
 	runtime.GOMAXPROCS(1)
+	if adapter.Program != nil {
+		// What the runtime makes for the first of them must not be of a bubble.
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt)
+		signal.Stop(signals)
+	}
 	s := server{adapter, bufio.NewReader(os.Stdin), os.Stdout}
 	os.Stdout = os.Stderr
 	// A bubble needs a test.
@@ -169,7 +178,7 @@ func (s *server) hello() event {
 	a := s.adapter
 	hello := event{"event": "hello", "protocol": 1, "library": a.Library, "version": a.Version, "can": a.Can}
 	hello["runtime"] = "Go " + strings.TrimPrefix(runtime.Version(), "go")
-	for pattern, claims := range map[string]Claims{"limit": a.Limit, "retry": a.Retry, "stream": a.Stream, "task": a.Task} {
+	for pattern, claims := range map[string]Claims{"limit": a.Limit, "retry": a.Retry, "stream": a.Stream, "task": a.Task, "shutdown": a.Shutdown} {
 		if claims != nil {
 			hello[pattern] = claims
 		}
@@ -243,6 +252,7 @@ type rule struct {
 	retries
 	queues
 	groups
+	programs map[int]Program
 }
 
 func newRule(adapter Adapter) *rule {
@@ -253,6 +263,7 @@ func newRule(adapter Adapter) *rule {
 	r.retries = retries{map[int]Policy{}, map[int]*Operation{}}
 	r.queues = queues{map[int]int{}, map[int]Queue{}}
 	r.groups = groups{groups: map[int]Group{}, probes: map[int]*probe{}, bodies: map[int]*Body{}, nested: map[int]int{}}
+	r.programs = map[int]Program{}
 	return r
 }
 
@@ -371,6 +382,8 @@ func (r *rule) do(text json.RawMessage) {
 		r.queue(to.Do, text)
 	case "group", "run", "spawn", "look", "results":
 		r.task(to.Do, text)
+	case "program":
+		r.program(text)
 	default:
 		panic("unknown message")
 	}
@@ -844,7 +857,10 @@ type Task struct {
 }
 
 // Run runs the task until it ends, or until its context does; spawn puts another task into its group.
-func (t *Task) Run(ctx context.Context, spawn func(*Task)) error { return t.run(ctx, spawn) }
+func (t *Task) Run(ctx context.Context, spawn func(*Task)) error { return t.run(ctx, nil, spawn) }
+
+// Drain runs a task that nothing cuts: the end of its context only asks it to end.
+func (t *Task) Drain(ctx context.Context, spawn func(*Task)) error { return t.run(t.r.ctx, ctx, spawn) }
 
 // Body is the code that spawns the tasks of a group.
 type Body struct {
@@ -855,7 +871,7 @@ type Body struct {
 }
 
 // Run runs the body; spawn puts a task into its group.
-func (b *Body) Run(ctx context.Context, spawn func(*Task)) error { return b.run(ctx, spawn) }
+func (b *Body) Run(ctx context.Context, spawn func(*Task)) error { return b.run(ctx, nil, spawn) }
 
 // HandOut leaves a handle that may outlive the group.
 func (b *Body) HandOut(spawn func(*Task)) { b.handle = spawn }
@@ -877,12 +893,20 @@ type order struct {
 
 func (p *probe) tell(name string) { p.r.say(name, event{"id": p.id}) }
 
-func (p *probe) run(ctx context.Context, spawn func(*Task)) error {
+func (p *probe) run(ctx, asked context.Context, spawn func(*Task)) error {
 	p.hasBegun = true
 	p.tell("began")
 	defer p.dropOrders()
+	var drain <-chan struct{}
 	for {
-		switch order := p.next(ctx); order.do {
+		switch order := p.next(ctx, drain); order.do {
+		case "look":
+			if asked != nil {
+				drain = asked.Done()
+			}
+		case "drain":
+			drain = nil
+			p.tell("drained")
 		case "spawn":
 			spawn(order.spawn)
 		case "await":
@@ -907,15 +931,20 @@ func (p *probe) run(ctx context.Context, spawn func(*Task)) error {
 	}
 }
 
-// The next order. One that is there comes before the end of the context.
-func (p *probe) next(ctx context.Context) (next order) {
+// The next order. One that is there comes before the end of the context, and before that of the signal to drain.
+func (p *probe) next(ctx context.Context, drain <-chan struct{}) (next order) {
 	select {
 	case next = <-p.orders:
 	case <-ctx.Done():
+		next.do = "drop"
+	case <-drain:
+		next.do = "drain"
+	}
+	if next.do == "drop" || next.do == "drain" {
 		select {
 		case next = <-p.orders:
 		default:
-			return order{do: "drop"}
+			return next
 		}
 	}
 	p.r.giving.Lock()
@@ -966,10 +995,10 @@ func (r *rule) newTask(m taskMessage, body *Body) *Task {
 func (r *rule) task(do string, text json.RawMessage) {
 	var m struct {
 		taskMessage
-		Group, Run int
-		By         *int
-		Settings   GroupSettings
-		Of         []struct {
+		Group, Run, Program int
+		By                  *int
+		Settings            GroupSettings
+		Of                  []struct {
 			ID      int
 			Outcome string
 		}
@@ -984,7 +1013,11 @@ func (r *rule) task(do string, text json.RawMessage) {
 	case "run":
 		body := &Body{probe: &probe{r: r, id: m.ID, orders: make(chan order, orders)}}
 		r.probes[m.ID], r.bodies[m.ID] = body.probe, body
-		r.pending[m.ID] = func(ctx context.Context) { r.runGroup(ctx, m.ID, r.groups.groups[m.Group], body) }
+		group := r.groups.groups[m.Group]
+		if m.Program > 0 {
+			group = r.parts(m.Program, text, body)
+		}
+		r.pending[m.ID] = func(ctx context.Context) { r.runGroup(ctx, m.ID, group, body) }
 		if m.By != nil {
 			r.nested[m.ID] = *m.By
 		}
@@ -999,6 +1032,8 @@ func (r *rule) task(do string, text json.RawMessage) {
 		default:
 			task.drop()
 		}
+	case "look":
+		r.probes[m.ID].orders <- order{do: "look"}
 	case "results":
 		r.giving.Lock()
 		defer r.giving.Unlock()
@@ -1086,4 +1121,61 @@ func (r *rule) leftAlive() {
 			}
 		}
 	}
+}
+
+// SHUTDOWN: programs that are stopped by hand. No signal reaches a channel that was made in a bubble.
+
+// ProgramSettings are the settings of a program: StopAfter is the time of a stop by hand.
+type ProgramSettings struct {
+	StopAfter *time.Duration `json:"stop_after"`
+}
+
+// Program runs its parts to the end, and returns the errors of its tasks as a group does.
+type Program func(context.Context, *Parts) error
+
+// Parts are the parts of a program: tasks, and clean-ups that run when they have ended.
+type Parts struct {
+	Tasks, CleanUps []*Task
+	startUp         *Task
+}
+
+// StartUp is the work between making the program and running it.
+func (p *Parts) StartUp(ctx context.Context) error {
+	if p.startUp == nil {
+		return nil
+	}
+	return p.startUp.Run(ctx, nil)
+}
+
+func (r *rule) program(text json.RawMessage) {
+	var m struct {
+		ID       int
+		Settings ProgramSettings
+	}
+	must(json.Unmarshal(text, &m))
+	r.configure(m.ID, func() (err error) {
+		r.programs[m.ID], err = r.adapter.Program(m.Settings)
+		return err
+	})
+}
+
+// The program of a message `run`, with its parts.
+func (r *rule) parts(program int, text json.RawMessage, body *Body) Group {
+	var m struct {
+		Tasks    []taskMessage
+		CleanUps []taskMessage `json:"clean_ups"`
+		StartUp  *int          `json:"start_up"`
+	}
+	must(json.Unmarshal(text, &m))
+	list := func(messages []taskMessage) (tasks []*Task) {
+		for _, one := range messages {
+			tasks = append(tasks, r.newTask(one, body))
+		}
+		return tasks
+	}
+	parts := &Parts{Tasks: list(m.Tasks), CleanUps: list(m.CleanUps)}
+	if m.StartUp != nil {
+		parts.startUp = r.newTask(taskMessage{ID: *m.StartUp}, body)
+	}
+	return func(ctx context.Context, _ *Body) error { return r.programs[program](ctx, parts) }
 }
