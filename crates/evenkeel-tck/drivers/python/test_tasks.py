@@ -1,10 +1,15 @@
 """The driver tells what becomes of tasks, and hears signals in virtual time: `python3 test_tasks.py`."""
 import asyncio
+import logging
 import signal
 import threading
 from types import SimpleNamespace
 
 import evenkeel_tck as tck
+
+
+# Tasks that a test leaves alive on purpose.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def begin(group=None, program=None):

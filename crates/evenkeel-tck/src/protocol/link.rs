@@ -326,8 +326,21 @@ impl Link {
             let Some((at, events)) = self.turn(Some(until)) else { return };
             silent = if due.is_some() || has_said || !events.is_empty() { 0 } else { silent + 1 };
             self.reach(at).await;
-            self.tell(events);
+            self.tell_in_turn(events).await;
         }
+    }
+
+    /// Tells events to their handlers. The owner of what has ended sees that before the events that follow it.
+    async fn tell_in_turn(&self, mut events: Vec<Object>) {
+        while let Some(end) = events.iter().position(|event| event.text("event") == Ok("end")) {
+            let later = events.split_off(end + 1);
+            self.tell(events);
+            events = later;
+            if !events.is_empty() {
+                self.world.settle().await;
+            }
+        }
+        self.tell(events);
     }
 
     /// Ends the rule for the adapter. Returns it, if it can be used again.

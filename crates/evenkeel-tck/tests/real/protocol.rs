@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::{Verdict, protocol::Process, retry};
+use evenkeel_tck::{Verdict, protocol::Process, retry, task};
 
 /// More than a shell needs on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -64,6 +64,36 @@ fn what_is_no_reply_is_a_bad_adapter() {
     let end = r#"{"turn":3,"at":0,"events":[{"event":"end","id":2,"ok":1}]}"#;
     let value = answer(&[HELLO, CONFIGURED], end);
     assert!(value.starts_with("bad adapter: attempt 1 has no value, in the event"), "{value}");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn steps_of_a_task_that_cannot_be_are_a_bad_adapter() {
+    let hello = HELLO.replace("\"retry\":{}", "\"task\":{\"body\":true}");
+    let verdict = |events: &str| {
+        let answer = format!(r#"{{"turn":3,"at":0,"events":[{events}]}}"#);
+        let answers: String =
+            [&hello, CONFIGURED].iter().map(|line| format!("read line; echo '{line}'; ")).collect();
+        let process = shell(format!("{answers} read line; echo '{answer}'; read line"), LIMIT);
+        let rule = task::SUITE.rule("TASK-01").expect("there is one");
+        process.map_or_else(|verdict| verdict, |process| process.check(rule)).to_string()
+    };
+    let (began, dropped) = (r#"{"event":"began","id":2}"#, r#"{"event":"dropped","id":2}"#);
+    for (events, why) in [
+        (r#"{"event":"ended","id":2}"#.to_owned(), "it ends without a result"),
+        (format!("{began},{began}"), "it begins twice, or after its end"),
+        (format!("{began},{dropped},{began}"), "it begins twice, or after its end"),
+        (format!("{began},{dropped},{dropped}"), "it is dropped after its end"),
+        (r#"{"event":"sunny","id":2}"#.to_owned(), "a task has no event \"sunny\""),
+        (r#"{"event":"end","id":2}"#.to_owned(), "no list `failures`"),
+        (
+            r#"{"event":"end","id":2,"failures":[{"kind":"sunny"}]}"#.to_owned(),
+            "there is no failure \"sunny\"",
+        ),
+    ] {
+        let told = verdict(&events);
+        assert!(told.starts_with(&format!("bad adapter: {why}, in the event ")), "{events}: {told}");
+    }
 }
 
 #[test]
