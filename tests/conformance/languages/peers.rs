@@ -302,6 +302,22 @@ pub(super) const TASK: [(Language, &[Peer]); 2] = [
                 docs: "https://anyio.readthedocs.io/en/stable/tasks.html",
                 fails: &[],
             },
+            Peer {
+                name: "aiotools.TaskScope",
+                adapter: "aiotools_adapter.py",
+                docs: "https://aiotools.readthedocs.io",
+                fails: &[],
+            },
+            Peer {
+                name: "asyncio.gather",
+                adapter: "gather_adapter.py",
+                docs: "https://docs.python.org/3/library/asyncio-task.html#asyncio.gather",
+                fails: &[(
+                    "TASK-18",
+                    "Without `return_exceptions` the first exception is raised, and those of the same instant are in no group and no \
+                     context: of three, one is told. Alone on Python 3.11.7, too.",
+                )],
+            },
         ],
     ),
     (
