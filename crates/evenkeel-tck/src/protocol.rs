@@ -3,8 +3,10 @@
 mod limit;
 mod link;
 mod pipes;
+mod probe;
 mod process;
 mod retry;
+mod run;
 mod serve;
 mod shutdown;
 mod stream;

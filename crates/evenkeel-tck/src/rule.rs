@@ -138,7 +138,7 @@ pub(crate) enum Check<S: Pattern> {
     /// Makes its own worlds or runtimes.
     Alone(fn(&Subject<S>) -> Checked),
     /// Runs in real time, or in a fresh world where the implementation is in another process.
-    InPlace(for<'a> fn(&'a Subject<S>, Place) -> Pin<Box<dyn Future<Output = Checked> + 'a>>),
+    InPlace(for<'a> fn(&'a Subject<S>, Place) -> Checking<'a>),
 }
 
 /// The place of the implementation.
@@ -152,7 +152,9 @@ pub(crate) enum Place {
 
 type Subject<S> = dyn Adapter<S>;
 
-type InWorld<S> = for<'a> fn(&'a Subject<S>) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
+type Checking<'a> = Pin<Box<dyn Future<Output = Checked> + 'a>>;
+
+type InWorld<S> = for<'a> fn(&'a Subject<S>) -> Checking<'a>;
 
 /// A rule whose id is the name of its function: `rule!(Must "RETRY-01" retry_01 "…")`.
 macro_rules! rule {

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     link::Handler,
+    probe::Probe,
     process::{Process, Session},
-    tasks::{Probe, Run, Way},
+    run::Run,
+    tasks::Way,
     wire::{Object, from_time},
 };
 use crate::{

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
+    probe::Probe,
     process::{Process, Session},
-    tasks::{Probe, Run, Way},
+    run::Run,
+    tasks::Way,
     wire::from_time,
 };
 use crate::{
