@@ -46,18 +46,28 @@ pub(crate) fn with_addresses(arguments: &[OsString]) -> Vec<OsString> {
     all
 }
 
-/// Returns the features that the arguments need: without a dump nothing of it is built.
-pub(crate) fn features(arguments: &[OsString]) -> &'static [&'static str] {
-    let is_dump = |word: &OsString| word == "--inspect" || word.to_string_lossy().starts_with("--inspect=");
-    if arguments.iter().any(is_dump) { &["inspect"] } else { &[] }
+/// The parts of an application that a command line needs, and no more: others are not compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Which of its two packages: with TLS, or without.
+    pub(crate) package: &'static str,
+    pub(crate) features: Vec<&'static str>,
 }
 
-/// Builds the application with these features, in a profile that is built sooner than a release; returns its program.
-pub(crate) fn build(project: &Project, application: &str, features: &[&str]) -> Result<Command> {
-    let build = project.cargo("build").args(["--profile", "demo", "-p", application]);
+/// Returns whether a flag is among the words, with its value in the next one or behind a `=`.
+pub(crate) fn has_flag(arguments: &[OsString], flag: &str) -> bool {
+    let is_it = |word: &OsString| {
+        word.to_string_lossy().strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    arguments.iter().any(is_it)
+}
+
+/// Builds these parts of an application, in a profile that is built sooner than a release; returns its program.
+pub(crate) fn build(project: &Project, Parts { package, features }: &Parts) -> Result<Command> {
+    let build = project.cargo("build").args(["--profile", "demo", "-p", package]);
     let build = features.iter().fold(build, |build, feature| build.args(["--features", feature]));
     let messages = read(build.arg("--message-format=json-render-diagnostics"))?;
-    let program = messages.lines().filter_map(|line| executable(line, application).transpose()).next_back();
+    let program = messages.lines().filter_map(|line| executable(line, package).transpose()).next_back();
     Ok(cleaned(Command::new(program.ok_or("cargo built no program")??)))
 }
 
@@ -68,10 +78,10 @@ pub(crate) fn become_application(command: Command) -> Result<Outcome> {
     become_it(command)
 }
 
-/// The program of the application, if this message of cargo names it.
-fn executable(message: &str, application: &str) -> Result<Option<String>> {
+/// The program of the package, which has its name, if this message of cargo names it.
+fn executable(message: &str, package: &str) -> Result<Option<String>> {
     let message: serde_json::Value = serde_json::from_str(message)?;
-    let ours = message["target"]["name"] == application;
+    let ours = message["target"]["name"] == package;
     Ok(message["executable"].as_str().filter(|_| ours).map(str::to_owned))
 }
 
@@ -90,7 +100,7 @@ fn become_it(mut command: Command) -> Result<Outcome> {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{executable, features, guarded, with_addresses};
+    use super::{executable, guarded, has_flag, with_addresses};
 
     #[test]
     fn only_applications_keep_their_arguments_from_the_parser() {
@@ -121,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn dumps_are_built_for_those_who_ask_for_them() {
+    fn a_flag_is_a_whole_word() {
         let asked =
-            |line: &str| !features(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).is_empty();
+            |line: &str| has_flag(&line.split(' ').map(OsString::from).collect::<Vec<_>>(), "--inspect");
         assert!(asked("--inspect") && asked("--users 5 --inspect 0") && asked("--inspect=0"));
         assert!(!asked("") && !asked("--page 0") && !asked("--inspector") && !asked("--inspect-public"));
     }

@@ -9,10 +9,7 @@ mod place;
 mod preprocess;
 mod walkthrough;
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use crate::{
     Result, flags,
@@ -36,7 +33,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Book) -> Result<Outcome> {
     if flags.check || matches!(checked, Outcome::Failed(_)) {
         return Ok(checked);
     }
-    let program = match installed(project) {
+    let program = match project.install("mdbook", "mdbook", VERSION) {
         Ok(program) => program,
         Err(error) => return Ok(Outcome::Skipped(format!("mdbook cannot be installed: {error}"))),
     };
@@ -53,16 +50,6 @@ pub(crate) fn run(project: &Project, flags: &flags::Book) -> Result<Outcome> {
         execute(mdbook("build").arg("--open"))?;
     }
     Ok(outcome)
-}
-
-/// Returns mdBook, and installs it if it is missing or another version; cargo alone would look into the registry each time.
-fn installed(project: &Project) -> Result<PathBuf> {
-    let program = project.root.join("target/tools/bin").join(format!("mdbook{}", env::consts::EXE_SUFFIX));
-    let version = project.program(&program).arg("--version").ignore_stderr().read();
-    if version.is_ok_and(|version| version.trim().trim_start_matches("mdbook v") == VERSION) {
-        return Ok(program);
-    }
-    project.install("mdbook", VERSION)
 }
 
 /// Checks the pages, without mdBook.

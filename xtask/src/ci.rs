@@ -16,7 +16,7 @@ const STEPS: [(&str, Step); 12] = [
     ("fmt", |project, _| lint::fmt(project)),
     ("clippy", |project, _| lint::lints(project)),
     ("tidy", |project, _| Ok(Outcome::of_findings(&tidy::run(&project.root)))),
-    ("typos", |project, _| typos::run(project)),
+    ("typos", |project, _| typos::if_installed(project)),
     ("book", |project, _| book::check(project)),
     ("test", |project, flags| test::run(project, &tests(flags))),
     ("simulate", |project, _| simulate::seeds_of_today(project)),

@@ -3,6 +3,7 @@
 use crate::{
     Result,
     outcome::{Outcome, not_installed},
+    packages::{members, selection},
     project::{Project, run as execute},
 };
 
@@ -11,6 +12,8 @@ pub(crate) fn run(project: &Project, open: bool) -> Result<Outcome> {
         return Ok(Outcome::Skipped(not_installed("cargo-llvm-cov", "cargo-llvm-cov", "0.9.1")));
     };
     let report = if open { "--open" } else { "--summary-only" };
-    execute(tool.args(["llvm-cov", "--workspace", "--all-features", report]))?;
+    let packages = members(project)?;
+    let tested = selection(packages.iter().filter(|package| package.is_tested));
+    execute(tool.args(["llvm-cov", "--all-features", report]).args(tested))?;
     Ok(Outcome::Done)
 }

@@ -11,12 +11,10 @@ use command_line::{Program, Refused, parse};
 
 use crate::{
     Result, VERSION,
-    application::{self, crawl::Crawl},
+    application::{self, Parts, crawl::Crawl},
     outcome::Outcome,
     project::{Project, read},
 };
-
-const APPLICATION: &str = "crawl";
 
 /// Links into ranges of lines, which only a script of rustdoc understands.
 const LINES: &str = "/src/.*#[0-9]+(-[0-9]+)?$";
@@ -24,7 +22,8 @@ const LINES: &str = "/src/.*#[0-9]+(-[0-9]+)?$";
 /// Crawls the URL among the arguments, or else the documentation of the standard library on this machine.
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
     let arguments = &application::with_addresses(arguments);
-    let defaults = if has_url(arguments)? {
+    let has_url = has_url(arguments)?;
+    let defaults = if has_url {
         Vec::new()
     } else {
         let documentation = documentation(project)?;
@@ -34,9 +33,16 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
         }
         of_documentation(project, documentation)?
     };
-    let mut command = application::build(project, APPLICATION, application::features(arguments))?;
+    let mut command = application::build(project, &parts(arguments, has_url))?;
     command.args(defaults).args(arguments);
     application::become_application(command)
+}
+
+/// Returns the parts that these arguments need. A site may have links with HTTPS; the documentation has none that are asked for.
+fn parts(arguments: &[OsString], has_url: bool) -> Parts {
+    let package = if has_url { "crawl-https" } else { "crawl" };
+    let features = if application::has_flag(arguments, "--inspect") { vec!["inspect"] } else { Vec::new() };
+    Parts { package, features }
 }
 
 /// Checks the arguments before anything is built, and returns whether there is a URL among them.
@@ -80,7 +86,7 @@ fn of_documentation(project: &Project, documentation: PathBuf) -> Result<Vec<OsS
 mod tests {
     use std::ffi::OsString;
 
-    use super::has_url;
+    use super::{has_url, parts};
 
     #[test]
     fn without_a_page_it_is_the_documentation() {
@@ -89,6 +95,14 @@ mod tests {
         assert_eq!(asked(&["--depth", "2"]), Ok(false));
         assert_eq!(asked(&["--depth", "2", "https://h/"]), Ok(true));
         assert!(asked(&["--help"]).unwrap_err().is_help());
+    }
+
+    #[test]
+    fn only_what_the_arguments_need_is_built() {
+        let plain = parts(&["--depth".into(), "2".into()], false);
+        assert_eq!((plain.package, plain.features.is_empty()), ("crawl", true));
+        let other = parts(&["https://h/".into(), "--inspect=0".into()], true);
+        assert_eq!((other.package, &other.features[..]), ("crawl-https", &["inspect"][..]));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use command_line::{Program, Refused, checked_words, parse};
 
 use crate::{
     Result, VERSION,
-    application::{self, harvest::Harvest},
+    application::{
+        self,
+        harvest::{Harvest, parts},
+    },
     outcome::Outcome,
     project::Project,
     servers::{self, Server, Started},
@@ -29,9 +32,9 @@ const HERE: &str = "Here `--store postgres` is a private server, and `--workers 
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
     let arguments = checked(arguments)?;
     if let Some(demo) = workers::Demo::parse(&arguments)? {
-        return demo.run(project);
+        return demo.run(project, &parts(&arguments));
     }
-    let mut command = application::build(project, APPLICATION, application::features(&arguments))?;
+    let mut command = application::build(project, &parts(&arguments))?;
     match private_store(&arguments) {
         None => command.args(arguments),
         Some(at) => {

@@ -9,7 +9,7 @@ use crate::{
 const VERSION: &str = "0.20.2";
 
 pub(crate) fn run(project: &Project) -> Result<Outcome> {
-    let program = match project.install("cargo-deny", VERSION) {
+    let program = match project.install("cargo-deny", "cargo-deny", VERSION) {
         Ok(program) => program,
         Err(error) => return Ok(Outcome::Skipped(format!("cargo-deny cannot be installed: {error}"))),
     };

@@ -132,7 +132,13 @@ xflags::xflags! {
         cmd deny {}
         /// Checks that our oldest Rust is enough. Nothing that we ship may need a newer one than we declare; builds on that Rust.
         cmd msrv {}
-        /// Checks the spelling.
+        /// Checks that the oldest dependencies that we allow are enough. Builds each published library with the version that
+        /// each of its requirements begins with. It takes minutes: run it before a release.
+        cmd floor {
+            /// Only this package; `retry` means `evenkeel-retry`.
+            optional package: String
+        }
+        /// Checks the spelling. By typos, which is installed below target/ at the first time.
         cmd typos {}
         /// Checks the project's own rules.
         cmd tidy {}
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn the_help_fits_on_a_screen() {
         let Err(Refused::NoCommand(help)) = line("") else { panic!() };
-        assert!(help.lines().count() <= 23, "{}\n{help}", help.lines().count());
+        assert!(help.lines().count() <= 24, "{}\n{help}", help.lines().count());
         let widest = help.lines().max_by_key(|line| line.chars().count()).unwrap();
         assert!(widest.chars().count() <= 80, "{widest}");
         assert!(help.starts_with("cargo xtask COMMAND\n  demo         Shows the crates at work"), "{help}");

@@ -16,6 +16,7 @@ mod demo;
 mod deny;
 mod docs;
 mod flags;
+mod floor;
 mod lint;
 mod msrv;
 mod outcome;
@@ -104,6 +105,7 @@ fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {
         XtaskCmd::Semver(flags) => semver::run(project, flags.revision.as_deref()),
         XtaskCmd::Deny(_) => deny::run(project),
         XtaskCmd::Msrv(_) => msrv::run(project),
+        XtaskCmd::Floor(flags) => floor::run(project, flags.package.as_deref()),
         XtaskCmd::Typos(_) => typos::run(project),
         XtaskCmd::Tidy(_) => Ok(Outcome::of_findings(&tidy::run(&project.root))),
         XtaskCmd::Coverage(flags) => coverage::run(project, flags.open),

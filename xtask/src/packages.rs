@@ -5,12 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use command_line::{Refused, closest};
 use serde_json::Value;
 
 use crate::{
     Result,
     project::{Project, read},
 };
+
+/// The profile of this workspace, for a manifest of another one below the target folder: what is compiled here already is used
+/// there.
+pub(crate) const PROFILE: &str =
+    "[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\ndebug = false\n";
 
 /// The facts of one package that the commands need.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub(crate) struct Package {
     pub(crate) tests: Vec<String>,
     /// Has documentation tests.
     pub(crate) doctests: bool,
+    /// Has tests at all. A program without any is not built for those of others, which would have its features.
+    pub(crate) is_tested: bool,
 }
 
 /// The packages of this workspace; nothing is resolved or downloaded for them.
@@ -42,6 +50,19 @@ pub(crate) fn members(project: &Project) -> Result<Vec<Package>> {
 /// The packages of this workspace that are published.
 pub(crate) fn public(project: &Project) -> Result<Vec<Package>> {
     Ok(members(project)?.into_iter().filter(|package| package.public).collect())
+}
+
+/// The package of this name; `retry` finds `evenkeel-retry`.
+pub(crate) fn find<'a>(packages: &'a [Package], name: &str) -> Result<&'a Package> {
+    let long = format!("evenkeel-{name}");
+    let named = |name: &str| packages.iter().find(|package| package.name == name);
+    if let Some(package) = named(name).or_else(|| named(&long)) {
+        return Ok(package);
+    }
+    let names = packages.iter().map(|package| package.name.as_str());
+    let short = names.clone().filter_map(|name| name.strip_prefix("evenkeel-"));
+    let meant = closest(name, names.chain(short)).map(|name| format!("; did you mean `{name}`?"));
+    Err(Refused::wrong(format!("there is no package `{name}`{}", meant.unwrap_or_default())).into())
 }
 
 /// `-p NAME` for each package.
@@ -125,6 +146,7 @@ fn package(json: &Value) -> Result<Package> {
             .map(str::to_owned)
             .collect(),
         doctests: targets.iter().any(|target| target["doctest"] == true),
+        is_tested: targets.iter().any(|target| target["doctest"] == true || target["test"] == true),
     })
 }
 
@@ -149,7 +171,7 @@ mod tests {
         "packages": [
             {"id": "ours", "name": "ours", "version": "0.1.0", "manifest_path": "/w/ours/Cargo.toml", "publish": null,
              "source": null, "rust_version": "1.89", "features": {"full": ["dep:x", "a"], "a": []},
-             "targets": [{"kind": ["lib"], "name": "ours", "doctest": true}, {"kind": ["test"], "name": "it"}]},
+             "targets": [{"kind": ["lib"], "name": "ours", "doctest": true}, {"kind": ["test"], "name": "it", "test": true}]},
             {"id": "tool", "name": "tool", "version": "0.0.0", "manifest_path": "/w/tool/Cargo.toml", "publish": [],
              "targets": [{"kind": ["bin"], "name": "tool", "doctest": false}]},
             {"id": "x", "name": "x", "version": "1.0.0", "manifest_path": "/r/x/Cargo.toml", "source": "registry"},
@@ -181,5 +203,6 @@ mod tests {
         assert!(ours.features.contains(&("full".to_owned(), vec!["dep:x".to_owned(), "a".to_owned()])));
         assert_eq!((ours.tests.as_slice(), ours.doctests), (["it".to_owned()].as_slice(), true));
         assert!(ours.public && !tool.public && !tool.doctests);
+        assert!(ours.is_tested && !tool.is_tested);
     }
 }

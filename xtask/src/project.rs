@@ -46,14 +46,20 @@ impl Project {
         Some(self.program(&program))
     }
 
-    /// Installs a program of a package for this project alone, and returns its path; does nothing if it is there already.
-    pub(crate) fn install(&self, package: &str, version: &str) -> Result<PathBuf> {
+    /// Installs a program of a package for this project alone, if it is missing or another version, and returns its path.
+    pub(crate) fn install(&self, package: &str, program: &str, version: &str) -> Result<PathBuf> {
         let tools = self.root.join("target/tools");
+        let path = tools.join("bin").join(format!("{program}{}", env::consts::EXE_SUFFIX));
+        // Cargo alone would look into the registry each time.
+        let told = self.program(&path).arg("--version").ignore_stderr().read();
+        if told.is_ok_and(|told| is_version(&told, version)) {
+            return Ok(path);
+        }
         // It runs for seconds: optimization would take longer than it saves.
         let install = self.cargo("install").args(["--quiet", "--locked", "--debug", "--version"]);
         let install = install.arg(format!("={version}")).arg("--root").arg(&tools).arg(package);
         run_with(&[("CARGO_PROFILE_DEV_DEBUG", "0")], install)?;
-        Ok(tools.join("bin").join(format!("{package}{}", env::consts::EXE_SUFFIX)))
+        Ok(path)
     }
 
     /// Returns the command of any program, at the root.
@@ -68,6 +74,11 @@ impl Project {
     pub(crate) fn target(&self) -> PathBuf {
         self.root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
     }
+}
+
+/// Whether a program, by what it says of itself, is this version: `mdbook v0.5.4`, `typos-cli 1.52.0`.
+fn is_version(told: &str, version: &str) -> bool {
+    told.split_whitespace().nth(1).is_some_and(|word| word.trim_start_matches('v') == version)
 }
 
 /// Removes the variables of [`foreign_variables`] from a command.
@@ -110,7 +121,17 @@ pub(crate) fn read(command: Cmd<'_>) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_foreign;
+    use super::{is_foreign, is_version};
+
+    #[test]
+    fn a_program_of_the_version_is_not_installed_again() {
+        for told in ["mdbook v0.5.4", "cargo-deny 0.5.4", "tool 0.5.4 (abcdef 2026-01-01)\n"] {
+            assert!(is_version(told, "0.5.4"), "{told}");
+        }
+        for told in ["", "mdbook", "mdbook v0.5.40", "mdbook 0.5", "0.5.4"] {
+            assert!(!is_version(told, "0.5.4"), "{told}");
+        }
+    }
 
     #[test]
     fn only_the_package_variables_are_foreign() {

@@ -31,7 +31,7 @@ pub(crate) fn run(project: &Project, revision: Option<&str>) -> Result<Outcome> 
     {
         return Err(Refused::wrong(format!("git knows no revision `{revision}`")).into());
     }
-    let program = match project.install("cargo-semver-checks", VERSION) {
+    let program = match project.install("cargo-semver-checks", "cargo-semver-checks", VERSION) {
         Ok(program) => program,
         Err(error) => {
             return Ok(Outcome::Skipped(format!("cargo-semver-checks cannot be installed: {error}")));

@@ -7,7 +7,6 @@ mod suites;
 
 use std::{num::NonZero, thread, time::Instant};
 
-use command_line::{Refused, closest};
 use xshell::Cmd;
 
 pub(crate) use self::servers::Servers;
@@ -18,7 +17,7 @@ use self::{
 use crate::{
     Result, flags,
     outcome::Outcome,
-    packages::{Package, members, selection},
+    packages::{Package, find, members, selection},
     project::Project,
 };
 
@@ -30,7 +29,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
     let packages = members(project)?;
     let selected = match &flags.package {
         Some(name) => vec![find(&packages, name)?],
-        None => packages.iter().collect(),
+        None => packages.iter().filter(|package| package.is_tested).collect(),
     };
     let names = selection(selected.iter().copied());
     let mut report = Report::default();
@@ -49,19 +48,6 @@ pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
         0 => Outcome::Done,
         failed => Outcome::Failed(format!("{failed} failed")),
     })
-}
-
-/// The package of this name; `retry` finds `evenkeel-retry`.
-fn find<'a>(packages: &'a [Package], name: &str) -> Result<&'a Package> {
-    let long = format!("evenkeel-{name}");
-    let named = |name: &str| packages.iter().find(|package| package.name == name);
-    if let Some(package) = named(name).or_else(|| named(&long)) {
-        return Ok(package);
-    }
-    let names = packages.iter().map(|package| package.name.as_str());
-    let short = names.clone().filter_map(|name| name.strip_prefix("evenkeel-"));
-    let meant = closest(name, names.chain(short)).map(|name| format!("; did you mean `{name}`?"));
-    Err(Refused::wrong(format!("there is no package `{name}`{}", meant.unwrap_or_default())).into())
 }
 
 /// Runs documentation tests by this command, and returns a line for each package with failures.

@@ -28,7 +28,7 @@ use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [Rule; 33] = [
+const RULES: [Rule; 34] = [
     circles::files_make_few_circles,
     imports::imports_are_nested,
     clock::tests_do_not_wait_for_the_wall_clock,
@@ -42,6 +42,7 @@ const RULES: [Rule; 33] = [
     deps::external_versions_are_stated_once,
     deps::our_dev_dependencies_are_paths,
     measurements::figures_come_from_the_results,
+    measurements::figures_name_their_machine,
     measurements::pages_quote_the_results,
     async_docs::async_functions_say_what_dropping_does,
     async_docs::future_types_must_be_used,

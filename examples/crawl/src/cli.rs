@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use self::flags::{Crawl, RateLimit};
 use crate::{
+    NO_HTTPS,
     canonical::canonical,
     dumps,
     ignore::Ignore,
@@ -21,6 +22,8 @@ mod flags;
 pub(crate) struct Options {
     /// The first page, canonical.
     pub(crate) start: Url,
+    /// Whether the client knows TLS.
+    pub(crate) has_https: bool,
     pub(crate) serve: Option<PathBuf>,
     pub(crate) scope: Scope,
     pub(crate) rate: Option<NonZeroU32>,
@@ -54,15 +57,18 @@ impl Options {
 }
 
 /// Parses the flags, without the name of the program.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Options, Refused> {
+pub(crate) fn parse(args: Vec<OsString>, has_https: bool) -> Result<Options, Refused> {
     let program = Program::new("crawl", env!("CARGO_PKG_VERSION"));
     let flags = read(program, args, Crawl::from_vec)?;
-    options(flags).map_err(Refused::wrong)
+    options(flags, has_https).map_err(Refused::wrong)
 }
 
-fn options(flags: Crawl) -> Result<Options, String> {
+fn options(flags: Crawl, has_https: bool) -> Result<Options, String> {
     let url = Url::parse(&flags.url.0).map_err(|reason| format!("url: {reason}"))?;
     let start = canonical(&url).ok_or("url takes http://… or https://…")?;
+    if start.scheme() == "https" && !has_https {
+        return Err(format!("url: {NO_HTTPS}"));
+    }
     let mut hosts = vec![host(&start)];
     for name in &flags.host {
         let parsed = Url::parse(&format!("http://{name}/")).ok().filter(|url| url.path() == "/");
@@ -83,6 +89,7 @@ fn options(flags: Crawl) -> Result<Options, String> {
     let seconds = Duration::from_secs;
     Ok(Options {
         start,
+        has_https,
         serve: flags.serve,
         scope: Scope { hosts, prefixes: flags.prefix, depth: flags.depth.map(|depth| depth.get() as i64) },
         rate: flags.rate.map_or(NonZeroU32::new(10), |RateLimit(rate)| rate),
@@ -107,7 +114,14 @@ mod tests {
     use super::*;
 
     fn options(line: &str) -> Result<Options, Refused> {
-        parse(line.split_whitespace().map(OsString::from).collect())
+        parse(line.split_whitespace().map(OsString::from).collect(), true)
+    }
+
+    #[test]
+    fn a_program_without_https_says_how_to_build_it() {
+        let refused = parse(vec!["https://h/".into()], false).unwrap_err();
+        assert_eq!(refused.to_string(), format!("url: {NO_HTTPS}"));
+        assert!(!parse(vec!["http://h/".into()], false).unwrap().has_https);
     }
 
     #[test]

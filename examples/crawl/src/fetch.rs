@@ -39,6 +39,8 @@ pub(crate) struct Limits {
     pub(crate) max_body: usize,
     /// Whether robots.txt counts.
     pub(crate) obeys_robots: bool,
+    /// Whether the client knows TLS.
+    pub(crate) has_https: bool,
 }
 
 /// Asks servers.

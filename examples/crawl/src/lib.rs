@@ -86,10 +86,23 @@ const INPUT: u8 = 2;
 /// The exit code if the crawl was stopped before its end, so that nothing is known of the rest.
 const STOPPED: u8 = 3;
 
-/// Crawls as the flags say, reports, and returns the exit code.
+/// The reason why a URL with `https:` cannot be asked for.
+const NO_HTTPS: &str = "this program was built without HTTPS: cargo run --release -p crawl-https";
+
+/// Crawls as the flags say, reports, and returns the exit code. A URL with `https:` is an error.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let options = match cli::parse(args) {
+    run_program(args, false)
+}
+
+/// Does the same in a build whose reqwest knows TLS; a provider of cryptography is installed already.
+#[must_use]
+pub fn main_with_https(args: Vec<OsString>) -> ExitCode {
+    run_program(args, true)
+}
+
+fn run_program(args: Vec<OsString>, has_https: bool) -> ExitCode {
+    let options = match cli::parse(args, has_https) {
         Ok(options) => options,
         Err(help) if help.is_help() => {
             out::say(&help.to_string());
@@ -185,8 +198,8 @@ async fn run(
 }
 
 fn job(options: &Options, store: &Store, log: RequestLog, stats: Arc<Stats>) -> Result<Crawl, Fatal> {
-    let limits =
-        Limits { timeout: options.timeout, max_body: options.max_body, obeys_robots: options.obeys_robots };
+    let Options { timeout, max_body, obeys_robots, has_https, .. } = *options;
+    let limits = Limits { timeout, max_body, obeys_robots, has_https };
     let client = Fetcher::client(options.per_host)
         .map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))?;
     let pacer = Pacer::new(options.rate.map(Into::into));

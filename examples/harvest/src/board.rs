@@ -13,7 +13,7 @@ use std::{
 use comfy_table::{Table, presets};
 #[cfg(feature = "queue")]
 use evenkeel::postgres::Database;
-use evenkeel::postgres::Error;
+use evenkeel::task::BoxError;
 use serde::{Deserialize, Serialize};
 
 /// The table of a board in PostgreSQL, in the schema of the store.
@@ -215,7 +215,7 @@ impl Default for Board {
 
 impl Board {
     /// Writes the numbers of a process. Its `started` and `seen` are set by the board.
-    pub(crate) async fn publish(&self, state: &WorkerState) -> Result<(), Error> {
+    pub(crate) async fn publish(&self, state: &WorkerState) -> Result<(), BoxError> {
         match self {
             Self::Memory(workers) => {
                 let now = now();
@@ -227,13 +227,14 @@ impl Board {
             #[cfg(feature = "queue")]
             Self::Postgres(db) => {
                 let text = serde_json::to_string(state).expect("numbers and texts are JSON");
-                db.execute(PUBLISH, (&state.id, text)).await.map(drop)
+                db.execute(PUBLISH, (&state.id, text)).await?;
+                Ok(())
             }
         }
     }
 
     /// Reads the numbers of all processes.
-    pub(crate) async fn read(&self) -> Result<Workers, Error> {
+    pub(crate) async fn read(&self) -> Result<Workers, BoxError> {
         match self {
             Self::Memory(workers) => {
                 let workers = workers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,7 @@ use crate::{
     queue::{Choice as QueueChoice, NOT_BUILT},
     server::{Plan, Settings, Site},
     store::Choice,
+    transport::NO_HTTPS,
 };
 
 mod flags;
@@ -28,6 +29,8 @@ const LEASES: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) source: Source,
+    /// Whether the client knows TLS.
+    pub(crate) has_https: bool,
     pub(crate) concurrency: usize,
     pub(crate) rate: Option<NonZeroU32>,
     /// The Redis server that has the rate of all processes.
@@ -72,15 +75,15 @@ pub(crate) enum Source {
 }
 
 /// Parses the flags, without the name of the program.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Options, Refused> {
+pub(crate) fn parse(args: Vec<OsString>, has_https: bool) -> Result<Options, Refused> {
     let program = Program::new("harvest", env!("CARGO_PKG_VERSION"));
     let flags = read(program, args, Harvest::from_vec)?;
-    flags.check().and_then(|()| options(flags)).map_err(Refused::wrong)
+    flags.check().and_then(|()| options(flags, has_https)).map_err(Refused::wrong)
 }
 
-fn options(flags: Harvest) -> Result<Options, String> {
+fn options(flags: Harvest, has_https: bool) -> Result<Options, String> {
     let (source, concurrency) = match &flags.url {
-        Some(base) => (Source::Url(base_url(base)?), CONCURRENCY_OF_URL),
+        Some(base) => (Source::Url(base_url(base, has_https)?), CONCURRENCY_OF_URL),
         None => (Source::Embedded(settings(&flags)), CONCURRENCY),
     };
     let (lease, team) = (lease(&flags)?, team(&flags)?);
@@ -94,6 +97,7 @@ fn options(flags: Harvest) -> Result<Options, String> {
     let reports = [("--json", flags.json.as_deref()), ("--report", flags.report.as_deref())];
     Ok(Options {
         source,
+        has_https,
         concurrency: flags.concurrency.map_or(concurrency, |n| n.get() as usize),
         rate,
         quota,
@@ -140,8 +144,9 @@ fn quota(server: &str) -> Result<Url, String> {
     Url::parse(server).map_err(|error| format!("--quota: {error}"))
 }
 
-fn base_url(WebUrl(base): &WebUrl) -> Result<Url, String> {
-    Url::parse(base).map_err(|error| format!("--url: {error}"))
+fn base_url(WebUrl(base): &WebUrl, has_https: bool) -> Result<Url, String> {
+    let base = Url::parse(base).map_err(|error| format!("--url: {error}"))?;
+    if base.scheme() == "https" && !has_https { Err(format!("--url: {NO_HTTPS}")) } else { Ok(base) }
 }
 
 fn settings(flags: &Harvest) -> Settings {
@@ -164,7 +169,7 @@ mod tests {
     use super::*;
 
     fn options(line: &str) -> Result<Options, Refused> {
-        parse(line.split_whitespace().map(OsString::from).collect())
+        parse(line.split_whitespace().map(OsString::from).collect(), true)
     }
 
     fn error(line: &str) -> String {
@@ -187,6 +192,14 @@ mod tests {
     fn another_server_gets_few_calls_at_a_time_unless_told_otherwise() {
         assert_eq!(options("--url http://h/api").unwrap().concurrency, 8);
         assert_eq!(options("--url https://h/ --concurrency 50").unwrap().concurrency, 50);
+    }
+
+    #[test]
+    fn a_program_without_https_says_how_to_build_it() {
+        let words = ["--url", "https://h/"].map(OsString::from).to_vec();
+        assert_eq!(parse(words, false).unwrap_err().to_string(), format!("--url: {NO_HTTPS}"));
+        let words = ["--url", "http://h/"].map(OsString::from).to_vec();
+        assert!(parse(words, false).is_ok());
     }
 
     #[test]
@@ -250,6 +263,7 @@ mod tests {
     #[test]
     fn auto_is_the_usual_place() {
         assert_eq!(options("--store auto").unwrap().store, Choice::Auto);
+        #[cfg(feature = "postgres")]
         assert_eq!(options("--store env").unwrap().store, Choice::Environment);
         assert!(matches!(options("--store sqlite:x").unwrap().store, Choice::Named(_)));
     }

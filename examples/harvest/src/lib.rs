@@ -1,6 +1,6 @@
 //! Reads a paginated HTTP API, enriches every user on it with two more calls, and stores all of it in a database.
 //!
-//! This is the work that the crates exist for, in one program: [`main`]. What it needs of the world is a parameter of
+//! This is the work that the crates exist for, in one program: [`main`], and [`main_with_https`] for builds with TLS. What it needs of the world is a parameter of
 //! [`Harvester::open`], so that a simulation runs the same code over a network in memory, in virtual time. Start reading at
 //! `run.rs`.
 
@@ -62,7 +62,7 @@ pub use reqwest::Url;
 pub use crate::{
     error::Fatal,
     harvester::{Harvester, Setup, Usage},
-    program::main,
+    program::{main, main_with_https},
     quota::Quota,
     report::{Ended, Report},
     store::{Connect, Location},

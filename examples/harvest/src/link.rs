@@ -4,6 +4,8 @@
 use evenkeel::stream::http::same_host;
 use reqwest::{Url, redirect::Policy};
 
+use crate::transport::NO_HTTPS;
+
 /// The maximum number of redirects of one call.
 const MOST_REDIRECTS: usize = 10;
 
@@ -29,10 +31,11 @@ pub(crate) fn next(page: &Url, at: &Url, link: &str) -> Result<Option<Url>, Stri
     Ok(Some(next).filter(|next| ![&page, &from].contains(&next)))
 }
 
-/// Follows redirects to the same host, and refuses the others.
-pub(crate) fn redirects() -> Policy {
-    Policy::custom(|attempt| {
+/// Follows redirects to the same host, and refuses the others, and those that this client cannot follow.
+pub(crate) fn redirects(has_https: bool) -> Policy {
+    Policy::custom(move |attempt| {
         let stays = match attempt.previous() {
+            _ if !has_https && attempt.url().scheme() == "https" => Err(NO_HTTPS.to_owned()),
             previous if previous.len() > MOST_REDIRECTS => Err(format!("more than {MOST_REDIRECTS} times")),
             [.., from] => same_host(from, attempt.url()).map_err(|reason| reason.to_string()),
             [] => Ok(()),

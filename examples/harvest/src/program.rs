@@ -36,6 +36,7 @@ use crate::{
     server::{self, Plan, Server, Site},
     stats::Stats,
     store::{Checkpoint, Location, Network},
+    transport::Web,
 };
 #[cfg(feature = "queue")]
 use crate::{quota::SharedQuota, supervisor};
@@ -49,10 +50,20 @@ const DESCRIPTORS: usize = 64;
 /// The connections that the server of dumps has at a time.
 const DUMP_CONNECTIONS: usize = 16;
 
-/// Runs the program: reads the flags, harvests, prints the report.
+/// Runs the program: reads the flags, harvests, prints the report. A URL with `https:` is an error.
 #[must_use]
 pub fn main() -> ExitCode {
-    let options = match cli::parse(env::args_os().skip(1).collect()) {
+    run_program(false)
+}
+
+/// Does the same in a build whose reqwest knows TLS; a provider of cryptography is installed already.
+#[must_use]
+pub fn main_with_https() -> ExitCode {
+    run_program(true)
+}
+
+fn run_program(has_https: bool) -> ExitCode {
+    let options = match cli::parse(env::args_os().skip(1).collect(), has_https) {
         Ok(options) => options,
         Err(help) if help.is_help() => {
             out::say(&help.to_string());
@@ -315,17 +326,19 @@ fn setup(options: &Options, base: Url, location: &Location) -> Setup {
     }
 }
 
-fn client(options: &Options) -> Result<Client, Fatal> {
+fn client(options: &Options) -> Result<Web, Fatal> {
     let client = Client::builder().user_agent("evenkeel-harvest").pool_max_idle_per_host(options.concurrency);
     // No encoding is asked for, whatever the client was compiled with: another package of the same build may need it.
     let client = client.no_gzip().no_brotli().no_zstd().no_deflate();
-    let client = client.redirect(link::redirects()).referer(false);
+    let client = client.redirect(link::redirects(options.has_https)).referer(false);
     let client = match &options.source {
         // There is no proxy within one process.
         Source::Embedded(_) => client.no_proxy(),
         Source::Url(_) => client,
     };
-    client.build().map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))
+    let client =
+        client.build().map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))?;
+    Ok(Web { client, has_https: options.has_https })
 }
 
 /// Returns the name of the source, which is the same in every run.

@@ -4,6 +4,7 @@ mod chaos;
 mod connect;
 mod lease;
 mod location;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod repeat;
 mod sql;
@@ -31,6 +32,7 @@ use std::{ops::RangeInclusive, time::Duration};
 #[cfg(feature = "queue")]
 use evenkeel::pipeline::PgQueue;
 use evenkeel::{pool, task::Stop};
+#[cfg(feature = "postgres")]
 use postgres::Postgres;
 use repeat::{POLICY, repeat};
 use serde::Serialize;
@@ -187,6 +189,7 @@ pub(crate) struct Store {
 #[derive(Clone, Debug)]
 enum Backend {
     Sqlite(Sqlite),
+    #[cfg(feature = "postgres")]
     Postgres(Postgres),
 }
 
@@ -198,8 +201,11 @@ impl Store {
         stats: Arc<Stats>,
         chaos: Option<u64>,
     ) -> Result<Self, Fatal> {
+        #[cfg(not(feature = "postgres"))]
+        let _ = connect;
         let backend = match location {
             Location::Sqlite(path) => Sqlite::open(path, stats.clone()).await.map(Backend::Sqlite),
+            #[cfg(feature = "postgres")]
             Location::Postgres { config, .. } => {
                 Postgres::open(config, connect, stats.clone()).await.map(Backend::Postgres)
             }
@@ -220,6 +226,7 @@ impl Store {
     pub(crate) fn connections(&self) -> usize {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.connections(),
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.connections(),
         }
     }
@@ -228,6 +235,7 @@ impl Store {
     pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Checkpoint, Fatal> {
         let begun = repeat(&self.stats, async || match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.begin(source.to_owned(), first.to_owned()).await,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.begin(source, first).await,
         });
         begun.await.map_err(|error| self.unusable(&error))
@@ -286,7 +294,7 @@ impl Store {
             Backend::Sqlite(_) => Ok(()),
             #[cfg(feature = "queue")]
             Backend::Postgres(postgres) => postgres.published().await,
-            #[cfg(not(feature = "queue"))]
+            #[cfg(all(feature = "postgres", not(feature = "queue")))]
             Backend::Postgres(_) => Ok(()),
         }
     }
@@ -342,6 +350,7 @@ impl Store {
         }
         let written = match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(entry, self.has_jobs).await?,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.write(entry, self.has_jobs).await?,
         };
         fault.map_or(Ok(written), |fault| Err(fault.error()))
@@ -351,6 +360,7 @@ impl Store {
     pub(crate) async fn state(&self) -> Result<State, StoreError> {
         let state = match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.state().await,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.state().await,
         }?;
         self.stats.stored(state);
@@ -370,6 +380,7 @@ impl Store {
     /// Reads the counts from the store, after a run that was cut off.
     pub(crate) async fn recount(&self) {
         let state = POLICY.run(|| async {
+            #[cfg(feature = "postgres")]
             if let Backend::Postgres(postgres) = &self.backend {
                 postgres.settle().await?;
             }
@@ -383,6 +394,7 @@ impl Store {
     pub(crate) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.missing(users).await,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.missing(users).await,
         }
     }
@@ -391,6 +403,7 @@ impl Store {
     pub(crate) async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.jobs().await,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.jobs().await,
         }
     }
@@ -399,6 +412,7 @@ impl Store {
     pub(crate) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.failures().await,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.failures().await,
         }
     }
@@ -409,6 +423,7 @@ impl Store {
         let disturbances = Disturbances::new(seed);
         let ended = match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.disturb(disturbances, &end).await,
+            #[cfg(feature = "postgres")]
             Backend::Postgres(postgres) => postgres.disturb(disturbances, &end).await,
         };
         ended.map_err(|error| Fatal::Broken(format!("cannot disturb the store: {error}")))

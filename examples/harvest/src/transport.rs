@@ -11,6 +11,10 @@ use hyper::{
 };
 use reqwest::{Client, Url};
 
+/// The reason why a URL with `https:` cannot be read.
+pub(crate) const NO_HTTPS: &str =
+    "this program was built without HTTPS: cargo run --release -p harvest-https";
+
 /// Sends requests to the API.
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends a GET request that asks for JSON. Redirects are followed on the same host.
@@ -111,11 +115,21 @@ fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
 }
 
 /// The network of this machine.
-impl Transport for Client {
+#[derive(Debug)]
+pub(crate) struct Web {
+    pub(crate) client: Client,
+    /// Whether the client knows TLS, which is a feature of its crate, for a whole build.
+    pub(crate) has_https: bool,
+}
+
+impl Transport for Web {
     fn get(&self, url: Url) -> BoxFuture<'_, Result<Response, TransportError>> {
         Box::pin(async move {
+            if !self.has_https && url.scheme() == "https" {
+                return Err(TransportError { kind: Kind::NoRequest, reason: NO_HTTPS.to_owned() });
+            }
             let json = HeaderValue::from_static("application/json");
-            let response = self.get(url).header(header::ACCEPT, json).send().await?;
+            let response = self.client.get(url).header(header::ACCEPT, json).send().await?;
             let url = response.url().clone();
             let (head, body) = hyper::http::Response::from(response).into_parts();
             let body = body.map_err(TransportError::from).boxed_unsync();

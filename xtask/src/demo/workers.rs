@@ -6,7 +6,8 @@ use command_line::Number;
 
 use super::{APPLICATION, private_servers};
 use crate::{
-    Result, application,
+    Result,
+    application::{self, Parts},
     outcome::Outcome,
     project::Project,
     servers::{Server, Started},
@@ -20,9 +21,6 @@ const MAX_RATE: u64 = u32::MAX as u64;
 
 /// The calls per second of all workers together, if none are given: few enough to be noticed, on any machine.
 const RATE: u32 = 400;
-
-/// The feature of the application with queues that processes share.
-const FEATURE: &str = "queue";
 
 /// A demonstration with several workers.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,8 +68,8 @@ impl Demo {
         Ok(Some(Demo { workers, queue, rate: rate.unwrap_or(RATE), rest }))
     }
 
-    pub(super) fn run(self, project: &Project) -> Result<Outcome> {
-        let mut command = application::build(project, APPLICATION, &[FEATURE])?;
+    pub(super) fn run(self, project: &Project, parts: &Parts) -> Result<Outcome> {
+        let mut command = application::build(project, parts)?;
         let mut servers = vec![Server::Postgres, Server::Redis];
         if self.queue == Queue::Nats {
             servers.push(Server::Nats);

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Result,
-    packages::{Package, selection},
+    packages::{PROFILE, Package, selection},
     project::{Project, read, run as execute, run_with},
 };
 
@@ -57,8 +57,7 @@ fn manifest_of(packages: &[Package]) -> String {
     for name in names {
         let _ = writeln!(text, "{name} = {{ path = {name:?} }}");
     }
-    // As in our own workspace: what is compiled there already is used here.
-    text + "\n[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\ndebug = false\n"
+    text + "\n" + PROFILE
 }
 
 /// The packages of ours that the tests of one need. Cargo leaves them out of the archive, as they have no version; its doc tests

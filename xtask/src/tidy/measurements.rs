@@ -112,19 +112,53 @@ pub(super) fn figures_come_from_the_results(tree: &Tree) -> Vec<String> {
     found
 }
 
+/// Pages outside of that rule tell a figure in units of measuring beside its machine, in the same paragraph.
+pub(super) fn figures_name_their_machine(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    let page = |path: &str| path == "COMPARE.md" || path.ends_with("/GUIDE.md");
+    for file in tree.files.iter().filter(|file| page(&file.path)) {
+        let (mut code, mut quoted) = (false, false);
+        // The line of the first figure of the paragraph, and whether a machine is in it.
+        let (mut figure, mut machine) = (None, false);
+        for (index, line) in file.text.lines().chain([""]).enumerate() {
+            code ^= line.starts_with("```");
+            quoted = (quoted || line.starts_with(BEGIN)) && line != END;
+            if line.is_empty() || code || quoted {
+                let missing = figure.take().filter(|_| !machine);
+                found.extend(missing.map(|line| file.finding(line, NO_MACHINE)));
+                machine = false;
+            } else {
+                machine |= MACHINES.iter().any(|machine| line.contains(machine));
+                figure = figure.or(Some(index + 1).filter(|_| is_followed_by(line, &UNITS)));
+            }
+        }
+    }
+    found
+}
+
+const NO_MACHINE: &str =
+    "a measured figure: name the machine in this paragraph, or quote it from benches/results";
+const MACHINES: [&str; 4] = ["AMD", "Intel", "Apple", "Arm"];
+const UNITS: [&str; 5] = ["ns", "µs", "us", "MB", "kB"];
+
 /// Whether a number of a measuring unit follows a number.
 fn claims(line: &str) -> bool {
+    is_followed_by(line, &UNITS) || is_followed_by(line, &["times", "x"])
+}
+
+/// Whether one of these words follows a number.
+fn is_followed_by(line: &str, units: &[&str]) -> bool {
     let words: Vec<&str> =
         line.split_whitespace().map(|word| word.trim_matches(['*', '(', ')', ',', '.', ';', '|'])).collect();
     let number = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
-    words
-        .windows(2)
-        .any(|pair| number(pair[0]) && matches!(pair[1], "ns" | "µs" | "us" | "MB" | "kB" | "times" | "x"))
+    words.windows(2).any(|pair| number(pair[0]) && units.contains(&pair[1]))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{claims, figures_come_from_the_results, pages_quote_the_results, quoting};
+    use super::{
+        claims, figures_come_from_the_results, figures_name_their_machine, pages_quote_the_results, quoting,
+    };
     use crate::tidy::tree::{findings, in_tree};
 
     #[test]
@@ -139,6 +173,16 @@ mod tests {
         let found = findings(figures_come_from_the_results, &[("crates/a/README.md", readme)]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("crates/a/README.md:1:"));
+    }
+
+    #[test]
+    fn a_figure_without_its_machine_is_found() {
+        let text = "It takes 12 ns,\nand no more.\n\nOn an AMD EPYC it\ntakes 12 ns.\n\nIt waits 30 s, 3 times.\n\n```\n12 ns\n```\n\
+                    <!-- benches/results/a.md -->\n12 ns\n<!-- end -->\n\nIt has 4 MB.";
+        let expected = [1, 16].map(|line| format!("crates/a/GUIDE.md:{line}: {}", super::NO_MACHINE));
+        assert_eq!(findings(figures_name_their_machine, &[("crates/a/GUIDE.md", text)]), expected);
+        assert_eq!(findings(figures_name_their_machine, &[("COMPARE.md", "12 ns")]).len(), 1);
+        assert_eq!(findings(figures_name_their_machine, &[("ARCHITECTURE.md", "12 ns")]), [""; 0]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::tree::{File, Tree};
 
 const PAGE: &str = "COMPARE.md";
 
-/// The packages that stand beside ours, and those of the benchmarks that are a workspace of their own.
-const LOCKS: [&str; 2] = ["Cargo.lock", "benches/queues/Cargo.lock"];
+/// The packages that stand beside ours, and those of the workspaces of their own: peers of benchmarks and of rules.
+const LOCKS: [&str; 3] = ["Cargo.lock", "benches/queues/Cargo.lock", "tests/queues/Cargo.lock"];
 
 /// A version in the comparison is the one that is locked: it is what was tried and measured. Packages that are in no lock
 /// file were read about, or tried outside.
@@ -81,8 +81,15 @@ mod tests {
                         [[package]]\nname = \"flume\"\nversion = \"0.12.0\"\n";
     const QUEUES: &str = "[[package]]\nname = \"apalis-postgres\"\nversion = \"1.0.2\"\n";
 
+    const RULES: &str = "name = \"ruststream\"\nversion = \"0.7.7\"\n";
+
     fn check(page: &str) -> Vec<String> {
-        let files = [("Cargo.lock", LOCK), ("COMPARE.md", page), ("benches/queues/Cargo.lock", QUEUES)];
+        let files = [
+            ("Cargo.lock", LOCK),
+            ("COMPARE.md", page),
+            ("benches/queues/Cargo.lock", QUEUES),
+            ("tests/queues/Cargo.lock", RULES),
+        ];
         findings(compared_versions_are_locked, &files)
     }
 
@@ -90,6 +97,7 @@ mod tests {
     fn versions_that_are_locked_or_of_packages_that_are_not() {
         for page in [
             "Beside governor 0.10, (flume 0.12) and apalis-postgres 1.0.2.",
+            "RustStream 0.7.7 kept 32.",
             "Beside flume 0.10 and Governor 0.10.4; Polly 8 and Python 3.13.",
             "governor\n0.10, on two lines",
             "| governor 0.63 |\n",
@@ -102,13 +110,15 @@ mod tests {
 
     #[test]
     fn versions_that_are_not() {
-        let found = check("# Limits\n\nBeside governor 0.1, flume 0.11,\nand apalis-postgres\n1.1.");
+        let found =
+            check("# Limits\n\nBeside governor 0.1, flume 0.11,\nand apalis-postgres\n1.1. RustStream 0.8");
         assert_eq!(
             found,
             [
                 "COMPARE.md:3: governor 0.1: 0.10.4 is locked",
                 "COMPARE.md:3: flume 0.11: 0.10.14 and 0.12.0 is locked",
                 "COMPARE.md:5: apalis-postgres 1.1: 1.0.2 is locked",
+                "COMPARE.md:6: RustStream 0.8: 0.7.7 is locked",
             ]
         );
     }

@@ -14,22 +14,22 @@ const EVERY: u64 = 10_000;
 const ATTEMPTS: u32 = 4;
 const BAR: u64 = 250;
 
-struct Fleet {
-    name: &'static str,
+pub(crate) struct Fleet {
+    pub(crate) name: &'static str,
     backoff: Backoff,
     budget: Option<Budget>,
 }
 
-struct Outcome {
+pub(crate) struct Outcome {
     bars: Vec<u32>,
     /// The calls during the outage, divided by the calls without retries.
-    amplification: f64,
+    pub(crate) amplification: f64,
     /// The maximum of calls in a bar after the outage.
-    peak: u32,
+    pub(crate) peak: u32,
 }
 
 /// Simulates the attempts of all clients in the order of their times.
-fn simulate(fleet: &Fleet) -> Outcome {
+pub(crate) fn simulate(fleet: &Fleet) -> Outcome {
     let mut queue: BinaryHeap<Reverse<(u64, u64, u32)>> =
         (0..CLIENTS).map(|client| Reverse((client * EVERY / CLIENTS, client, 1))).collect();
     let mut bars = vec![0; usize::try_from(END / BAR).unwrap_or_default()];
@@ -59,9 +59,10 @@ fn simulate(fleet: &Fleet) -> Outcome {
     Outcome { bars, amplification: f64::from(all) / f64::from(first), peak }
 }
 
-fn main() {
+/// The same clients with three policies.
+pub(crate) fn fleets() -> [Fleet; 3] {
     let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(8));
-    let fleets = [
+    [
         Fleet { name: "no jitter, no budget", backoff: backoff.jitter(Jitter::None), budget: None },
         Fleet { name: "full jitter, no budget", backoff, budget: None },
         Fleet {
@@ -69,7 +70,11 @@ fn main() {
             backoff,
             budget: Some(Budget::percent(10).per_second(0).reserve(100)),
         },
-    ];
+    ]
+}
+
+/// Draws the fleets.
+pub(crate) fn picture(fleets: &[Fleet]) -> String {
     let (width, height) = (720, 150);
     let mut svg = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{}" font-family="sans-serif" font-size="12">"#,
@@ -77,8 +82,7 @@ fn main() {
     );
     for (row, fleet) in fleets.iter().enumerate() {
         let outcome = simulate(fleet);
-        let Outcome { amplification, peak, .. } = outcome;
-        eprintln!("{}: {amplification:.2} times the calls in the outage, peak after it {peak}", fleet.name);
+        let amplification = outcome.amplification;
         let base = (row + 1) * height - 20;
         let x = |millis: u64| millis * width / END;
         let (left, right) = (x(OUTAGE.start), x(OUTAGE.end));
@@ -101,5 +105,13 @@ fn main() {
             fleet.name
         );
     }
-    println!("{svg}</svg>");
+    svg + "</svg>"
+}
+
+fn main() {
+    for fleet in &fleets() {
+        let Outcome { amplification, peak, .. } = simulate(fleet);
+        eprintln!("{}: {amplification:.2} times the calls in the outage, peak after it {peak}", fleet.name);
+    }
+    println!("{}", picture(&fleets()));
 }

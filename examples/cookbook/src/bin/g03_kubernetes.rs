@@ -86,8 +86,8 @@ async fn jobs(stop: Stop) {
     }
 }
 
-pub(crate) fn program(listener: TcpListener) -> Shutdown {
-    let shutdown = Shutdown::new().grace(GRACE).pre_stop(PRE_STOP).phase("accept").reserve(REQUESTS);
+pub(crate) fn program(shutdown: Shutdown, listener: TcpListener) -> Shutdown {
+    let shutdown = shutdown.grace(GRACE).pre_stop(PRE_STOP).phase("accept").reserve(REQUESTS);
     let handle = shutdown.handle();
     shutdown
         .task("http", async move |stop| http(listener, handle, stop).await)
@@ -102,7 +102,9 @@ pub(crate) fn program(listener: TcpListener) -> Shutdown {
 
 #[tokio::main]
 async fn main() -> Report {
+    // First of all: from here on signals are heard.
+    let shutdown = Shutdown::new();
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
     println!("serving at port {PORT}; Ctrl-C or SIGTERM stops it");
-    program(listener).run().await
+    program(shutdown, listener).run().await
 }

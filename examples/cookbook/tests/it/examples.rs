@@ -79,6 +79,8 @@ pub(crate) mod f01_lend_and_take_back;
 pub(crate) mod f02_open_use_close;
 #[path = "../../src/bin/f03_database.rs"]
 pub(crate) mod f03_database;
+#[path = "../../src/bin/fleet.rs"]
+pub(crate) mod fleet;
 #[path = "../../src/bin/g01_graceful_stop.rs"]
 pub(crate) mod g01_graceful_stop;
 #[path = "../../src/bin/g02_in_flight.rs"]
@@ -87,6 +89,10 @@ pub(crate) mod g02_in_flight;
 pub(crate) mod g03_kubernetes;
 #[path = "../../src/bin/m01_tower_layers.rs"]
 pub(crate) mod m01_tower_layers;
+#[path = "../../src/bin/m02_from_backon.rs"]
+pub(crate) mod m02_from_backon;
+#[path = "../../src/bin/m03_from_deadpool.rs"]
+pub(crate) mod m03_from_deadpool;
 #[path = "../../src/service/main.rs"]
 pub(crate) mod service;
 #[path = "../../src/bin/w01_which_wraps_which.rs"]

@@ -8,7 +8,8 @@
 // output.rs    | the lines that they print, and the book's
 // virtual_time.rs | those whose time is virtual
 // real_time.rs | those that call what blocks a thread
-// kubernetes.rs | the numbers of a program and its manifest
+// kubernetes.rs | the numbers of a program and its manifest, and how it stops
+// fleet.rs     | the figures of a simulation
 // f04_one_client.rs | programs that are tests: a client that is reused
 // h01_virtual_time.rs, h02_test_server.rs, h03_block_watch.rs, h04_no_silent_errors.rs | how to test
 
@@ -24,6 +25,7 @@ macro_rules! print {
 
 mod examples;
 mod f04_one_client;
+mod fleet;
 mod h01_virtual_time;
 mod h02_test_server;
 mod h03_block_watch;

@@ -33,6 +33,11 @@ pub(crate) fn assert_is_the_books(name: &str) {
     assert_is(&format!("output/{name}.txt"), &printed);
 }
 
+/// Compares the lines that this thread has printed with these.
+pub(crate) fn assert_printed(expected: &str) {
+    assert_eq!(PRINTED.take(), expected);
+}
+
 /// Compares the picture of a run, wide and narrow, with that of the book, or writes it.
 pub(crate) fn assert_is_drawn(name: &str, drawn: Timeline) {
     assert_is(&format!("timelines/{name}.svg"), &without_our_lines(&drawn.to_svg()));

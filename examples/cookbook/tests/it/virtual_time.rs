@@ -75,6 +75,8 @@ programs! {
     g01_graceful_stop "Stop gracefully": async { reported(examples::g01_graceful_stop::scenario(manual()).await) };
     g02_in_flight "Wait for work in flight": async { reported(examples::g02_in_flight::scenario(manual()).await) };
     m01_tower_layers: examples::m01_tower_layers::scenario();
+    m02_from_backon: examples::m02_from_backon::scenario();
+    m03_from_deadpool: examples::m03_from_deadpool::scenario();
     w01_which_wraps_which "Which wraps which": examples::w01_which_wraps_which::scenario();
 }
 

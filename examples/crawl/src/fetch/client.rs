@@ -10,6 +10,7 @@ use reqwest::{
 
 use super::{Answer, Fetcher, Reads, Request};
 use crate::{
+    NO_HTTPS,
     html::Parser,
     outcome::{Kind, Loaded, Outcome, Problem, Validators},
     page::{Document, redirect},
@@ -29,6 +30,8 @@ pub(super) enum FetchError {
         pause: Option<Duration>,
     },
     Transport(reqwest::Error),
+    /// The client does not know TLS.
+    NoHttps,
     TooLarge {
         limit: usize,
     },
@@ -44,6 +47,9 @@ pub(super) enum FetchError {
 impl Fetcher {
     /// Makes one attempt.
     pub(super) async fn attempt(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
+        if !self.limits.has_https && request.url.scheme() == "https" {
+            return Err(FetchError::NoHttps);
+        }
         let mut send = self.client.get(request.url.clone());
         for (name, value) in [
             (header::IF_NONE_MATCH, &request.validators.etag),
@@ -164,7 +170,9 @@ impl FetchError {
             },
             // A certificate does not get better.
             Self::Transport(error) => (!is_tls(error) && !error.is_builder()).into(),
-            Self::TooLarge { .. } | Self::Redirect { .. } | Self::Html(_) => Verdict::Permanent,
+            Self::NoHttps | Self::TooLarge { .. } | Self::Redirect { .. } | Self::Html(_) => {
+                Verdict::Permanent
+            }
         }
     }
 
@@ -173,6 +181,7 @@ impl FetchError {
             Self::Status { .. } => Kind::Status,
             Self::Transport(error) if error.is_timeout() => Kind::Timeout,
             Self::Transport(error) if is_tls(error) => Kind::Tls,
+            Self::NoHttps => Kind::Tls,
             Self::Transport(_) => Kind::Unreachable,
             Self::TooLarge { .. } | Self::Html(_) => Kind::TooLarge,
             Self::Redirect { .. } => Kind::Redirect,
@@ -187,6 +196,7 @@ impl fmt::Display for FetchError {
             Self::Status { status, pause: None } => write!(f, "{status}"),
             Self::Status { status, pause: Some(pause) } => write!(f, "{status}, come back in {pause:?}"),
             Self::Transport(error) => f.write_str(&innermost(error)),
+            Self::NoHttps => f.write_str(NO_HTTPS),
             Self::TooLarge { limit } => write!(f, "more than {limit} bytes"),
             Self::Redirect { status, location } => write!(f, "{status} to {location:?}"),
             Self::Html(reason) => f.write_str(reason),
@@ -235,6 +245,7 @@ mod tests {
             assert_eq!(status(code, Some(pause)).verdict(), Verdict::Permanent, "{code}");
         }
         assert_eq!(FetchError::TooLarge { limit: 1 }.verdict(), Verdict::Permanent);
+        assert_eq!(FetchError::NoHttps.verdict(), Verdict::Permanent);
     }
 
     #[test]

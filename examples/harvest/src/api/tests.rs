@@ -11,11 +11,12 @@ use http_body_util::Full;
 use reqwest::{Client, StatusCode, header::HeaderValue};
 
 use super::*;
-use crate::transport::TransportError;
+use crate::transport::{TransportError, Web};
 
 fn api(base: &str) -> Api {
     let base = Url::parse(base).unwrap();
-    Api::new(Arc::new(Client::new()), base, POLICY, Quota::own(None), 1, Arc::default())
+    let web = Web { client: Client::new(), has_https: false };
+    Api::new(Arc::new(web), base, POLICY, Quota::own(None), 1, Arc::default())
 }
 
 /// An API that answers all calls together at some moment, and each call at once after that.

@@ -9,8 +9,14 @@ use std::{
 };
 
 use command_line::no_such_store;
+#[cfg(feature = "postgres")]
 use evenkeel::postgres::tokio_postgres::Config;
+#[cfg(feature = "postgres")]
 use reqwest::Url;
+
+/// The reason why a database cannot be used.
+const NOT_BUILT: &str =
+    "this program was built without PostgreSQL: cargo run --release -p harvest --features postgres";
 
 /// The value of `--store`.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +52,7 @@ impl FromStr for Choice {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "auto" => Ok(Self::Auto),
+            "env" if cfg!(not(feature = "postgres")) => Err(NOT_BUILT.to_owned()),
             "env" => Ok(Self::Environment),
             "postgres" => {
                 Err("a private server is started by `cargo xtask demo --store postgres`; here it is \
@@ -70,6 +77,7 @@ pub enum Location {
     /// A file of SQLite.
     Sqlite(PathBuf),
     /// A database of PostgreSQL.
+    #[cfg(feature = "postgres")]
     Postgres {
         /// Its address.
         url: Url,
@@ -79,6 +87,7 @@ pub enum Location {
 }
 
 /// The schema of the tables in a PostgreSQL database, unless its address sets a search path.
+#[cfg(feature = "postgres")]
 pub(super) const SCHEMA: &str = "harvest";
 
 const POSTGRES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -94,6 +103,7 @@ impl Location {
                 let path = absolute.as_ref().unwrap_or(path);
                 format!("sqlite3 {} 'SELECT * FROM users LIMIT 5'", quoted(&path.display().to_string()))
             }
+            #[cfg(feature = "postgres")]
             Self::Postgres { url, config } => {
                 let schema = if sets_search_path(config) { String::new() } else { format!("{SCHEMA}.") };
                 format!("psql {} -c 'SELECT * FROM {schema}users LIMIT 5'", quoted(&without_secrets(url)))
@@ -116,6 +126,12 @@ fn usual_dirs(cache: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
     absolute.map(|cache| cache.join("evenkeel")).chain([PathBuf::from("target")]).collect()
 }
 
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str) -> Result<Location, String> {
+    Err(NOT_BUILT.to_owned())
+}
+
+#[cfg(feature = "postgres")]
 fn postgres(text: &str) -> Result<Location, String> {
     let bad = |reason: String| format!("it is no address of a PostgreSQL database: {reason}");
     if text.is_empty() {
@@ -130,6 +146,7 @@ fn postgres(text: &str) -> Result<Location, String> {
 }
 
 /// Returns the address without passwords.
+#[cfg(feature = "postgres")]
 pub(crate) fn without_secrets(url: &Url) -> String {
     let mut shown = url.clone();
     // This fails only without a host, where there is no password.
@@ -155,11 +172,13 @@ pub(crate) fn quoted(word: &str) -> String {
 }
 
 /// Whether the address sets the schema of the tables.
+#[cfg(feature = "postgres")]
 pub(super) fn sets_search_path(config: &Config) -> bool {
     config.get_options().is_some_and(|options| options.contains("search_path"))
 }
 
 /// An error with its causes, in one line.
+#[cfg(feature = "postgres")]
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let errors = std::iter::successors(Some(error), |error| error.source());
     errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -184,6 +203,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "postgres")]
             Self::Postgres { url, config } => {
                 // The query may have a password, too.
                 let mut shown = url.clone();
@@ -205,7 +225,10 @@ mod tests {
     fn a_store_is_a_file_or_an_address() {
         assert_eq!("sqlite:a b.db".parse(), Ok(Location::Sqlite("a b.db".into())));
         for text in ["postgres://u@h/d", "postgresql://u@h/d", "postgres:postgres://u@h/d"] {
+            #[cfg(feature = "postgres")]
             assert!(matches!(text.parse(), Ok(Location::Postgres { .. })), "{text}");
+            #[cfg(not(feature = "postgres"))]
+            assert_eq!(text.parse::<Location>(), Err(NOT_BUILT.to_owned()));
         }
         for bad in [
             "",
@@ -221,6 +244,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "postgres")]
     #[test]
     fn a_password_is_not_shown() {
         for secret in
@@ -234,6 +258,14 @@ mod tests {
         assert_eq!(socket.parse::<Location>().unwrap().to_string(), shown);
     }
 
+    #[cfg(not(feature = "postgres"))]
+    #[test]
+    fn a_program_without_it_says_how_to_build_it() {
+        assert_eq!("env".parse::<Choice>(), Err(NOT_BUILT.to_owned()));
+        assert_eq!(from_variable(Some("postgres://u@h/d".into())), Err(format!("DATABASE_URL: {NOT_BUILT}")));
+    }
+
+    #[cfg(feature = "postgres")]
     #[test]
     fn the_variable_counts_where_it_is_asked_for_and_has_to_make_sense() {
         let located = |url: &str| from_variable(Some(url.into()));
@@ -255,7 +287,9 @@ mod tests {
             ("sqlite:/a/b.db", "sqlite3 /a/b.db 'SELECT * FROM users LIMIT 5'"),
             ("sqlite:/it's a.db", r"sqlite3 '/it'\''s a.db' 'SELECT * FROM users LIMIT 5'"),
             ("sqlite:file:a.db?mode=ro", "sqlite3 'file:a.db?mode=ro' 'SELECT * FROM users LIMIT 5'"),
+            #[cfg(feature = "postgres")]
             ("postgres://u:secret@h/d", "psql postgres://u@h/d -c 'SELECT * FROM harvest.users LIMIT 5'"),
+            #[cfg(feature = "postgres")]
             (
                 "postgres://u@h/d?password=secret&options=-csearch_path%3Dx",
                 "psql 'postgres://u@h/d?options=-csearch_path%3Dx' -c 'SELECT * FROM users LIMIT 5'",
