@@ -41,7 +41,7 @@ func main() {
 	tck.Serve(tck.Adapter{
 		Library: "channels", Version: strings.TrimPrefix(runtime.Version(), "go"), Can: []string{"cancel"}, Queue: queue,
 		Stream: tck.Claims{
-			"queue": true, "several consumers": true, "end with producers": true,
+			"queue": true, "pop": true, "several consumers": true, "end with producers": true,
 			"end with consumers": "a channel does not know its consumers", "close": "a send on a channel that is closed panics",
 			"close now": "a send on a channel that is closed panics", "join": "`sync.WaitGroup` beside it",
 			"hand back": none, "queue weight": none, "workers": none, "map": none, "ordered results": none, "unordered results": none,
