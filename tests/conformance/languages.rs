@@ -11,9 +11,9 @@ use std::{
     process::Command,
 };
 
-use evenkeel_tck::{Adapter, Pattern, Suite, limit, protocol::Process, retry, shutdown, task};
+use evenkeel_tck::{Adapter, Pattern, Suite, limit, protocol::Process, retry, shutdown, stream, task};
 
-use self::peers::{LIMIT, Peer, RETRY, SHUTDOWN, TASK};
+use self::peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK};
 use crate::{board::Board, pattern::Column};
 
 /// A language, and the way to run an adapter of it.
@@ -70,6 +70,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     tables.extend(tables_of(&limit::SUITE, &LIMIT, only, &mut skipped)?);
     tables.extend(tables_of(&task::SUITE, &TASK, only, &mut skipped)?);
     tables.extend(tables_of(&shutdown::SUITE, &SHUTDOWN, only, &mut skipped)?);
+    tables.extend(tables_of(&stream::SUITE, &STREAM, only, &mut skipped)?);
     let board = Board::of_languages(tables);
     match only {
         Some(_) => crate::say(&board.reports()),

@@ -1,5 +1,8 @@
 //! The peers, each with the rules that it fails, and why, as read in its source.
 
+mod stream;
+
+pub(super) use self::stream::STREAM;
 use super::{GO, Language, NODE, PYTHON};
 
 pub(super) struct Peer {

@@ -145,6 +145,7 @@ const said = (error) => `${error?.name ?? 'thrown'}: ${error?.message ?? error}`
 
 const TIMES = new Set([
   'initial', 'cap', 'total_timeout', 'attempt_timeout', 'deadline', 'reset_after', 'max_retry_after', 'stop_after', 'per',
+  'within',
 ]);
 
 function settingsOf(value) {
@@ -156,7 +157,7 @@ function settingsOf(value) {
 }
 
 /** Everything that one rule has made. */
-class Rule {
+export class Rule {
   events = [];
   made = new Map();
   waiting = new Map();
@@ -165,6 +166,7 @@ class Rule {
   answers = new Map();
   cancelled = new Set();
   isOver = false;
+  parts = [new Streams(this)];
 
   constructor(adapter) {
     this.adapter = adapter;
@@ -183,7 +185,8 @@ class Rule {
     }
     for (const message of messages) {
       try {
-        await this[message.do](message);
+        const part = this.parts.find((part) => part.has(message)) ?? this;
+        await part[message.do](message);
       } catch (error) {
         this.say('broken', { says: `${JSON.stringify(message)}: ${said(error)}` });
       }
@@ -309,21 +312,314 @@ class Rule {
   keys({ id, limiter }) { this.say('keys', { id, keys: this.made.get(limiter).keys() }); }
 }
 
+/** The error of an item, of a source or of a page, by its number. */
+export class ItemError extends Error {
+  constructor(number) {
+    super(`error ${number}`);
+    this.number = number;
+  }
+}
+
+/** Where a rule asks for a panic: an error of another class. */
+export class Panic extends ItemError {}
+
+/** A queue takes no more items, or there will be no more. */
+export class Closed extends Error {}
+
+/** An item, with its `number`, `key`, `weight` and `ends_batch`. The function of a map calls `run()`, whose value is the number. */
+class Item {
+  #streams;
+
+  constructor(streams, described) {
+    this.#streams = streams;
+    Object.assign(this, described);
+  }
+
+  run() {
+    if (!this.panics_at_call) return this.#run();
+    this.#streams.say('begin', { id: this.id });
+    throw new Panic(this.number);
+  }
+
+  async #run() {
+    const { outcome } = await this.#streams.ask('begin', this.id);
+    if (outcome !== 'ok') throw new (outcome === 'panic' ? Panic : ItemError)(this.number);
+    return this.number;
+  }
+}
+
+/** The source of an operator: an async iterator of items, whose `return` closes it, also while it is asked. */
+class Source {
+  #hasEnded = false;
+  #isClosed = false;
+  #more = null;
+  #last = Promise.resolve();
+
+  constructor(streams, { id, give }) {
+    Object.assign(this, { streams, id, steps: [...give] });
+  }
+
+  [Symbol.asyncIterator]() { return this; }
+
+  give(steps) {
+    this.steps.push(...steps);
+    this.#more?.();
+  }
+
+  // As an async generator does, it answers one call after another.
+  next() {
+    if (this.#hasEnded) this.streams.say('asked again', { id: this.id });
+    const answer = this.#last.then(() => this.#next());
+    this.#last = answer.catch(() => {});
+    return answer;
+  }
+
+  async #next() {
+    const { streams: { say }, id } = this;
+    while (!this.#isClosed && this.steps.length === 0) {
+      say('pull', { id });
+      await new Promise((done) => { this.#more = done; });
+    }
+    if (this.#isClosed) return { done: true, value: undefined };
+    const step = this.steps.shift();
+    say('given', { id });
+    if (step.item) return { done: false, value: new Item(this.streams, step.item) };
+    this.#hasEnded = 'end' in step;
+    this.return();
+    if (step.panic) throw new Panic(0);
+    if ('error' in step) throw new ItemError(step.error);
+    return { done: true, value: undefined };
+  }
+
+  async return() {
+    if (!this.#isClosed) this.streams.say('dropped', { id: this.id });
+    this.#isClosed = true;
+    this.#more?.();
+    return { done: true, value: undefined };
+  }
+}
+
+/**
+ * The part of streams and queues.
+ *
+ * `operator(settings)` returns a function for each `settings.kind`. For a map, a batch, a merge and a generator it takes the sources,
+ * and returns an async iterable: of the numbers of a map, of items, or of arrays of items. For pages it takes `page(cursor)`, a promise
+ * of `[items, next]`. A merge may have `add(source)` and `noMore()`. For a map without the capability `stream` it takes a source and a consumer, whose `take(number)` and
+ * `failed(error)` are promises of whether the map is to end, and returns a promise.
+ *
+ * For a queue it takes nothing, and returns an object with those of the promises `push(item, signal)`, `pop(signal)` and
+ * `join(signal)`, of `finish(item)`, `putBack(item)`, `producersGone()`, `consumersGone()`, `close()`, `closeNow()`, which returns
+ * items, and of `workers(number, closeAfter)`, a promise of the errors and the items left, that it supports. `Closed` is its end.
+ */
+class Streams {
+  answers = new Map();
+  sources = new Map();
+  outputs = new Map();
+  queues = new Map();
+  consumers = new Map();
+  popped = new Map();
+  waiting = new Map();
+  stops = new Map();
+  calls = 0;
+
+  constructor(rule) {
+    this.rule = rule;
+    this.say = (event, members) => rule.say(event, members);
+  }
+
+  /** Whether a message is of this part. */
+  has({ do: name, id }) {
+    if (name === 'start') return this.waiting.has(id);
+    if (name === 'cancel') return [this.waiting, this.stops, this.outputs].some((known) => known.has(id));
+    if (name === 'release') return this.popped.has(id);
+    if (name === 'result') return this.answers.has(`${id}/0`);
+    return !['has', 'say', 'ask'].includes(name) && typeof this[name] === 'function';
+  }
+
+  /** Tells an event that the suite answers. */
+  ask(event, id, call = 0, members = {}) {
+    return new Promise((answered) => {
+      this.answers.set(`${id}/${call}`, answered);
+      this.say(event, { id, ...members });
+    });
+  }
+
+  reply(message, call = 0) {
+    this.answers.get(`${message.id}/${call}`)(message);
+    this.answers.delete(`${message.id}/${call}`);
+  }
+
+  result(message) { this.reply(message); }
+  page(message) { this.reply(message, message.call); }
+  taken(message) { this.reply(message, message.take); }
+
+  operator(message) { return this.rule.make(message, this.rule.adapter.operator); }
+
+  source(described) {
+    const source = new Source(this, described);
+    this.sources.set(described.id, source);
+    return source;
+  }
+
+  stream({ id, operator, sources, fetch }) {
+    const make = this.rule.made.get(operator);
+    if (fetch) return this.outputs.set(id, { iterable: make((cursor) => this.fetched(fetch, cursor)) });
+    const given = sources.map((source) => this.source(source));
+    if (make.length <= given.length) return this.outputs.set(id, { iterable: make(...given) });
+    const take = async (result) => {
+      const call = ++this.calls;
+      return (await this.ask('take', id, call, { take: call, ...result })).stop;
+    };
+    const consumer = { take: (ok) => take({ ok }), failed: (error) => take(failureOf(error)) };
+    return this.waiting.set(id, async () => {
+      try {
+        await make(...given, consumer);
+        this.say('over', { id });
+      } catch (error) {
+        this.say('failure', { id, ...failureOf(error) });
+      }
+    });
+  }
+
+  async fetched(id, cursor) {
+    const call = ++this.calls;
+    const { items, next, error } = await this.ask('fetch', id, call, { call, cursor });
+    if (error ?? null) throw new ItemError(error);
+    return [items.map((item) => new Item(this, item)), next];
+  }
+
+  async next({ id }) {
+    const output = this.outputs.get(id);
+    (async () => {
+      try {
+        output.iterator ??= output.iterable[Symbol.asyncIterator]();
+        const { done, value } = await output.iterator.next();
+        if (done) this.say('over', { id });
+        else this.say('value', { id, ...valueOf(value) });
+      } catch (error) {
+        this.say('failure', { id, ...failureOf(error) });
+      }
+    })();
+  }
+
+  give({ id, give }) { this.sources.get(id).give(give); }
+  add({ id, source }) { this.outputs.get(id).iterable.add(this.source(source)); }
+  rest({ id, of }) { this.items(id, this.outputs.get(of).iterable.rest()); }
+  items(id, items) { this.say('items', { id, items: items.map((item) => item.id) }); }
+
+  queue({ id, operator, consumer }) {
+    try {
+      const queue = this.rule.made.get(operator)();
+      this.queues.set(id, queue);
+      this.consumers.set(consumer, queue);
+      this.say('configured', { id });
+    } catch (error) {
+      this.say('refused', { id, says: said(error) });
+    }
+  }
+
+  consumer({ id, of }) { this.consumers.set(id, this.consumers.get(of)); }
+
+  push({ id, queue, item }) {
+    const pushed = new Item(this, item);
+    this.wait(id, (signal) => this.queues.get(queue).push(pushed, signal), () => this.say('pushed', { id }));
+  }
+
+  pop({ id, consumer }) {
+    const queue = this.consumers.get(consumer);
+    this.wait(id, (signal) => queue.pop(signal), (item) => {
+      this.popped.set(id, { queue, item });
+      this.say('popped', { id, item: item.id });
+    }, 'over');
+  }
+
+  join({ id, queue }) {
+    this.wait(id, (signal) => this.queues.get(queue).join(signal), () => this.say('joined', { id }));
+  }
+
+  workers({ id, consumer, number, close_after: closeAfter }) {
+    const queue = this.consumers.get(consumer);
+    this.wait(id, () => queue.workers(number, millis(closeAfter)), ([errors, left]) => {
+      this.say('worked', { id, failures: errors.map(failureOf), unstarted: left.map((item) => item.id) });
+    });
+  }
+
+  wait(id, wait, done, closed = 'rejected') {
+    this.waiting.set(id, async () => {
+      const stop = new AbortController();
+      this.stops.set(id, stop);
+      try {
+        done(await wait(stop.signal));
+      } catch (error) {
+        if (error instanceof Closed) this.say(closed, { id, back: true });
+        else if (stop.signal.aborted) this.say('end', { id, cancelled: true });
+        else this.say('broken', { says: `a wait for a queue ends by ${said(error)}` });
+      }
+    });
+  }
+
+  start({ id }) {
+    this.waiting.get(id)();
+    this.waiting.delete(id);
+  }
+
+  cancel({ id }) {
+    if (this.waiting.delete(id)) return;
+    this.stops.get(id)?.abort();
+    // Nobody waits for it: a source that is silent may hold it up.
+    this.outputs.get(id)?.iterator?.return?.()?.catch?.(() => {});
+    this.outputs.delete(id);
+  }
+
+  release({ id, panicked }) {
+    const { queue, item } = this.popped.get(id);
+    this.popped.delete(id);
+    // A consumer that fails before it has said that the item is finished does not say so.
+    if (!panicked) queue.finish?.(item);
+  }
+
+  ['put back']({ id }) {
+    const { queue, item } = this.popped.get(id);
+    this.popped.delete(id);
+    queue.putBack(item);
+  }
+
+  drop({ id }) {
+    if (this.outputs.has(id)) return this.outputs.get(id).iterable.noMore();
+    if (this.queues.has(id)) return this.queues.get(id).producersGone();
+    const queue = this.consumers.get(id);
+    this.consumers.delete(id);
+    if (![...this.consumers.values()].includes(queue)) queue.consumersGone();
+  }
+
+  close({ consumer }) { this.consumers.get(consumer).close(); }
+  ['close now']({ id, consumer }) { this.items(id, this.consumers.get(consumer).closeNow()); }
+}
+
+const failureOf = (error) => (
+  { kind: error instanceof Panic ? 'panic' : 'error', of: error?.number ?? null, says: said(error) }
+);
+
+function valueOf(value) {
+  if (value instanceof Item) return { item: value.id };
+  return Array.isArray(value) ? { items: value.map((item) => item.id) } : { ok: value };
+}
+
 /**
  * Answers the suite until it closes the input.
  *
- * `retry` and `limit` are the capabilities, by their names, each with true or with the reason for which there is none. A policy is
+ * `retry`, `limit` and `stream` are the capabilities, by their names, each with true or with the reason for which there is none. A policy is
  * made by `policy(settings)`, or by a promise of it: a function of an operation and an `AbortSignal`, which returns a promise. A limiter is made by
  * `limiter(settings)`: an object with those of `acquire(permits, { key, deadline, signal })`, `tryAcquire`, `reserve`,
  * `change(name, value)` and `keys()` that it supports. Granted permits are a function that gives them back, or anything else; a
- * refusal throws `Denied`. `can` is `['cancel']` if the library takes the signal.
+ * refusal throws `Denied`. An operator is made by `operator(settings)`: see `Streams`. `can` is `['cancel']` if the library takes the signal.
  */
-export async function serve({ library, version, can = [], retry, limit, policy, limiter }) {
+export async function serve({ library, version, can = [], retry, limit, stream, policy, limiter, operator }) {
   const hello = {
     event: 'hello', protocol: 1, library, version, runtime: `Node ${process.versions.node}`, can,
-    ...(retry && { retry }), ...(limit && { limit }),
+    ...(retry && { retry }), ...(limit && { limit }), ...(stream && { stream }),
   };
-  let rule = new Rule({ policy, limiter });
+  let rule = new Rule({ policy, limiter, operator });
   // A promise that nobody awaits is the library's affair, and not the end of the adapter.
   process.on('unhandledRejection', (error) => console.error('unhandled:', said(error)));
   process.on('uncaughtException', (error) => console.error('uncaught:', said(error)));
@@ -332,7 +628,7 @@ export async function serve({ library, version, can = [], retry, limit, policy, 
     const first = line.messages[0]?.do;
     let { at } = line, events = [hello];
     if (first !== 'hello') {
-      if (first === 'begin') rule = new Rule({ policy, limiter });
+      if (first === 'begin') rule = new Rule({ policy, limiter, operator });
       try {
         await rule.play(line);
       } catch (error) {

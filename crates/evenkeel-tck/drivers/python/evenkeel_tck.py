@@ -28,6 +28,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 
 NANO = 1_000_000_000
@@ -231,7 +232,7 @@ class Rule:
     def __init__(self, adapter, at):
         self.adapter, self.loop, self.events = adapter, VirtualLoop(at), []
         self.made, self.pending, self.tasks, self.held, self.operations = {}, {}, {}, {}, {}
-        self.cancelled, self.is_over, self.groups = set(), False, Groups(self)
+        self.cancelled, self.is_over, self.groups, self.streams = set(), False, Groups(self), Streams(self)
         _clock.loop = self.loop
         asyncio.set_event_loop(self.loop)
 
@@ -247,7 +248,8 @@ class Rule:
         for message in line["messages"]:
             try:
                 name = "do_" + message["do"]
-                (getattr(self, name, None) or getattr(self.groups, name))(message)
+                if not self.streams.play(message):
+                    (getattr(self, name, None) or getattr(self.groups, name))(message)
             except (AttributeError, KeyError, TypeError) as error:
                 self.say("broken", says=f"{message}: {_said(error)}")
             if self.is_over:
@@ -264,6 +266,7 @@ class Rule:
         self.loop.settle()
         self.events.clear()
         self.groups.end()
+        self.streams.end()
         self.loop.close()
         self.is_over = True
 
@@ -813,7 +816,7 @@ def _seconds(time):
 # The settings that are times.
 _TIMES = {
     "initial", "cap", "total_timeout", "attempt_timeout", "deadline", "reset_after", "max_retry_after", "stop_after", "per",
-    "grace", "again_after", "pre_stop", "alone_after",
+    "grace", "again_after", "pre_stop", "alone_after", "within",
 }
 
 
@@ -852,10 +855,387 @@ _wall = time.time()
 time.time = lambda: _wall
 
 
-def serve(library, version, *, retry=None, limit=None, task=None, shutdown=None, policy=None, limiter=None, group=None, program=None):
+class ItemError(Exception):
+    """The error of an item, of a source or of a page, by its number."""
+
+    def __init__(self, number):
+        super().__init__(f"error {number}")
+        self.number = number
+
+
+class Panic(ItemError):
+    """Where a rule asks for a panic: an error of another class."""
+
+
+class Closed(Exception):
+    """A queue takes no more items, or there will be no more."""
+
+
+class Item:
+    """An item, with its `number`, `key`, `weight` and `ends_batch`. The function of a map awaits `run()`."""
+
+    def __init__(self, streams, described):
+        self._streams, self.id = streams, described["id"]
+        self.number, self.key, self.weight = described["number"], described["key"], described["weight"]
+        self.ends_batch, self._panics = described.get("ends_batch", False), described.get("panics_at_call", False)
+
+    def run(self):
+        """The work; its value is the number."""
+        if self._panics:
+            self._streams.say("begin", id=self.id)
+            raise Panic(self.number)
+        return self._run()
+
+    async def _run(self):
+        try:
+            outcome = (await self._streams.ask("begin", self.id))["outcome"]
+        except asyncio.CancelledError:
+            self._streams.say("dropped", id=self.id)
+            raise
+        if outcome != "ok":
+            raise (Panic if outcome == "panic" else ItemError)(self.number)
+        return self.number
+
+
+class Source(AsyncGenerator):
+    """The source of an operator: an async generator of items, which tells who asks after its end. It is closed, or let go."""
+
+    def __init__(self, streams, described):
+        self._streams, self._id = streams, described["id"]
+        self._state = SimpleNamespace(steps=deque(described["give"]), more=None, has_ended=False)
+        # It does not know the source: who lets go of that one lets go of both.
+        self._items = _items(streams, self._id, self._state)
+
+    def __anext__(self):
+        if self._state.has_ended:
+            self._streams.say("asked again", id=self._id)
+        return self._items.__anext__()
+
+    def asend(self, value):
+        return self._items.asend(value)
+
+    def athrow(self, *error):
+        return self._items.athrow(*error)
+
+    def aclose(self):
+        return self._items.aclose()
+
+    def __getattr__(self, name):
+        return getattr(self._items, name)  # whether it is running
+
+    def give(self, steps):
+        self._state.steps.extend(steps)
+        if self._state.more is not None and not self._state.more.done():
+            self._state.more.set_result(None)
+
+
+async def _items(streams, id, state):
+    try:
+        while True:
+            if not state.steps:
+                streams.say("pull", id=id)
+                state.more = streams.loop.create_future()
+                await state.more
+                continue
+            step = state.steps.popleft()
+            streams.say("given", id=id)
+            if "end" in step:
+                state.has_ended = True
+                return
+            if "panic" in step:
+                raise Panic(0)
+            if "error" in step:
+                raise ItemError(step["error"])
+            yield Item(streams, step["item"])
+    finally:
+        streams.say("dropped", id=id)
+
+
+class Output:
+    """A stream of the library, which is asked for one result after another. One with a context is entered first."""
+
+    def __init__(self, streams, id, stream):
+        self.streams, self.id, self.stream, self.iterator, self.asking = streams, id, stream, None, None
+
+    async def next(self):
+        say = self.streams.say
+        try:
+            if self.iterator is None:
+                enter = getattr(self.stream, "__aenter__", None)
+                self.iterator = aiter(await enter() if enter else self.stream)
+            value = await anext(self.iterator)
+        except StopAsyncIteration:
+            say("over", id=self.id)
+        except Exception as error:
+            say("failure", id=self.id, **_failure(error))
+        else:
+            say("value", id=self.id, **_value(value))
+
+    async def close(self):
+        leave = getattr(self.stream, "__aexit__", None) if self.iterator is not None else None
+        if leave:
+            await leave(None, None, None)
+        elif aclose := getattr(self.iterator or self.stream, "aclose", None):
+            await aclose()
+        self.streams.say("end", id=self.id, cancelled=True)
+
+
+class Streams:
+    """The part of streams and queues.
+
+    `operator(settings)` returns a function for each `settings.kind`. For a map, a batch, a merge and a generator it takes the
+    `Source`s, and returns an async iterable, or an async context manager of one: of the numbers of a map, of items, or of lists of
+    items. For pages it takes `page(cursor)`, which returns the items and the next cursor. A merge may have `add(source)` and `no_more()`. For a map without the capability `stream` it
+    takes a source and a consumer, whose `take(number)` and `failed(error)` return whether the map is to end.
+
+    For a queue it takes nothing, and returns an object with those of `push(item)`, `pop()` and `join()`, which are awaited,
+    `finish(item)`, `put_back(item)`, `producers_gone()`, `consumers_gone()`, `close()`, `close_now()`, which returns items, and
+    `workers(number, close_after)`, which is awaited and returns the errors and the items left, that it supports. `Closed` is its end.
+    """
+
+    def __init__(self, rule):
+        self.rule, self.loop, self.say = rule, rule.loop, rule.say
+        self.calls, self.answers, self.sources, self.outputs, self.queues = 0, {}, weakref.WeakValueDictionary(), {}, {}
+        self.consumers, self.popped, self.waits, self.tasks, self.closing, self.is_used = {}, {}, {}, {}, set(), False
+
+    def play(self, message):
+        """Carries out a message, if it is of this part."""
+        name, id = message["do"].replace(" ", "_"), message.get("id")
+        if name in ("start", "cancel", "release", "result"):
+            mine = {"result": self.answers, "release": self.popped}.get(name, self.waits | self.tasks | self.outputs)
+            if (id, 0) not in mine and id not in mine:
+                return False
+        do = getattr(self, "do_" + name, None)
+        if do:
+            do(message)
+        return do is not None
+
+    async def ask(self, event, id, call=0, **members):
+        """Tells an event that the suite answers."""
+        answer = self.answers[id, call] = self.loop.create_future()
+        self.say(event, id=id, **members)
+        return await answer
+
+    def reply(self, message, call=0):
+        answer = self.answers.pop((message["id"], call))
+        if not answer.done():
+            answer.set_result(message)
+
+    def end(self):
+        """Nothing of the library may be left alive: the suite has dropped all that it has made."""
+        mine = {*self.tasks.values(), *self.closing, *(output.asking for output in self.outputs.values())}
+        left = [task for task in asyncio.all_tasks(self.loop) if task not in mine]
+        if left and self.is_used:
+            names = ", ".join(sorted({task.get_coro().__qualname__ for task in left}))
+            self.say("failed", says=f"{len(left)} tasks are left alive: {names}")
+
+    def do_operator(self, message):
+        self.is_used = True
+        self.rule._make(message, self.rule.adapter.operator)
+
+    def source(self, described):
+        source = self.sources[described["id"]] = Source(self, described)
+        return source
+
+    def do_stream(self, message):
+        id, make = message["id"], self.rule.made[message["operator"]]
+        if message.get("fetch") is not None:
+            self.outputs[id] = Output(self, id, make(lambda cursor: self.page(message["fetch"], cursor)))
+            return
+        made = make(*map(self.source, message["sources"]), *_wanted(make, len(message["sources"]), Consumer(self, id)))
+        # Some streams can be awaited, too.
+        if hasattr(made, "__aiter__") or hasattr(made, "__aenter__"):
+            self.outputs[id] = Output(self, id, made)
+        else:
+            self.waits[id] = lambda: self.run(id, made)
+
+    async def run(self, id, made):
+        try:
+            await made
+        except Exception as error:
+            self.say("failure", id=id, **_failure(error))
+        else:
+            self.say("over", id=id)
+
+    def do_next(self, message):
+        output = self.outputs[message["id"]]
+        output.asking = self.loop.create_task(output.next())
+
+    def do_cut(self, message):
+        self.outputs[message["id"]].asking.cancel()
+
+    def do_give(self, message):
+        if source := self.sources.get(message["id"]):
+            source.give(message["give"])
+
+    def do_result(self, message):
+        self.reply(message)
+
+    def do_page(self, message):
+        self.reply(message, message["call"])
+
+    def do_taken(self, message):
+        self.reply(message, message["take"])
+
+    def do_add(self, message):
+        self.outputs[message["id"]].stream.add(self.source(message["source"]))
+
+    def do_rest(self, message):
+        rest = self.outputs[message["of"]].stream.rest()
+        self.say("items", id=message["id"], items=[item.id for item in rest])
+
+    async def page(self, id, cursor):
+        self.calls += 1
+        call = self.calls
+        try:
+            page = await self.ask("fetch", id, call, call=call, cursor=cursor)
+        except asyncio.CancelledError:
+            self.say("dropped", id=id, call=call)
+            raise
+        if page.get("error") is not None:
+            raise ItemError(page["error"])
+        return [Item(self, described) for described in page["items"]], page["next"]
+
+    def do_queue(self, message):
+        id, make = message["id"], self.rule.made[message["operator"]]
+        try:
+            self.queues[id] = self.consumers[message["consumer"]] = make()
+            self.say("configured", id=id)
+        except Exception as error:
+            self.say("refused", id=id, says=_said(error))
+
+    def do_consumer(self, message):
+        self.consumers[message["id"]] = self.consumers[message["of"]]
+
+    def wait(self, message, wait):
+        self.waits[message["id"]] = wait
+
+    def do_push(self, message):
+        id, queue, item = message["id"], self.queues[message["queue"]], Item(self, message["item"])
+        self.wait(message, lambda: self.answer(id, queue.push(item), lambda _: self.say("pushed", id=id)))
+
+    def do_join(self, message):
+        id, queue = message["id"], self.queues[message["queue"]]
+        self.wait(message, lambda: self.answer(id, queue.join(), lambda _: self.say("joined", id=id)))
+
+    def do_pop(self, message):
+        id, queue = message["id"], self.consumers[message["consumer"]]
+
+        def popped(item):
+            self.popped[id] = queue, item
+            self.say("popped", id=id, item=item.id)
+
+        self.wait(message, lambda: self.answer(id, queue.pop(), popped, "over"))
+
+    def do_workers(self, message):
+        id, queue = message["id"], self.consumers[message["consumer"]]
+
+        def worked(account):
+            errors, left = account
+            failures, unstarted = [_failure(error) for error in errors], [item.id for item in left]
+            self.say("worked", id=id, failures=failures, unstarted=unstarted)
+
+        close_after = _seconds(message.get("close_after"))
+        self.wait(message, lambda: self.answer(id, queue.workers(message["number"], close_after), worked))
+
+    async def answer(self, id, waited, done, closed="rejected"):
+        try:
+            done(await waited)
+        except Closed:
+            self.say(closed, id=id, back=True)
+        except asyncio.CancelledError:
+            self.say("end", id=id, cancelled=True)
+        except Exception as error:
+            self.say("broken", says=f"a wait for a queue ends by {_said(error)}")
+
+    def do_start(self, message):
+        id = message["id"]
+        self.tasks[id] = self.loop.create_task(self.waits.pop(id)())
+
+    def do_cancel(self, message):
+        id = message["id"]
+        if self.waits.pop(id, None):
+            self.say("end", id=id, cancelled=True)
+        elif id in self.outputs:
+            output = self.outputs.pop(id)
+            if output.asking:
+                output.asking.cancel()
+                self.loop.settle()
+            self.closing.add(self.loop.create_task(output.close()))
+        else:
+            self.tasks[id].cancel()
+
+    def do_release(self, message):
+        queue, item = self.popped.pop(message["id"])
+        # A consumer that fails before it has said that the item is finished does not say so.
+        if not message.get("panicked") and hasattr(queue, "finish"):
+            queue.finish(item)
+
+    def do_put_back(self, message):
+        queue, item = self.popped.pop(message["id"])
+        queue.put_back(item)
+
+    def do_drop(self, message):
+        if output := self.outputs.get(message["id"]):
+            output.stream.no_more()
+        elif queue := self.queues.get(message["id"]):
+            queue.producers_gone()
+        elif (queue := self.consumers.pop(message["id"])) not in self.consumers.values():
+            queue.consumers_gone()
+
+    def do_close(self, message):
+        self.consumers[message["consumer"]].close()
+
+    def do_close_now(self, message):
+        items = self.consumers[message["consumer"]].close_now()
+        self.say("items", id=message["id"], items=[item.id for item in items])
+
+
+class Consumer:
+    """The consumer of a map that has no stream."""
+
+    def __init__(self, streams, id):
+        self._streams, self._id = streams, id
+
+    async def take(self, number):
+        return await self._take(ok=number)
+
+    async def failed(self, error):
+        return await self._take(**_failure(error))
+
+    async def _take(self, **result):
+        self._streams.calls += 1
+        take = self._streams.calls
+        return (await self._streams.ask("take", self._id, take, take=take, **result)).get("stop", False)
+
+
+def _wanted(make, sources, consumer):
+    """The consumer, if the function takes one more than the sources."""
+    try:
+        inspect.signature(make).bind(*range(sources))
+        return []
+    except TypeError:
+        return [consumer]
+
+
+def _value(value):
+    if isinstance(value, Item):
+        return {"item": value.id}
+    return {"items": [item.id for item in value]} if isinstance(value, (list, tuple)) else {"ok": value}
+
+
+def _failure(error):
+    kind = "panic" if isinstance(error, Panic) else "error"
+    return {"kind": kind, "of": getattr(error, "number", None), "says": _said(error)}
+
+
+def serve(
+    library, version, *, retry=None, limit=None, task=None, shutdown=None, stream=None, policy=None, limiter=None, group=None,
+    program=None, operator=None,
+):
     """Answers the suite until it closes the input.
 
-    `retry` and `limit` are the capabilities, by their names, each with True or with the reason for which there is none. A
+    `retry`, `limit` and so on are the capabilities, by their names, each with True or with the reason for which there is none. A
     policy is made by `policy(settings)`: a function that takes an `Operation` and returns an awaitable. A limiter is made
     by `limiter(settings)`: an object with those of `acquire(permits)`, `try_acquire(permits)`, `reserve(permits)`,
     `change(name, value)` and `keys()` that it supports. Granted permits are a function that gives them back, or anything else; a
@@ -867,16 +1247,19 @@ def serve(library, version, *, retry=None, limit=None, task=None, shutdown=None,
 
     A program of the capabilities `shutdown` is made by `program(settings)`: a function that takes `Parts`, and runs them to the end, on
     the main thread. It returns the exit code, or None, and raises failures as a group does.
+
+    An operator of the capabilities `stream` is made by `operator(settings)`: see `Streams`.
     """
-    adapter = SimpleNamespace(policy=policy, limiter=limiter, group=group, program=program)
+    adapter = SimpleNamespace(policy=policy, limiter=limiter, group=group, program=program, operator=operator)
     hello = {
         "event": "hello", "protocol": 1, "library": library, "version": version,
-        "runtime": f"Python {platform.python_version()}, asyncio", "can": ["lazy", "cancel"],
+        "runtime": f"Python {platform.python_version()}, asyncio", "can": ["lazy", "cancel", "abort", "cut"],
     }
     hello |= {"retry": retry} if retry is not None else {}
     hello |= {"limit": limit} if limit is not None else {}
     hello |= {"task": task} if task is not None else {}
     hello |= {"shutdown": shutdown} if shutdown is not None else {}
+    hello |= {"stream": stream} if stream is not None else {}
     if program is None:
         return _serve(adapter, hello)
     # A shell that runs the suite in the background has it ignored.

@@ -16,7 +16,8 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry, shutdown, stream, task,
+    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry, shutdown, stream,
+    task,
 };
 
 use self::format::{Format, Subject};

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    panic::resume_unwind,
     pin::Pin,
     sync::{Arc, Mutex, Weak},
     task::{Context, Poll, Waker},
@@ -56,14 +55,14 @@ pub(super) fn page_item(items: &Items, name: &str, event: &Object) -> Result<Giv
 pub(super) fn emitted(items: &Items, name: &str, event: &Object) -> Result<Given<Item>, String> {
     match name {
         "value" => Ok(Given::Value(items.take(event.number("item")?)?)),
-        _ => told(name, event, |failure| Given::Thrown(message_of(&failure))),
+        _ => told(name, event, |failure| Given::Thrown(message_of(event, &failure))),
     }
 }
 
 pub(super) fn batch(items: &Items, name: &str, event: &Object) -> Result<Given<Vec<Item>>, String> {
     match name {
         "value" => Ok(Given::Value(all(items, event)?)),
-        _ => told(name, event, |failure| Given::Thrown(message_of(&failure))),
+        _ => told(name, event, |failure| Given::Thrown(message_of(event, &failure))),
     }
 }
 
@@ -87,7 +86,7 @@ fn told<T>(
         "failure" => {
             let failure = failure_of(event)?;
             let is_panic = event.flag("thrown") && failure.kind == FailureKind::Panic;
-            Ok(if is_panic { Given::Thrown(message_of(&failure)) } else { is(failure) })
+            Ok(if is_panic { Given::Thrown(message_of(event, &failure)) } else { is(failure) })
         }
         other => Err(format!("a stream has no event {other:?}")),
     }
@@ -104,10 +103,10 @@ pub(super) fn failure_of(event: &Object) -> Result<ReportedFailure, String> {
 }
 
 /// The message of a panic that is read back as this failure.
-fn message_of(failure: &ReportedFailure) -> String {
+fn message_of(event: &Object, failure: &ReportedFailure) -> String {
     match failure.task {
         Some(task) => format!("task {task} panicked"),
-        None => "it panicked".to_owned(),
+        None => event.text("says").unwrap_or("it panicked").to_owned(),
     }
 }
 
@@ -226,7 +225,7 @@ impl<T: Send> Stream for Output<T> {
             None => Poll::Pending,
             Some(Given::Value(value)) => Poll::Ready(Some(value)),
             Some(Given::Over) => Poll::Ready(None),
-            Some(Given::Thrown(message)) => resume_unwind(Box::new(message)),
+            Some(Given::Thrown(message)) => panic!("{message}"),
         }
     }
 }
@@ -270,6 +269,7 @@ pub(super) struct Running {
 struct RunningEvents {
     id: u64,
     link: Weak<Link>,
+    this: Weak<RunningEvents>,
     items: Arc<Items>,
     consumer: Consumer,
     state: Mutex<RunningState>,
@@ -280,13 +280,22 @@ struct RunningState {
     end: Option<Given<Result<(), ReportedFailure>>>,
     waker: Option<Waker>,
     takes: Vec<Arc<Slot>>,
+    /// The consumer was told of the failure that ends the map.
+    is_told: bool,
 }
 
 impl Running {
     pub(super) fn new(remote: &Remote, items: Arc<Items>, sources: Vec<Value>, consumer: Consumer) -> Self {
         let session = remote.session.clone();
         let (id, link, state) = (session.link.id(), Arc::downgrade(&session.link), Mutex::default());
-        let events = Arc::new(RunningEvents { id, link, items, consumer, state });
+        let events = Arc::new_cyclic(|this: &Weak<RunningEvents>| RunningEvents {
+            id,
+            link,
+            this: this.clone(),
+            items,
+            consumer,
+            state,
+        });
         session.link.handle(id, events.clone());
         session.link.send(made(id, remote.operator, json!({"sources": sources})));
         Self { events, session, has_started: false }
@@ -315,7 +324,7 @@ impl Future for Running {
             None => Poll::Pending,
             Some(Given::Value(end)) => Poll::Ready(end),
             Some(Given::Over) => Poll::Ready(Ok(())),
-            Some(Given::Thrown(message)) => resume_unwind(Box::new(message)),
+            Some(Given::Thrown(message)) => panic!("{message}"),
         }
     }
 }
@@ -335,15 +344,34 @@ impl RunningEvents {
     fn take(&self, event: &Object) -> Result<(), String> {
         let result = if event.is_there("ok") { Ok(event.small("ok")?) } else { Err(failure_of(event)?) };
         let (id, number, link) = (self.id, event.number("take")?, self.link.clone());
-        let consumer = self.consumer.clone();
+        let Some(this) = self.this.upgrade() else { return Ok(()) };
         let take = Slot::run(async move {
-            let stop = consumer.take(result).await.is_err();
+            let stop = this.consumer.take(result).await.is_err();
+            if stop {
+                lock(&this.state).is_told = true;
+            }
             if let Some(link) = link.upgrade() {
                 link.send(json!({"do": "taken", "id": id, "take": number, "stop": stop}));
             }
         });
         lock(&self.state).takes.push(take);
         Ok(())
+    }
+
+    /// The map has ended: a failure of its own goes on in the consumer.
+    fn end(&self, end: Given<Result<(), ReportedFailure>>) {
+        let is_told = lock(&self.state).is_told;
+        match (end, self.this.upgrade()) {
+            (Given::Value(Err(failure)), Some(this)) if !is_told => {
+                let told = Slot::run(async move {
+                    let end = this.consumer.take(Err(failure)).await;
+                    lock(&this.state).end = Some(Given::Value(end));
+                    this.wake();
+                });
+                lock(&self.state).takes.push(told);
+            }
+            (end, _) => lock(&self.state).end = Some(end),
+        }
     }
 
     fn wake(&self) {
@@ -360,8 +388,7 @@ impl Handler for RunningEvents {
             "end" if event.flag("cancelled") => return Ok(()),
             "take" => self.take(event)?,
             _ => {
-                let end = told(name, event, |failure| Given::Value(Err(failure)))?;
-                lock(&self.state).end = Some(end);
+                self.end(told(name, event, |failure| Given::Value(Err(failure)))?);
             }
         }
         self.wake();

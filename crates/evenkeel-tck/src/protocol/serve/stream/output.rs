@@ -77,7 +77,7 @@ fn failure(failure: &ReportedFailure) -> Value {
 /// A panic of the implementation.
 fn thrown(message: &str) -> Value {
     let mut event = failure(&ReportedFailure::panic(message));
-    event["thrown"] = true.into();
+    (event["thrown"], event["says"]) = (true.into(), message.into());
     event
 }
 
