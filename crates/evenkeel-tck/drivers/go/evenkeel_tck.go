@@ -21,8 +21,11 @@
 //	}
 //
 // A rule runs in a bubble of testing/synctest, whose clock is exact to the nanosecond for 250 years, and then stands still: time.Now,
-// timers and the deadlines of contexts go by it. The bubble fires all timers of one time together, so that those of the library are not behind those of the suite; and
-// no timer is ever late. A goroutine that is left at the end of a rule is a fault of the library. Go 1.25 and newer; nothing else is needed.
+// timers and the deadlines of contexts go by it. The bubble fires all timers of one time together, so that those of the library are not
+// behind those of the suite, and no timer is ever late. A goroutine that is left at the end of a rule is a fault of the library. Go 1.25 and
+// newer; nothing else is needed.
+//
+// A mutex does not count as a wait: a library that holds one for a virtual time stops the clock, and the suite says that it hangs.
 package tck
 
 import (
