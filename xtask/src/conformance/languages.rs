@@ -1,5 +1,5 @@
-//! Libraries of other languages: each language is installed below `target/languages`, its driver's clock is tested, and
-//! then the rules are run.
+//! Libraries of other languages: each language is installed below `target/languages`, its driver is tested, and then
+//! the rules are run.
 
 mod go;
 
@@ -22,28 +22,36 @@ struct Language {
     variable: &'static str,
     /// Installs what is pinned, and returns its place; an error is a reason to leave the language out.
     install: fn(&Project) -> Result<PathBuf>,
-    /// Tests the clock of the driver.
-    clock: for<'a> fn(&'a Project, &Path) -> Cmd<'a>,
+    /// The tests of the driver: first of its clock.
+    tests: for<'a> fn(&'a Project, &Path) -> Vec<Cmd<'a>>,
 }
+
+const PYTHON_DRIVER: &str = "crates/evenkeel-tck/drivers/python";
 
 const LANGUAGES: [Language; 3] = [
     Language {
         name: "Python",
         variable: "EVENKEEL_CONFORMANCE_PYTHON",
         install: python,
-        clock: |project, python| {
-            project.program(python).args(["-B", "crates/evenkeel-tck/drivers/python/test_clock.py"])
+        tests: |project, python| {
+            let test = |file| project.program(python).arg("-B").arg(Path::new(PYTHON_DRIVER).join(file));
+            ["test_clock.py", "test_tasks.py"].map(test).into()
         },
     },
     Language {
         name: "Node",
         variable: "EVENKEEL_CONFORMANCE_NODE",
         install: node,
-        clock: |project, _| {
-            project.program(Path::new("node")).arg("crates/evenkeel-tck/drivers/node/test_clock.mjs")
+        tests: |project, _| {
+            vec![project.program(Path::new("node")).arg("crates/evenkeel-tck/drivers/node/test_clock.mjs")]
         },
     },
-    Language { name: "Go", variable: "EVENKEEL_CONFORMANCE_GO", install: go::install, clock: go::clock },
+    Language {
+        name: "Go",
+        variable: "EVENKEEL_CONFORMANCE_GO",
+        install: go::install,
+        tests: |project, go| vec![go::clock(project, go)],
+    },
 ];
 
 pub(super) fn run(project: &Project, flags: &flags::Conformance, mut command: Cmd<'_>) -> Result<Outcome> {
@@ -57,7 +65,7 @@ pub(super) fn run(project: &Project, flags: &flags::Conformance, mut command: Cm
     for language in &LANGUAGES {
         match (language.install)(project) {
             Ok(place) => {
-                execute((language.clock)(project, &place))?;
+                (language.tests)(project, &place).into_iter().try_for_each(execute)?;
                 places.push((language.variable, place.to_string_lossy().into_owned()));
             }
             Err(why) => missing.push(format!("{}: {why}", language.name)),
