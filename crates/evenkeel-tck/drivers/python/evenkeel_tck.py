@@ -20,12 +20,14 @@ import heapq
 import inspect
 import json
 import math
+import os
 import platform
 import selectors
 import signal
 import sys
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -1268,8 +1270,11 @@ def serve(
     def lines():
         try:
             _serve(adapter, hello)
-        finally:
-            _main.end()
+        except BaseException:
+            # A program may be running.
+            traceback.print_exc()
+            os._exit(1)
+        _main.end()
 
     _main.serve(lines)
 
