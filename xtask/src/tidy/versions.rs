@@ -118,7 +118,7 @@ mod tests {
                 "COMPARE.md:3: governor 0.1: 0.10.4 is locked",
                 "COMPARE.md:3: flume 0.11: 0.10.14 and 0.12.0 is locked",
                 "COMPARE.md:5: apalis-postgres 1.1: 1.0.2 is locked",
-                "COMPARE.md:6: RustStream 0.8: 0.7.7 is locked",
+                "COMPARE.md:5: RustStream 0.8: 0.7.7 is locked",
             ]
         );
     }
