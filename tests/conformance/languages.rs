@@ -4,6 +4,7 @@
 //! there; `cargo xtask conformance --languages` sets them.
 
 mod peers;
+mod pools;
 
 use std::{
     env,
@@ -11,9 +12,12 @@ use std::{
     process::Command,
 };
 
-use evenkeel_tck::{Adapter, Pattern, Suite, limit, protocol::Process, retry, shutdown, stream, task};
+use evenkeel_tck::{Adapter, Pattern, Suite, limit, pool, protocol::Process, retry, shutdown, stream, task};
 
-use self::peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK};
+use self::{
+    peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK},
+    pools::POOL,
+};
 use crate::{board::Board, pattern::Column};
 
 /// A language, and the way to run an adapter of it.
@@ -71,6 +75,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     tables.extend(tables_of(&task::SUITE, &TASK, only, &mut skipped)?);
     tables.extend(tables_of(&shutdown::SUITE, &SHUTDOWN, only, &mut skipped)?);
     tables.extend(tables_of(&stream::SUITE, &STREAM, only, &mut skipped)?);
+    tables.extend(tables_of(&pool::SUITE, &POOL, only, &mut skipped)?);
     let board = Board::of_languages(tables);
     match only {
         Some(_) => crate::say(&board.reports()),

@@ -75,6 +75,13 @@ const STREAM: Entry<stream::Settings> = Entry {
     planted: faulty::stream::PLANTED,
 };
 
+const POOL: Entry<pool::Settings> = Entry {
+    suite: &pool::SUITE,
+    peers: &adapters::pool::PEERS,
+    sound: faulty::pool::SOUND,
+    planted: faulty::pool::PLANTED,
+};
+
 /// Each pattern with its rules, its peers, and the faults that its rules must find.
 const PATTERNS: &[&dyn Pattern] = &[
     &RETRY,
@@ -82,12 +89,7 @@ const PATTERNS: &[&dyn Pattern] = &[
     &SHUTDOWN,
     &LIMIT,
     &STREAM,
-    &Entry {
-        suite: &pool::SUITE,
-        peers: &adapters::pool::PEERS,
-        sound: faulty::pool::SOUND,
-        planted: faulty::pool::PLANTED,
-    },
+    &POOL,
     &Entry {
         suite: &pipeline::SUITE,
         peers: &adapters::pipeline::PEERS,

@@ -3,6 +3,7 @@
 mod limit;
 mod link;
 mod pipes;
+mod pool;
 mod probe;
 mod process;
 mod retry;
@@ -14,5 +15,5 @@ mod task;
 mod tasks;
 mod wire;
 
-pub(crate) use self::process::signal;
+pub(crate) use self::process::{flush, signal};
 pub use self::{process::Process, serve::Server};

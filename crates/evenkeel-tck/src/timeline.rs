@@ -38,6 +38,7 @@ pub(crate) struct Timeline<E> {
 struct Shared<E> {
     start: Instant,
     events: Vec<(Duration, E)>,
+    is_over: bool,
 }
 
 impl<E> Clone for Timeline<E> {
@@ -58,7 +59,7 @@ impl<E: Clone + Display> Timeline<E> {
 
     /// An empty timeline on a clock.
     pub(crate) fn on(clock: Clock) -> Self {
-        let shared = Shared { start: Instant::now(), events: Vec::new() };
+        let shared = Shared { start: Instant::now(), events: Vec::new(), is_over: false };
         Self { clock, shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -71,8 +72,16 @@ impl<E: Clone + Display> Timeline<E> {
         self.state().start += real;
     }
 
+    /// The rule is over: what comes later is not noted.
+    pub(crate) fn end(&self) {
+        self.state().is_over = true;
+    }
+
     pub(crate) fn note(&self, event: E) {
         let at = self.elapsed();
+        if self.state().is_over {
+            return;
+        }
         TRACE.with_borrow_mut(|trace| {
             if let Some(lines) = trace {
                 lines.push(line(&at, &event));

@@ -16,7 +16,9 @@
 // Times in settings and errors are milliseconds. Timers are whole milliseconds, as Node's are, and exact in them. Not covered:
 // `node:timers/promises`, `AbortSignal.timeout`, worker threads, real input and output. Node 20 and newer; nothing else is needed.
 
+import { syncBuiltinESMExports } from 'node:module';
 import { createInterface } from 'node:readline';
+import timers from 'node:timers';
 
 const MS = 1_000_000;
 const LONGEST = 2 ** 31 - 1;
@@ -55,12 +57,31 @@ export class Denied extends Error {
   }
 }
 
-export const clock = { now: 0, timers: [], set: 0 };
+/** A creation, a check or a reset is refused. `kind` is single, transient or fatal. */
+export class Refused extends Error {
+  constructor(says, kind) {
+    super(says);
+    this.kind = kind;
+  }
+}
+
+/** An error that nobody has foreseen. */
+export class Unforeseen extends Error {}
+
+/** A get ends without an object: timeout, create timeout, create, panic, closed or deadlock; `says` is the error behind it, or null. */
+export class NoObject extends Error {
+  constructor(reason, says = null) {
+    super(reason);
+    Object.assign(this, { reason, says });
+  }
+}
+
+export const clock = { now: 0, timers: [], set: 0, hasWall: false };
 
 class Timeout {
   constructor(due, every, run) { Object.assign(this, { due, every, run, number: ++clock.set }); }
   ref() { return this; }
-  unref() { return this; }
+  unref() { this.isUnref = true; return this; }
   hasRef() { return true; }
   close() { clear(this); return this; }
   refresh() {
@@ -87,11 +108,11 @@ function clear(timer) {
   clock.timers = clock.timers.filter((one) => one !== timer && one.number !== Number(timer ?? 0));
 }
 
-// The wall clock stands still: it may be set at any time, and no limit is to be measured on it.
+// The wall clock stands still: it may be set at any time, and no limit is to be measured on it. In rules about pools it goes.
 const RealDate = Date;
 globalThis.Date = class Date extends RealDate {
   constructor(...args) { args.length ? super(...args) : super(Date.now()); }
-  static now() { return wall; }
+  static now() { return wall + (clock.hasWall ? Math.floor(clock.now / MS) : 0); }
 };
 Object.defineProperty(performance, 'now', { value: () => clock.now / MS });
 process.hrtime = Object.assign(
@@ -104,6 +125,9 @@ process.hrtime = Object.assign(
 globalThis.setTimeout = (...args) => set(false, ...args);
 globalThis.setInterval = (...args) => set(true, ...args);
 globalThis.clearTimeout = globalThis.clearInterval = clear;
+const { setTimeout, setInterval, clearTimeout, clearInterval } = globalThis;
+Object.assign(timers, { setTimeout, setInterval, clearTimeout, clearInterval });
+syncBuiltinESMExports();
 
 // Twice: for the promises, and for what they have left to `setImmediate`.
 export async function settle() {
@@ -146,6 +170,7 @@ const said = (error) => `${error?.name ?? 'thrown'}: ${error?.message ?? error}`
 const TIMES = new Set([
   'initial', 'cap', 'total_timeout', 'attempt_timeout', 'deadline', 'reset_after', 'max_retry_after', 'stop_after', 'per',
   'within',
+  'acquire_timeout', 'create_timeout', 'check_timeout', 'validate_after', 'idle_timeout', 'max_lifetime',
 ]);
 
 function settingsOf(value) {
@@ -156,8 +181,137 @@ function settingsOf(value) {
   }));
 }
 
+// Messages behind which the next one follows before anything else can run.
+const AT_ONCE = new Set(['get', 'warm', 'close_pool', 'return', 'discard', 'ended', 'break', 'destructor']);
+
+/** The part of a rule about pools: gets, leases, and the backend of each pool. */
+class Pools {
+  backends = new Map();
+  pools = [];
+
+  async pool({ id, settings }) {
+    const backend = new Backend(this, settings.backend);
+    this.backends.set(settings.backend, backend);
+    clock.hasWall = true;
+    await this.make({ id, settings }, async (settings) => {
+      const pool = await this.adapter.pool({ ...settings, backend });
+      this.pools.push(pool);
+      return pool;
+    });
+  }
+
+  get({ id, pool, deadline }) {
+    this.waiting.set(id, async () => {
+      const stop = new AbortController();
+      this.stops.set(id, stop);
+      const inner = this.made.get(pool);
+      try {
+        const resource = await inner.get({ deadline: millis(deadline), signal: stop.signal });
+        const lease = Object.assign(() => inner.release(resource), { inner, resource });
+        if (this.cancelled.has(id)) { // it has got an object all the same
+          lease();
+          return this.say('end', { id, cancelled: true });
+        }
+        this.held.set(id, lease);
+        this.say('got', { id, object: resource.object.number });
+      } catch (error) {
+        const denied = (reason, says = error.message) => this.say('denied', { id, reason, says });
+        if (this.cancelled.has(id)) this.say('end', { id, cancelled: true });
+        else if (error instanceof NoObject) denied(error.reason, error.says);
+        else if (error instanceof Refused) denied('create');
+        else if (error instanceof Unforeseen) denied('panic');
+        else this.say('broken', { says: `a get ends by ${said(error)}` });
+      }
+    });
+  }
+
+  close_pool({ id, pool, within }) {
+    this.waiting.set(id, async () => {
+      try {
+        const leases = (await this.made.get(pool).close({ within: millis(within) })) ?? 0;
+        this.say('closed', { id, leases });
+      } catch (error) {
+        this.say('broken', { says: `a close ends by ${said(error)}` });
+      }
+    });
+  }
+
+  warm({ id, pool, objects }) {
+    this.waiting.set(id, async () => {
+      await this.made.get(pool).warm(objects);
+      this.say('done', { id });
+    });
+  }
+
+  take({ id, pool }) {
+    const inner = this.made.get(pool);
+    const resource = inner.take();
+    if (resource === null) return this.say('none', { id });
+    this.held.set(id, Object.assign(() => inner.release(resource), { inner, resource }));
+    this.say('got', { id, object: resource.object.number });
+  }
+
+  return({ id }) { this.background(() => this.release({ id })); }
+  discard({ id }) { this.endLease(id, 'discard'); }
+
+  detach({ id }) {
+    this.held.get(id).resource.object.isFree = true; // it is its user's
+    this.endLease(id, 'detach');
+  }
+
+  endLease(id, how) {
+    const { inner, resource } = this.held.get(id);
+    this.held.delete(id);
+    this.background(() => inner[how](resource));
+  }
+
+  /** What a caller has begun, and nobody waits for. Its error is that of its caller. */
+  async background(work) {
+    try {
+      await work();
+    } catch (error) {
+      console.error('ignored:', said(error));
+    }
+  }
+
+  resize({ pool, max }) { this.background(() => this.made.get(pool).resize(max)); }
+  retire({ pool }) { this.background(() => this.made.get(pool).retire()); }
+  snapshot({ id, pool }) { this.say('snapshot', { id, ...this.made.get(pool).snapshot() }); }
+  drop_pool({ pool }) { this.made.delete(pool); }
+  ended(message) { this.backends.get(message.backend).ended(message); }
+  break({ backend, object }) { this.backends.get(backend).objects.get(object).isBroken = true; }
+
+  destructor({ backend, object, does, pool }) {
+    this.backends.get(backend).objects.get(object).destructor = does === 'panics' ? panics : () => {
+      const stop = new AbortController();
+      const inner = this.made.get(pool);
+      inner.get({ deadline: null, signal: stop.signal }).then((resource) => inner.release(resource), () => {});
+      stop.abort();
+    };
+  }
+
+  /** Ends the pools, as their user would at the end of a program. No timer and no object may be left then. */
+  async endPools() {
+    if (this.backends.size === 0) return;
+    const begun = clock.now;
+    for (const backend of this.backends.values()) backend.recover();
+    let left = this.pools.length;
+    for (const pool of this.pools) this.background(() => pool.end()).then(() => left--);
+    await settle();
+    await runUntil(begun + 3_600_000 * MS, () => left === 0);
+    await runUntil(begun + 3_600_000 * MS, () => false);
+    await settle();
+    const alive = [...this.backends.values()].flatMap((backend) => [...backend.objects.values()]).filter((one) => !one.isFree);
+    const set = clock.timers.filter((timer) => !timer.isUnref);
+    clock.now = begun;
+    if (alive.length + set.length === 0) return;
+    const names = [...alive.map((one) => `object ${one.number}`), ...set.map((timer) => `a timer of ${timer.length / MS} ms`)];
+    this.events.push({ event: 'failed', says: `left alive an hour after the end: ${names.join(', ')}` });
+  }
+}
+
 /** Everything that one rule has made. */
-export class Rule {
+export class Rule extends Pools {
   events = [];
   made = new Map();
   waiting = new Map();
@@ -169,8 +323,9 @@ export class Rule {
   parts = [new Streams(this)];
 
   constructor(adapter) {
+    super();
     this.adapter = adapter;
-    Object.assign(clock, { now: 0, timers: [] });
+    Object.assign(clock, { now: 0, timers: [], hasWall: false });
   }
 
   say(event, members) {
@@ -184,22 +339,26 @@ export class Rule {
       await fire(at - 1);
     }
     for (const message of messages) {
+      const isAtOnce = AT_ONCE.has(message.do);
       try {
         const part = this.parts.find((part) => part.has(message)) ?? this;
-        await part[message.do](message);
+        const done = part[message.do](message);
+        if (!isAtOnce) await done;
       } catch (error) {
         this.say('broken', { says: `${JSON.stringify(message)}: ${said(error)}` });
       }
-      await settle();
+      if (!isAtOnce) await settle();
     }
+    await settle();
     if (!this.isOver) await runUntil(until, () => this.events.length > 0);
   }
 
   begin() {}
 
-  end() {
+  async end() {
     for (const stop of this.stops.values()) stop.abort();
     this.isOver = true;
+    await this.endPools();
     clock.timers = [];
   }
 
@@ -605,6 +764,68 @@ function valueOf(value) {
   return Array.isArray(value) ? { items: value.map((item) => item.id) } : { ok: value };
 }
 
+
+/** Makes the objects of a pool, as the script of a rule says, which is on the suite's side. */
+class Backend {
+  objects = new Map();
+  steps = 0;
+  answers = new Map();
+
+  constructor(rule, id) { Object.assign(this, { rule, id }); }
+
+  /** Creates an object, or throws `Refused`, or another error that nobody has foreseen. `begins` is told the number of the step. */
+  async create(begins = () => {}) {
+    const number = this.objects.size + 1;
+    const object = new PoolObject(this, number);
+    this.objects.set(number, object);
+    try {
+      await this.step('create', number, begins);
+    } catch (error) {
+      object.isFree = true;
+      throw error;
+    }
+    return object;
+  }
+
+  async step(what, number, begins = () => {}) {
+    if (this.rule.isOver) return;
+    const step = ++this.steps;
+    begins(step);
+    this.rule.say(what, { id: this.id, step, object: number });
+    const { outcome, says, kind } = await new Promise((done) => this.answers.set(step, done));
+    this.answers.delete(step);
+    if (outcome === 'error') throw new Refused(says, kind);
+    if (outcome === 'panic') throw new Unforeseen(says);
+  }
+
+  /** The library has given up a step, of which a promise hears nothing. */
+  dropped(step) { this.rule.say('dropped', { id: this.id, step }); }
+
+  ended({ step, ...end }) { this.answers.get(step)?.(end); }
+  recover() { for (const step of [...this.answers.keys()]) this.ended({ step, outcome: 'ok' }); }
+}
+
+/** An object of a pool: `check()`, `reset()`, and `free()` when it is closed. `isBroken` is as its last user has found. */
+class PoolObject {
+  isBroken = false;
+  isFree = false;
+  destructor = null;
+
+  constructor(backend, number) { Object.assign(this, { backend, number }); }
+
+  check() { return this.backend.step('check', this.number); }
+  reset() { return this.backend.step('reset', this.number); }
+
+  free() {
+    if (this.isFree) return;
+    this.isFree = true;
+    this.backend.rule.say('free', { id: this.backend.id, object: this.number });
+    this.destructor?.();
+  }
+}
+
+function panics() { throw new Unforeseen('the destructor panics'); }
+
 /**
  * Answers the suite until it closes the input.
  *
@@ -613,13 +834,18 @@ function valueOf(value) {
  * `limiter(settings)`: an object with those of `acquire(permits, { key, deadline, signal })`, `tryAcquire`, `reserve`,
  * `change(name, value)` and `keys()` that it supports. Granted permits are a function that gives them back, or anything else; a
  * refusal throws `Denied`. An operator is made by `operator(settings)`: see `Streams`. `can` is `['cancel']` if the library takes the signal.
+ *
+ * `pools` are the capabilities of pools. A pool is made by `pool(settings)`: an object with `get({ deadline, signal })`, a promise of what has
+ * the object of the backend as its `object`, `release(resource)` and `end()`, which ends the pool with the rule, and with those of
+ * `take()`, `discard(resource)`, `detach(resource)`, `warm(objects)`, `resize(max)`, `retire()`, `close({ within })` and `snapshot()` that
+ * it supports. `settings.backend` has `create()`. A get without an object throws `NoObject`, or the error of its creation.
  */
-export async function serve({ library, version, can = [], retry, limit, stream, policy, limiter, operator }) {
+export async function serve({ library, version, can = [], retry, limit, stream, pools, policy, limiter, operator, pool }) {
   const hello = {
     event: 'hello', protocol: 1, library, version, runtime: `Node ${process.versions.node}`, can,
-    ...(retry && { retry }), ...(limit && { limit }), ...(stream && { stream }),
+    ...(retry && { retry }), ...(limit && { limit }), ...(stream && { stream }), ...(pools && { pool: pools }),
   };
-  let rule = new Rule({ policy, limiter, operator });
+  let rule = new Rule({ policy, limiter, operator, pool });
   // A promise that nobody awaits is the library's affair, and not the end of the adapter.
   process.on('unhandledRejection', (error) => console.error('unhandled:', said(error)));
   process.on('uncaughtException', (error) => console.error('uncaught:', said(error)));
@@ -628,7 +854,7 @@ export async function serve({ library, version, can = [], retry, limit, stream, 
     const first = line.messages[0]?.do;
     let { at } = line, events = [hello];
     if (first !== 'hello') {
-      if (first === 'begin') rule = new Rule({ policy, limiter, operator });
+      if (first === 'begin') rule = new Rule({ policy, limiter, operator, pool });
       try {
         await rule.play(line);
       } catch (error) {

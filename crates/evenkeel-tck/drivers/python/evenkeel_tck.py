@@ -16,6 +16,7 @@ Import it before the library, which may keep `time.monotonic` under a name of it
 Times in settings and errors are seconds. Python 3.11 and newer; nothing else is needed.
 """
 import asyncio
+import functools
 import heapq
 import inspect
 import json
@@ -36,6 +37,7 @@ from types import SimpleNamespace
 NANO = 1_000_000_000
 CREEP = 8  # timers for now, one after the other, before the clock moves by a nanosecond
 SPIN = 100_000  # turns of the loop without a nanosecond between them
+BEGIN = NANO  # a rule begins at 1 s: no machine's clock is at 0, which libraries take for "never"
 
 # The output is for lines alone: what a library prints goes to the errors.
 _lines, sys.stdout = sys.stdout, sys.stderr
@@ -79,6 +81,26 @@ class Denied(Exception):
     def __init__(self, reason="busy", retry_after=None):
         super().__init__(reason)
         self.reason, self.retry_after = reason, retry_after
+
+
+class Refused(Exception):
+    """A creation, a check or a reset is refused. `kind` is single, transient or fatal."""
+
+    def __init__(self, says, kind):
+        super().__init__(says)
+        self.kind = kind
+
+
+class Unforeseen(RuntimeError):
+    """An error that nobody has foreseen."""
+
+
+class NoObject(Exception):
+    """A get ends without an object: timeout, create timeout, create, panic, closed or deadlock; `says` is the error behind it, if it tells."""
+
+    def __init__(self, reason, says=None):
+        super().__init__(reason)
+        self.reason, self.says = reason, says
 
 
 class Spins(RuntimeError):
@@ -228,21 +250,179 @@ class Operation:
         self._rule.say("keyed", id=self._id, key=str(key))
 
 
-class Rule:
+class Pools:
+    """The part of a rule about pools: gets, leases, and the backend of each pool."""
+
+    AT_ONCE = {"get", "warm", "close_pool", "return", "discard", "ended", "break", "destructor"}  # the next message follows before anything else can run
+
+    def do_pool(self, message):
+        id, settings = message["id"], _settings(message["settings"])
+        self.backends[settings.backend] = Backend(self, settings.backend)
+        settings.backend, _clock.wall = self.backends[settings.backend], True
+
+        async def make():
+            pool = self.adapter.pool(settings)
+            return await pool if inspect.isawaitable(pool) else pool
+
+        async def configure():
+            try:
+                self.made[id] = await make()
+                self.say("configured", id=id)
+            except NotExpressible as why:
+                self.say("not expressible", id=id, says=str(why))
+            except Exception as error:
+                self.say("refused", id=id, says=_said(error))
+
+        self.tasks[id] = self.loop.create_task(configure())
+
+    def do_get(self, message):
+        deadline = message.get("deadline")
+        more = {} if deadline is None else {"deadline": _moment(deadline)}
+        self._pend(message, lambda pool: self._get(message["id"], pool, pool.get(**more)))
+
+    def do_warm(self, message):
+        self._pend(message, lambda pool: self._tell("done", message["id"], pool.warm(message["objects"])))
+
+    def do_close_pool(self, message):
+        within = _seconds(message.get("within"))
+        more = {} if within is None else {"within": within}
+        self._pend(message, lambda pool: self._tell("closed", message["id"], pool.close(**more), "leases"))
+
+    def _pend(self, message, start):
+        self.pending[message["id"]] = functools.partial(start, self.made[message["pool"]])
+
+    async def _get(self, id, pool, get):
+        try:
+            lease = Lease(self, pool, await get)
+            if id in self.cancelled:  # it has got an object all the same
+                lease()
+                return self._ended(id)
+            self.held[id] = lease
+            self.say("got", id=id, object=lease.connection.object.number)
+        except NoObject as error:
+            self.say("denied", id=id, reason=error.reason, says=error.says)
+        except (Refused, Unforeseen) as error:
+            self.say("denied", id=id, reason="create" if isinstance(error, Refused) else "panic", says=str(error))
+        except TimeoutError as error:
+            cause = error.__cause__ or error.__context__
+            self.say("denied", id=id, reason="timeout", says=str(cause) if isinstance(cause, (Refused, Unforeseen)) else None)
+        except asyncio.CancelledError:
+            self._ended(id)
+        except Exception as error:
+            self.say("broken", says=f"a get ends by {_said(error)}")
+
+    async def _tell(self, event, id, call, member=None):
+        try:
+            value = await call
+            self.say(event, id=id, **({member: value or 0} if member else {}))
+        except asyncio.CancelledError:
+            self._ended(id)
+        except Exception as error:
+            self.say("broken", says=f"it ends by {_said(error)}")
+
+    def do_take(self, message):
+        async def take():
+            connection = await _awaited(self.made[message["pool"]].take())
+            if connection is None:
+                return self.say("none", id=message["id"])
+            self.held[message["id"]] = Lease(self, self.made[message["pool"]], connection)
+            self.say("got", id=message["id"], object=connection.object.number)
+
+        self.tasks[message["id"]] = self.loop.create_task(take())
+
+    def do_return(self, message):
+        self.do_release(message)
+
+    def do_discard(self, message):
+        self.held.pop(message["id"]).end("discard")
+
+    def do_detach(self, message):
+        lease = self.held.pop(message["id"])
+        lease.connection.object.is_free = True  # it is its user's
+        lease.end("detach")
+
+    def do_resize(self, message):
+        self.background(self.made[message["pool"]].resize(message["max"]))
+
+    def do_retire(self, message):
+        self.background(self.made[message["pool"]].retire())
+
+    def do_snapshot(self, message):
+        self.say("snapshot", id=message["id"], **self.made[message["pool"]].snapshot())
+
+    def do_drop_pool(self, message):
+        self.dropped.append(self.made.pop(message["pool"]))
+
+    def do_ended(self, message):
+        self.backends[message["backend"]].ended(message)
+
+    def do_break(self, message):
+        self.backends[message["backend"]].objects[message["object"]].is_broken = True
+
+    def do_destructor(self, message):
+        asks = functools.partial(self._ask_and_leave, self.made[message["pool"]]) if message["does"] == "asks" else None
+        self.backends[message["backend"]].objects[message["object"]].destructor = asks or _panics
+
+    def _ask_and_leave(self, pool):
+        def left(task):
+            if not task.cancelled() and task.exception() is None:
+                Lease(self, pool, task.result())()
+
+        task = self.loop.create_task(pool.get())
+        task.add_done_callback(left)
+        self.loop.call_soon(task.cancel)
+
+    def background(self, work):
+        """What a caller has begun, and nobody waits for. Its error is that of its caller."""
+
+        async def run():
+            try:
+                await _awaited(work)
+            except Exception as error:
+                print("ignored:", _said(error), file=sys.stderr)
+
+        self.loop.create_task(run())
+
+    def end_pools(self):
+        """Ends the pools, as their user would at the end of a program. No task and no object may be left then."""
+        pools = self.dropped + [made for made in self.made.values() if hasattr(made, "end")]
+        if not self.backends:
+            return
+        begun, self.is_over = self.loop.now, True  # nothing is told any more, and nothing fails
+        for backend in self.backends.values():
+            backend.recover()
+        ends = [self.loop.create_task(_awaited(pool.end())) for pool in pools if hasattr(pool, "end")]
+        self.loop.settle()
+        self.loop.run_until(begun + 3600 * NANO, lambda: all(end.done() for end in ends))
+        self.loop.run_until(begun + 3600 * NANO, lambda: False)
+        self.loop.settle()
+        for error in filter(None, (end.exception() for end in ends if end.done() and not end.cancelled())):
+            print("ignored:", _said(error), file=sys.stderr)
+        tasks = [task for task in asyncio.all_tasks(self.loop) if not task.done()]
+        alive = [one.number for backend in self.backends.values() for one in backend.objects.values() if not one.is_free]
+        self.loop.now = begun
+        if tasks or alive:
+            left = [f"task {task.get_coro().__qualname__}" for task in tasks] + [f"object {number}" for number in alive]
+            self.events.append({"event": "failed", "says": f"left alive an hour after the end: {', '.join(left)}"})
+
+
+class Rule(Pools):
     """Everything that one rule has made."""
 
     def __init__(self, adapter, at):
         self.adapter, self.loop, self.events = adapter, VirtualLoop(at), []
         self.made, self.pending, self.tasks, self.held, self.operations = {}, {}, {}, {}, {}
         self.cancelled, self.is_over, self.groups, self.streams = set(), False, Groups(self), Streams(self)
-        _clock.loop = self.loop
+        self.backends, self.dropped = {}, []
+        _clock.loop, _clock.wall = self.loop, False
         asyncio.set_event_loop(self.loop)
 
     def say(self, event, **members):
-        self.events.append({"event": event, **members})
+        if not self.is_over:
+            self.events.append({"event": event, **members})
 
     def play(self, line):
-        at, until = _whole(line["at"]), _whole(line["until"])
+        at, until = BEGIN + _whole(line["at"]), BEGIN + _whole(line["until"])
         if at > self.loop.now:
             late, self.loop.now = self.loop.next() < at, at
             if late:
@@ -256,7 +436,9 @@ class Rule:
                 self.say("broken", says=f"{message}: {_said(error)}")
             if self.is_over:
                 return
-            self.loop.settle()
+            if message["do"] not in self.AT_ONCE:
+                self.loop.settle()
+        self.loop.settle()
         self.loop.run_until(until, lambda: self.groups.look() or self.events)
 
     def do_begin(self, _message):
@@ -269,6 +451,7 @@ class Rule:
         self.events.clear()
         self.groups.end()
         self.streams.end()
+        self.end_pools()
         self.loop.close()
         self.is_over = True
 
@@ -283,7 +466,12 @@ class Rule:
             self.say("refused", id=id, says=_said(error))
 
     def do_policy(self, message):
-        self._make(message, self.adapter.policy)
+        def policy(settings):
+            if settings.deadline is not None:  # a moment
+                settings.deadline += BEGIN / NANO
+            return self.adapter.policy(settings)
+
+        self._make(message, policy)
 
     def do_limiter(self, message):
         self._make(message, self.adapter.limiter)
@@ -323,7 +511,10 @@ class Rule:
         pending = self.pending.pop(id)
         if isinstance(pending, (Run, Program)):
             return pending.start()
-        run = self._ask(id, pending) if inspect.isfunction(pending) else self._call(id, pending)
+        if isinstance(pending, functools.partial):
+            run = pending()
+        else:
+            run = self._ask(id, pending) if inspect.isfunction(pending) else self._call(id, pending)
         self.tasks[id] = self.loop.create_task(run)
 
     def do_cancel(self, message):
@@ -347,7 +538,7 @@ class Rule:
         limiter = self.made[message["limiter"]]
         more = {name: message[name] for name in ("key",) if message.get(name) is not None}
         if message.get("deadline") is not None:
-            more["deadline"] = _seconds(message["deadline"])
+            more["deadline"] = _moment(message["deadline"])
         self.pending[message["id"]] = lambda: limiter.acquire(message["permits"], **more)
 
     def do_reserve(self, message):
@@ -788,6 +979,106 @@ class Groups:
             self.probes[result["id"]].order(result["outcome"])
 
 
+class Lease:
+    """An object in use; called, it is returned. The adapter's pool has `release(connection)`, and others where it supports them."""
+
+    def __init__(self, rule, pool, connection):
+        self._rule, self._pool, self.connection = rule, pool, connection
+
+    def __call__(self):
+        self.end("release")
+
+    def end(self, how):
+        self._rule.background(getattr(self._pool, how)(self.connection))
+
+
+class Backend:
+    """Makes the objects of a pool, as the script of a rule says, which is on the suite's side."""
+
+    def __init__(self, rule, id):
+        self._rule, self._id, self._steps, self._answers = rule, id, 0, {}
+        self.objects = {}
+
+    async def create(self):
+        """Creates an `Object`, or raises `Refused`, or another error that nobody has foreseen."""
+        number = len(self.objects) + 1
+        self.objects[number] = object = Object(self, number)
+        try:
+            await self.step("create", number)
+        except BaseException:
+            object.is_free = True
+            raise
+        return object
+
+    def object(self):
+        """An `Object` that is there at once, for a library that creates none itself."""
+        number = len(self.objects) + 1
+        self.objects[number] = Object(self, number)
+        self._rule.say("there", id=self._id, object=number)
+        return self.objects[number]
+
+    async def step(self, what, number):
+        if self._rule.is_over:
+            return
+        self._steps += 1
+        step, answer = self._steps, self._rule.loop.create_future()
+        self._answers[step] = answer
+        self._rule.say(what, id=self._id, step=step, object=number)
+        try:
+            ended = await answer
+        except BaseException:
+            self._rule.say("dropped", id=self._id, step=step)
+            raise
+        finally:
+            del self._answers[step]
+        if ended["outcome"] == "error":
+            raise Refused(ended["says"], ended["kind"])
+        if ended["outcome"] == "panic":
+            raise Unforeseen(ended["says"])
+
+    def ended(self, message):
+        answer = self._answers.get(message["step"])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def recover(self):
+        """What hangs comes to its end."""
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_result({"outcome": "ok"})
+
+    def free(self, object):
+        self._rule.say("free", id=self._id, object=object.number)
+
+
+class Object:
+    """An object of a pool: `await check()`, `await reset()`, and `free()` when it is closed. `is_broken` is as its last user has found."""
+
+    def __init__(self, backend, number):
+        self._backend, self.number, self.is_broken, self.is_free, self.destructor = backend, number, False, False, None
+
+    async def check(self):
+        await self._backend.step("check", self.number)
+
+    async def reset(self):
+        await self._backend.step("reset", self.number)
+
+    def free(self):
+        if not self.is_free:
+            self.is_free = True
+            self._backend.free(self)
+            if self.destructor is not None:
+                self.destructor()
+
+
+def _panics():
+    raise Unforeseen("the destructor panics")
+
+
+async def _awaited(value):
+    return await value if inspect.isawaitable(value) else value
+
+
 async def _raise(error):
     raise error
 
@@ -815,10 +1106,16 @@ def _seconds(time):
     return None if time is None else int(time) / NANO
 
 
+def _moment(time):
+    """A moment on the clock of the loop."""
+    return None if time is None else (BEGIN + int(time)) / NANO
+
+
 # The settings that are times.
 _TIMES = {
     "initial", "cap", "total_timeout", "attempt_timeout", "deadline", "reset_after", "max_retry_after", "stop_after", "per",
     "grace", "again_after", "pre_stop", "alone_after", "within",
+    "acquire_timeout", "create_timeout", "check_timeout", "validate_after", "idle_timeout", "max_lifetime",
 }
 
 
@@ -839,6 +1136,7 @@ def _settings(value):
 
 class _Clock:
     loop = None
+    wall = False
 
     def seconds(self):
         return self.loop.time()
@@ -852,9 +1150,9 @@ _clock.loop = VirtualLoop()
 asyncio.set_event_loop(_clock.loop)
 time.monotonic = time.perf_counter = _clock.seconds
 time.monotonic_ns = time.perf_counter_ns = _clock.nanos
-# The wall clock stands still: it may be set at any time, and no limit is to be measured on it.
+# The wall clock stands still: it may be set at any time, and no limit is to be measured on it. In rules about pools it goes.
 _wall = time.time()
-time.time = lambda: _wall
+time.time = lambda: _wall + _clock.seconds() * _clock.wall
 
 
 class ItemError(Exception):
@@ -1232,8 +1530,8 @@ def _failure(error):
 
 
 def serve(
-    library, version, *, retry=None, limit=None, task=None, shutdown=None, stream=None, policy=None, limiter=None, group=None,
-    program=None, operator=None,
+    library, version, *, retry=None, limit=None, task=None, shutdown=None, stream=None, pools=None,
+    policy=None, limiter=None, group=None, program=None, operator=None, pool=None,
 ):
     """Answers the suite until it closes the input.
 
@@ -1251,8 +1549,14 @@ def serve(
     the main thread. It returns the exit code, or None, and raises failures as a group does.
 
     An operator of the capabilities `stream` is made by `operator(settings)`: see `Streams`.
+
+    `pools` are the capabilities of pools. A pool is made by `pool(settings)`, which may be awaited if that takes no time: an object with
+    `get()`, whose result has the `Object` as its `object`, `release(connection)` and `end()`, which ends the pool with the rule, and with
+    those of `get(deadline)`, `take()`, `discard(connection)`, `detach(connection)`, `warm(objects)`, `resize(max)`, `retire()`,
+    `close(within)` and `snapshot()`, a dict, that it supports. `settings.backend` is a `Backend`. A get without an object raises
+    `NoObject`, `TimeoutError`, or the error of its creation.
     """
-    adapter = SimpleNamespace(policy=policy, limiter=limiter, group=group, program=program, operator=operator)
+    adapter = SimpleNamespace(policy=policy, limiter=limiter, group=group, program=program, operator=operator, pool=pool)
     hello = {
         "event": "hello", "protocol": 1, "library": library, "version": version,
         "runtime": f"Python {platform.python_version()}, asyncio", "can": ["lazy", "cancel", "abort", "cut"],
@@ -1262,6 +1566,7 @@ def serve(
     hello |= {"task": task} if task is not None else {}
     hello |= {"shutdown": shutdown} if shutdown is not None else {}
     hello |= {"stream": stream} if stream is not None else {}
+    hello |= {"pool": pools} if pools is not None else {}
     if program is None:
         return _serve(adapter, hello)
     # A shell that runs the suite in the background has it ignored.
@@ -1289,11 +1594,11 @@ def _serve(adapter, hello):
             events = [hello]
         else:
             if first == "begin":
-                rule = Rule(adapter, 0)
+                rule = Rule(adapter, BEGIN)
             try:
                 rule.play(line)
             except Spins as spins:
                 rule.say("failed", says=str(spins))
-            at, events, rule.events = _time(rule.loop.now), rule.events, []
+            at, events, rule.events = _time(rule.loop.now - BEGIN), rule.events, []
         _lines.write(json.dumps({"turn": line["turn"], "at": at, "events": events}) + "\n")
         _lines.flush()

@@ -1,85 +1,35 @@
 //! The backend of a pool: it makes objects as the script of a rule says, and records each step.
+//!
+//! # How it works
+//!
+//! A backend with its script is *here*. Where the implementation is in another process, the backend that it is given there is
+//! *remote*: it tells of each step, and is told of the end of each. The backend here then does all that is told, and
+//! knows who else is to be told of what a rule does to an object: the one who is *elsewhere*.
 
 use std::{
-    error::Error,
     fmt,
-    future::pending,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
-    thread,
-    time::Duration,
 };
 
 use evenkeel_base::lock;
-use tokio::time::sleep;
 
-use super::record::{Event, Record};
-
-/// The course of one creation, check or reset.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    /// It ends after this time, or never.
-    after: Option<Duration>,
-    end: StepEnd,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum StepEnd {
-    Ok,
-    Fails(ErrorKind),
-    Panics,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ErrorKind {
-    /// It concerns one creation.
-    Single,
-    /// The backend is down for a while.
-    Transient,
-    /// Every caller would meet it.
-    Fatal,
-}
-
-impl Step {
-    pub(crate) const OK: Self = Self { after: Some(Duration::ZERO), end: StepEnd::Ok };
-    pub(crate) const FAILS: Self = Self { end: StepEnd::Fails(ErrorKind::Single), ..Self::OK };
-    /// The backend is down.
-    pub(crate) const DOWN: Self = Self { end: StepEnd::Fails(ErrorKind::Transient), ..Self::OK };
-    pub(crate) const FATAL: Self = Self { end: StepEnd::Fails(ErrorKind::Fatal), ..Self::OK };
-    pub(crate) const PANICS: Self = Self { end: StepEnd::Panics, ..Self::OK };
-    pub(crate) const HANGS: Self = Self { after: None, end: StepEnd::Ok };
-
-    pub(crate) const fn after(self, time: Duration) -> Self {
-        Self { after: Some(time), ..self }
-    }
-
-    async fn run(self, what: &str, number: u32) -> Result<(), BackendError> {
-        match self.after {
-            Some(Duration::ZERO) => {}
-            Some(time) => sleep(time).await,
-            None => pending().await,
-        }
-        let text = format!("{what} {number} is refused");
-        match self.end {
-            StepEnd::Ok => Ok(()),
-            StepEnd::Fails(kind) => Err(BackendError { text, kind }),
-            StepEnd::Panics => panic!("{what} {number} panics"),
-        }
-    }
-}
+use super::{
+    object::{Destructor, Object},
+    record::{Event, Record},
+    step::{BackendError, Failure, Kind, Step},
+};
+use crate::BoxFuture;
 
 /// The course of each step, by the number of its object.
 type Course = Arc<dyn Fn(u32) -> Step + Send + Sync>;
 
-#[derive(Clone)]
 struct Script {
     create: Course,
     check: Course,
     reset: Course,
-    /// Runs in the destructor of an object.
-    on_drop: Arc<dyn Fn(u32) + Send + Sync>,
 }
 
 /// Makes the objects of a pool, as the script of a rule says.
@@ -87,18 +37,42 @@ struct Script {
 /// # Examples
 /// As in [`SUITE`](super::SUITE).
 #[derive(Clone)]
-pub struct Backend {
-    shared: Arc<Shared>,
+pub struct Backend(Source);
+
+#[derive(Clone)]
+enum Source {
+    Here(Arc<Shared>),
+    Remote(Arc<dyn Remote>),
+}
+
+/// A backend whose script is in another process.
+pub(crate) trait Remote: Send + Sync {
+    /// Begins a creation: the number of its object, and its end.
+    fn create(&self) -> (u32, BoxFuture<'static, Result<(), Failure>>);
+    /// Begins a check or a reset of this object.
+    fn step(&self, kind: Kind, number: u32) -> BoxFuture<'static, Result<(), Failure>>;
+    /// An object that is there at once.
+    fn object(&self) -> u32;
+    fn is_broken(&self, number: u32) -> bool;
+    /// The object is dropped.
+    fn freed(&self, number: u32) -> Option<Destructor>;
+}
+
+/// The implementation in another process, which is told what a rule does to an object.
+pub(crate) trait Elsewhere: Send + Sync {
+    fn breaks(&self, number: u32);
+    fn destroys(&self, number: u32, destructor: &Destructor);
 }
 
 struct Shared {
     record: Record,
     creations: AtomicU32,
     script: Mutex<Script>,
+    elsewhere: Mutex<Option<Arc<dyn Elsewhere>>>,
 }
 
 /// A creation under way.
-struct Creation {
+pub(crate) struct Creation {
     number: u32,
     record: Record,
     is_done: bool,
@@ -108,14 +82,18 @@ impl Backend {
     /// A backend that makes objects at once.
     pub(crate) fn new() -> Self {
         let course = |step: Step| -> Course { Arc::new(move |_| step) };
-        let script = Script {
-            create: course(Step::OK),
-            check: course(Step::OK),
-            reset: course(Step::OK),
-            on_drop: Arc::new(|_| {}),
-        };
-        let (record, creations) = (Record::start(), AtomicU32::new(0));
-        Self { shared: Arc::new(Shared { record, creations, script: Mutex::new(script) }) }
+        let script = Script { create: course(Step::OK), check: course(Step::OK), reset: course(Step::OK) };
+        Self(Source::Here(Arc::new(Shared {
+            record: Record::start(),
+            creations: AtomicU32::new(0),
+            script: Mutex::new(script),
+            elsewhere: Mutex::new(None),
+        })))
+    }
+
+    /// A backend whose script is in another process.
+    pub(crate) fn remote(remote: Arc<dyn Remote>) -> Self {
+        Self(Source::Remote(remote))
     }
 
     /// Creates an object.
@@ -129,50 +107,123 @@ impl Backend {
     /// # Panics
     /// If that is how the creation ends.
     pub async fn create(&self) -> Result<Object, BackendError> {
-        let mut creation = self.begin();
-        let course = self.script().create;
-        course(creation.number).run("creation", creation.number).await?;
-        Ok(creation.done(self))
+        let number = match &self.0 {
+            Source::Here(_) => {
+                let creation = self.begin();
+                let step = self.course(Kind::Create, creation.number);
+                step.wait().await;
+                step.end(Kind::Create, creation.number).map_err(Failure::raise)?;
+                creation.done()
+            }
+            Source::Remote(remote) => {
+                let (number, end) = remote.create();
+                end.await.map_err(Failure::raise)?;
+                number
+            }
+        };
+        Ok(Object::new(number, self))
     }
 
     /// Creates an object at once, for an implementation without creations of its own: where
     /// [`Capability::Create`](super::Capability::Create) is withheld.
     pub fn object(&self) -> Object {
-        self.begin().done(self)
+        let number = match &self.0 {
+            Source::Here(_) => self.begin().done(),
+            Source::Remote(remote) => remote.object(),
+        };
+        Object::new(number, self)
     }
 
-    fn begin(&self) -> Creation {
-        let number = self.shared.creations.fetch_add(1, Relaxed) + 1;
+    /// Begins a creation.
+    pub(crate) fn begin(&self) -> Creation {
+        let number = self.here().creations.fetch_add(1, Relaxed) + 1;
         self.record().note(Event::Creates(number));
         Creation { number, record: self.record().clone(), is_done: false }
     }
 
-    fn script(&self) -> Script {
-        lock(&self.shared.script).clone()
+    /// A check or a reset of this object.
+    pub(super) async fn step(&self, kind: Kind, number: u32) -> Result<(), BackendError> {
+        if let Source::Remote(remote) = &self.0 {
+            return remote.step(kind, number).await.map_err(Failure::raise);
+        }
+        self.begins(kind, number);
+        let step = self.course(kind, number);
+        step.wait().await;
+        step.end(kind, number).map_err(Failure::raise)?;
+        self.ends(kind, number);
+        Ok(())
+    }
+
+    /// Notes the begin of a check.
+    pub(crate) fn begins(&self, kind: Kind, number: u32) {
+        if kind == Kind::Check {
+            self.record().note(Event::Checks(number));
+        }
+    }
+
+    /// Notes the good end of a check or a reset.
+    pub(crate) fn ends(&self, kind: Kind, number: u32) {
+        match kind {
+            Kind::Create => {}
+            Kind::Check => self.record().note(Event::Checked(number)),
+            Kind::Reset => self.record().note(Event::Reset(number)),
+        }
+    }
+
+    pub(super) fn is_broken(&self, number: u32) -> bool {
+        match &self.0 {
+            Source::Here(_) => false,
+            Source::Remote(remote) => remote.is_broken(number),
+        }
+    }
+
+    /// The object is dropped. Returns what its destructor does.
+    pub(super) fn freed(&self, number: u32) -> Option<Destructor> {
+        match &self.0 {
+            Source::Here(_) => {
+                self.record().note(Event::Freed(number));
+                None
+            }
+            Source::Remote(remote) => remote.freed(number),
+        }
+    }
+
+    pub(crate) fn course(&self, kind: Kind, number: u32) -> Step {
+        let course = {
+            let script = lock(&self.here().script);
+            match kind {
+                Kind::Create => script.create.clone(),
+                Kind::Check => script.check.clone(),
+                Kind::Reset => script.reset.clone(),
+            }
+        };
+        course(number)
     }
 
     pub(crate) fn record(&self) -> &Record {
-        &self.shared.record
+        &self.here().record
+    }
+
+    fn here(&self) -> &Shared {
+        match &self.0 {
+            Source::Here(shared) => shared,
+            Source::Remote(_) => unreachable!("the script is in another process"),
+        }
     }
 
     /// From now on the object with this number is created in this way.
     pub(crate) fn creates(&self, course: impl Fn(u32) -> Step + Send + Sync + 'static) {
-        lock(&self.shared.script).create = Arc::new(course);
+        lock(&self.here().script).create = Arc::new(course);
     }
 
     /// From now on the object with this number is checked in this way.
     pub(crate) fn checks(&self, course: impl Fn(u32) -> Step + Send + Sync + 'static) {
-        lock(&self.shared.script).check = Arc::new(course);
+        lock(&self.here().script).check = Arc::new(course);
     }
 
     /// From now on the object with this number is reset in this way.
     pub(crate) fn resets(&self, course: impl Fn(u32) -> Step + Send + Sync + 'static) {
-        lock(&self.shared.script).reset = Arc::new(course);
-    }
-
-    /// From now on the destructor of each object does this.
-    pub(crate) fn on_drop(&self, run: impl Fn(u32) + Send + Sync + 'static) {
-        lock(&self.shared.script).on_drop = Arc::new(run);
+        lock(&self.here().script).reset = Arc::new(course);
     }
 
     /// From now on all goes well: what the implementation still does then comes to its end.
@@ -180,15 +231,35 @@ impl Backend {
         self.creates(|_| Step::OK);
         self.checks(|_| Step::OK);
         self.resets(|_| Step::OK);
-        self.on_drop(|_| {});
+    }
+
+    /// The implementation is in another process. It is kept until it is let go.
+    pub(crate) fn serves(&self, elsewhere: Arc<dyn Elsewhere>) {
+        let old = lock(&self.here().elsewhere).replace(elsewhere);
+        drop(old);
+    }
+
+    /// The rule is over.
+    pub(crate) fn let_go(&self) {
+        let old = lock(&self.here().elsewhere).take();
+        drop(old);
+    }
+
+    pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
+        lock(&self.here().elsewhere).clone()
     }
 }
 
 impl Creation {
-    fn done(&mut self, backend: &Backend) -> Object {
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The object is there.
+    pub(crate) fn done(mut self) -> u32 {
         self.is_done = true;
         self.record.note(Event::Created(self.number));
-        Object { number: self.number, backend: backend.clone(), is_broken: AtomicBool::new(false) }
+        self.number
     }
 }
 
@@ -200,113 +271,8 @@ impl Drop for Creation {
     }
 }
 
-/// An object of a pool.
-///
-/// # Examples
-/// As in [`SUITE`](super::SUITE).
-#[must_use = "a rule sees when it is dropped"]
-pub struct Object {
-    number: u32,
-    backend: Backend,
-    is_broken: AtomicBool,
-}
-
-impl Object {
-    /// Checks whether the object can be lent again.
-    ///
-    /// # Errors
-    /// If it cannot.
-    ///
-    /// # Cancel safety
-    /// Dropping it ends the check.
-    ///
-    /// # Panics
-    /// If that is how the check ends.
-    pub async fn check(&self) -> Result<(), BackendError> {
-        let record = self.backend.record();
-        record.note(Event::Checks(self.number));
-        let course = self.backend.script().check;
-        course(self.number).run("the check of object", self.number).await?;
-        record.note(Event::Checked(self.number));
-        Ok(())
-    }
-
-    /// Cleans the object for its next user.
-    ///
-    /// # Errors
-    /// If it cannot be used again.
-    ///
-    /// # Cancel safety
-    /// Dropping it leaves the object as it is.
-    pub async fn reset(&self) -> Result<(), BackendError> {
-        let course = self.backend.script().reset;
-        course(self.number).run("the reset of object", self.number).await?;
-        self.backend.record().note(Event::Reset(self.number));
-        Ok(())
-    }
-
-    /// Returns whether the object is broken, as its last user has found.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
-        self.is_broken.load(Relaxed)
-    }
-
-    pub(crate) fn number(&self) -> u32 {
-        self.number
-    }
-
-    pub(crate) fn break_down(&self) {
-        self.is_broken.store(true, Relaxed);
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        self.backend.record().note(Event::Freed(self.number));
-        let on_drop = self.backend.script().on_drop;
-        if !thread::panicking() {
-            on_drop(self.number);
-        }
-    }
-}
-
-/// The error of a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendError {
-    text: String,
-    kind: ErrorKind,
-}
-
-impl BackendError {
-    /// Returns whether another attempt may succeed: the backend is down for a while.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.kind == ErrorKind::Transient
-    }
-
-    /// Returns whether every caller would meet the error, such as a wrong password.
-    #[must_use]
-    pub fn is_fatal(&self) -> bool {
-        self.kind == ErrorKind::Fatal
-    }
-}
-
-impl fmt::Display for BackendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Error for BackendError {}
-
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend").field("creations", &self.shared.creations).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Backend").finish_non_exhaustive()
     }
 }

@@ -13,18 +13,20 @@ use std::{
 use evenkeel_base::lock;
 use tokio::{
     task::{AbortHandle, JoinHandle, yield_now},
-    time::{Instant, sleep, timeout},
+    time::Instant,
 };
 
 use super::{
-    Backend, Capability, Get, GetError, Lease, Object, Pool, Settings, Snapshot,
+    Backend, Capability, Get, GetError, Lease, Object, Pool, Settings, Snapshot, Step,
     record::{Event, Record},
 };
 use crate::{
     Adapter, BoxFuture, Verdict,
     adapter::{configure, has},
+    agenda::{sleep, timeout},
     duration::WEEK,
     probe_task::catch_panic,
+    protocol,
     verdict::Checked,
 };
 
@@ -176,7 +178,10 @@ impl Run {
             };
             leases.push(held);
         }
-        self.has_at_most(max as usize)
+        self.has_at_most(max as usize)?;
+        drop(leases);
+        settle().await;
+        Ok(())
     }
 
     /// The rule asks that there were never more objects than this.
@@ -207,9 +212,7 @@ impl Run {
             Ok(()) => held.discard(),
             Err(_) => {
                 let number = held.number;
-                self.backend.checks(move |checked| {
-                    if checked == number { super::backend::Step::FAILS } else { super::backend::Step::OK }
-                });
+                self.backend.checks(move |checked| if checked == number { Step::FAILS } else { Step::OK });
                 drop(held);
             }
         }
@@ -233,10 +236,16 @@ pub(crate) async fn poll_once(get: &mut BoxFuture<'static, Answer>) -> Option<An
     .await
 }
 
-/// Lets all tasks run that can.
+/// Lets all tasks run that can, those in another process included.
 pub(crate) async fn settle() {
-    for _ in 0..16 {
-        yield_now().await;
+    let mut is_first = true;
+    loop {
+        for _ in 0..16 {
+            yield_now().await;
+        }
+        if !protocol::flush(std::mem::take(&mut is_first)) {
+            return;
+        }
     }
 }
 
@@ -286,8 +295,10 @@ impl Drop for Held {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        self.backend.record().end();
         self.backend.recover();
         lock(&self.tasks).iter().for_each(AbortHandle::abort);
+        self.backend.let_go();
     }
 }
 

@@ -25,8 +25,7 @@ mod prelude {
 
     pub(super) use crate::{
         pool::{
-            Capability, GetError, Order, Settings, Snapshot,
-            backend::Step,
+            Capability, Destructor, GetError, Order, Settings, Snapshot, Step,
             harness::{Run, poll_once, settle, unwrap, within},
             record::Event,
         },

@@ -46,6 +46,9 @@ const STRETCHES: u32 = 1000;
 /// Messages of one turn, whose line fits into a pipe.
 const MESSAGES: usize = 100;
 
+/// So many turns without time between them are an implementation that does the same again and again.
+const SPIN: u32 = 2_000;
+
 const MILLISECOND: u128 = 1_000_000;
 
 thread_local! {
@@ -96,6 +99,8 @@ struct State {
     handlers: HashMap<u64, Arc<dyn Handler>>,
     is_closed: bool,
     is_driven: bool,
+    /// Turns at the time of the last one.
+    spins: (Duration, u32),
 }
 
 impl Link {
@@ -192,6 +197,38 @@ impl Link {
     pub(crate) fn unwind(&self) -> ! {
         // The panic is no news: the verdict is kept.
         resume_unwind(Box::new("the adapter was found wanting"))
+    }
+
+    /// Lets the adapter run what is due now, if something is queued for it or in any case. Returns whether it was asked.
+    pub(crate) fn flush(&self, in_any_case: bool) -> bool {
+        let is_due = in_any_case || !lock(&self.state).queue.is_empty();
+        if !is_due || self.spins(self.start.elapsed()) {
+            return false;
+        }
+        let told = self.turn(None);
+        told.is_some_and(|(_, events)| {
+            self.tell(events);
+            true
+        })
+    }
+
+    /// Whether it does the same again and again, at this time.
+    fn spins(&self, at: Duration) -> bool {
+        let turns = {
+            let mut state = lock(&self.state);
+            let (last, turns) = state.spins;
+            state.spins = (at, if last == at { turns + 1 } else { 0 });
+            state.spins.1
+        };
+        if turns > SPIN {
+            self.fail(Verdict::fail("that time goes on", format_args!("{SPIN} turns at {at:?}")));
+        }
+        turns > SPIN
+    }
+
+    /// The rule fails, whatever else it finds.
+    pub(crate) fn fail(&self, verdict: Verdict) {
+        self.fail_with(|_| verdict);
     }
 
     /// One turn: as long as until this time, or none at all. `None` if the adapter is found wanting.
@@ -324,6 +361,9 @@ impl Link {
             }
             let until = due.unwrap_or_else(|| self.time_of(now) + STRETCH);
             let Some((at, events)) = self.turn(Some(until)) else { return };
+            if self.spins(at) {
+                return;
+            }
             silent = if due.is_some() || has_said || !events.is_empty() { 0 } else { silent + 1 };
             self.reach(at).await;
             self.tell_in_turn(events).await;
@@ -359,8 +399,10 @@ impl Link {
     /// Moves the clock of the world to this time, rounded to the microsecond: timers of floats have no more.
     async fn reach(&self, at: Duration) {
         let at = Duration::from_micros(((at.as_nanos() + 500) / 1000).try_into().unwrap_or(u64::MAX));
-        // Tokio's timers are whole milliseconds.
-        let whole = self.start + Duration::from_millis(at.as_millis().try_into().unwrap_or(u64::MAX));
+        // Tokio's timers are whole milliseconds, by which its clock moves on from where it is.
+        let now = self.time_of(Instant::now());
+        let millis = (now.as_millis() + at.saturating_sub(now).as_millis()).try_into().unwrap_or(u64::MAX);
+        let whole = self.start + Duration::from_millis(millis);
         if whole > Instant::now() {
             let (mut timer, mut closed) = (pin!(sleep_until(whole)), pin!(self.until_closed()));
             let is_closed = poll_fn(|cx| {

@@ -89,6 +89,13 @@ thread_local! {
     static LINKS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lets the implementations of this thread that are in other processes run what is due now: those for which something is queued, or
+/// all. Returns whether there was any.
+pub(crate) fn flush(all: bool) -> bool {
+    let links: Vec<_> = LINKS.with_borrow(|links| links.iter().map(|known| known.link.clone()).collect());
+    links.iter().fold(false, |said, link| link.flush(all) || said)
+}
+
 /// A link stays until the rule makes one in another world, or ends: the implementation keeps its state.
 struct Known {
     process: u64,
@@ -353,7 +360,7 @@ impl Facts {
         }
         let can = hello.get("can").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut patterns = HashMap::new();
-        for pattern in ["retry", "limit", "task", "shutdown", "stream"] {
+        for pattern in ["retry", "limit", "task", "shutdown", "stream", "pool"] {
             let Some(claims) = hello.get(pattern) else { continue };
             let claims = claims.as_object().ok_or_else(|| format!("`{pattern}` is no object"))?;
             let claims = claims.iter().map(|(name, claim)| (name.clone(), claimed(claim))).collect();

@@ -4,6 +4,7 @@
 //! a line. `serve/work.rs` has what runs in that world, `serve/retry.rs` and the like the messages of a pattern.
 
 mod limit;
+mod pool;
 mod retry;
 mod shutdown;
 mod stream;
@@ -34,7 +35,7 @@ use tokio::{
 use self::work::Work;
 use super::wire::{Members, Object, Turn, VERSION, from_time, object};
 use crate::{
-    Adapter, AdapterError, Configured, limit as limits, retry as retries,
+    Adapter, AdapterError, Configured, limit as limits, pool as pooling, retry as retries,
     rule::{Runtime, panic_message},
     shutdown as programs, stream as streams, task as groups,
 };
@@ -58,7 +59,12 @@ pub struct Server<'a> {
     task: Option<&'a dyn Adapter<groups::Settings>>,
     shutdown: Option<&'a dyn Adapter<programs::Settings>>,
     stream: Option<&'a dyn Adapter<streams::Settings>>,
+    pool: Option<&'a dyn Adapter<pooling::Settings>>,
 }
+
+/// Messages behind which the next one follows before anything else can run: a call is made, an object is on its way, or a step has
+/// ended of which nobody has heard yet.
+const AT_ONCE: [&str; 8] = ["get", "warm", "close_pool", "return", "discard", "ended", "break", "destructor"];
 
 /// The events of one turn, which wake the root.
 #[derive(Default)]
@@ -104,6 +110,7 @@ struct Scene<'a> {
     outsides: HashMap<u64, groups::Outside>,
     tasks: tasks::Tasks,
     streams: stream::Streams,
+    pools: pool::Pools,
 }
 
 /// The lines.
@@ -135,7 +142,16 @@ impl<I: BufRead> Lines<I> {
 impl<'a> Server<'a> {
     /// An adapter for the library of this name and version.
     pub const fn new(library: &'a str, version: &'a str) -> Self {
-        Self { library, version, retry: None, limit: None, task: None, shutdown: None, stream: None }
+        Self {
+            library,
+            version,
+            retry: None,
+            limit: None,
+            task: None,
+            shutdown: None,
+            stream: None,
+            pool: None,
+        }
     }
 
     /// With an implementation of retry.
@@ -161,6 +177,11 @@ impl<'a> Server<'a> {
     /// With an implementation of operators on streams.
     pub fn stream(self, adapter: &'a dyn Adapter<streams::Settings>) -> Self {
         Self { stream: Some(adapter), ..self }
+    }
+
+    /// With an implementation of pools.
+    pub fn pool(self, adapter: &'a dyn Adapter<pooling::Settings>) -> Self {
+        Self { pool: Some(adapter), ..self }
     }
 
     /// Answers until the suite closes the input.
@@ -220,6 +241,10 @@ impl<'a> Server<'a> {
                 claims(all.map(|one| (one.to_string(), adapter.supports(*one)))),
             );
         }
+        if let Some(adapter) = self.pool {
+            let all = pooling::Capability::ALL.iter();
+            hello.insert("pool".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
+        }
         hello
     }
 
@@ -269,6 +294,7 @@ impl<'a> Scene<'a> {
             programs: HashMap::new(),
             outsides: HashMap::new(),
             tasks: tasks::Tasks::default(),
+            pools: pool::Pools::default(),
         }
     }
 
@@ -287,8 +313,11 @@ impl<'a> Scene<'a> {
                 if let Err(what) = self.play(message) {
                     self.events.note(json!({"event": "broken", "says": what}));
                 }
-                world.settle().await;
+                if !AT_ONCE.contains(&message.text("do").unwrap_or_default()) {
+                    world.settle().await;
+                }
             }
+            world.settle().await;
             self.run_until(world, turn.until).await;
             lines.reply(self.start.elapsed(), self.events.take())?;
             turn = match lines.read()? {
@@ -340,9 +369,12 @@ impl<'a> Scene<'a> {
             "spawn" => self.spawn(message),
             "look" => self.look(message),
             "results" => self.results(message),
-            "start" => self.start(message.number("id")?),
+            "start" => self.start(message),
             "cancel" => self.cancel(message.number("id")?),
-            other => self.play_stream(other, message),
+            other => {
+                let played = self.play_pool(other, message);
+                played.unwrap_or_else(|| self.play_stream(other, message))
+            }
         }
     }
 
@@ -350,11 +382,16 @@ impl<'a> Scene<'a> {
         self.work.get_mut(&id).ok_or_else(|| format!("there is no {id}"))
     }
 
-    fn start(&mut self, id: u64) -> Result<(), String> {
+    fn start(&mut self, message: &Object) -> Result<(), String> {
+        let id = message.number("id")?;
         if let Some(started) = self.nested(id, true) {
             return started;
         }
-        self.work(id).map(Work::start)
+        match self.pools.runner_of(message)? {
+            Some(runner) => self.work(id)?.start_on(&runner),
+            None => self.work(id)?.start(),
+        }
+        Ok(())
     }
 
     fn cancel(&mut self, id: u64) -> Result<(), String> {
@@ -369,6 +406,7 @@ impl<'a> Scene<'a> {
         }
         // Permits that were granted meanwhile are given back.
         self.permits.give_back(id, None);
+        self.pools.give_back(id);
         Ok(())
     }
 

@@ -61,7 +61,7 @@ fn the_exit_code_says_whether_all_tested_rules_hold() {
     assert_eq!(code, Some(3));
     assert!(errors.starts_with("bad adapter: no JSON"), "{errors}");
     for wrong in
-        [&[][..], &["run", "pool", "--adapter", "x"], &["run", "retry"], &["rules", "pool"], &["sing"]]
+        [&[][..], &["run", "sunny", "--adapter", "x"], &["run", "retry"], &["rules", "sunny"], &["sing"]]
     {
         assert_eq!(tck(wrong).0, Some(2), "{wrong:?}");
     }

@@ -16,8 +16,8 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, protocol::Process, retry, shutdown, stream,
-    task,
+    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, pool, protocol::Process, retry, shutdown,
+    stream, task,
 };
 
 use self::format::{Format, Subject};
@@ -30,7 +30,7 @@ The reference suite: numbered rules for an implementation in any language.
     evenkeel-tck spec PATTERN                     prints the specification: of a pattern, or protocol
     evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python, node or go
 
-PATTERN is retry, limit, task, shutdown or stream. Options of `run`:
+PATTERN is retry, limit, task, shutdown, stream or pool. Options of `run`:
     --adapter COMMAND    the program and its arguments, as in \"python3 my_adapter.py\"
     --rule ID            only this rule; may be repeated
     --verbose            runs each rule once, and shows all that happened, with its virtual time
@@ -82,6 +82,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
                 "task" => test(&task::SUITE, options),
                 "shutdown" => test(&shutdown::SUITE, options),
                 "stream" => test(&stream::SUITE, options),
+                "pool" => test(&pool::SUITE, options),
                 other => Err(unknown(other)),
             }
         }
@@ -90,11 +91,13 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["rules", "task"] => list(&task::SUITE),
         ["rules", "shutdown"] => list(&shutdown::SUITE),
         ["rules", "stream"] => list(&stream::SUITE),
+        ["rules", "pool"] => list(&pool::SUITE),
         ["spec", "retry"] => say(retry::SUITE.spec),
         ["spec", "limit"] => say(limit::SUITE.spec),
         ["spec", "task"] => say(task::SUITE.spec),
         ["spec", "shutdown"] => say(shutdown::SUITE.spec),
         ["spec", "stream"] => say(stream::SUITE.spec),
+        ["spec", "pool"] => say(pool::SUITE.spec),
         ["spec", "protocol"] => say(include_str!("../../../spec/PROTOCOL.md")),
         ["driver", "go"] => say(include_str!("../../../drivers/go/evenkeel_tck.go")),
         ["driver", "node"] => say(include_str!("../../../drivers/node/evenkeel_tck.mjs")),

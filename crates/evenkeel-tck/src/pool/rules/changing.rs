@@ -86,10 +86,16 @@ async fn pool_74(subject: &Subject) -> Checked {
     settle().await;
     run.pool().retire_all();
     settle().await;
-    run.equal("objects dropped, of one that is idle and two in use:", run.freed(), vec![3])?;
+    let used = run.freed().into_iter().filter(|number| *number != 3).collect::<Vec<_>>();
+    run.equal("objects dropped that are in use:", used, vec![])?;
     drop(leases);
     settle().await;
-    run.equal("objects dropped, all returned:", run.freed().len(), 3)?;
+    let used = run.freed().into_iter().filter(|number| *number != 3).count();
+    run.equal("objects dropped, of two that were in use and are returned:", used, 2)?;
     let numbers: Vec<u32> = run.leases(3).await?.iter().map(|held| held.number).collect();
-    run.require(numbers.iter().all(|number| *number > 3), "new objects", format_args!("{numbers:?}"))
+    run.require(numbers.iter().all(|number| *number > 3), "new objects", format_args!("{numbers:?}"))?;
+    // An idle one may be dropped in place of being lent.
+    let mut freed: Vec<u32> = run.freed().into_iter().filter(|number| *number <= 3).collect();
+    freed.sort_unstable();
+    run.equal("objects dropped, three lent:", freed, vec![1, 2, 3])
 }

@@ -1,9 +1,6 @@
 //! Objects that are checked, broken, reset or dropped.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::{Arc, Weak};
 
 use super::prelude::*;
 
@@ -14,7 +11,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-45" pool_45 "A broken object makes room for a waiter at once."),
     rule!(Must "POOL-46" panics pool_46 "A check that panics costs no more than its object."),
     rule!(Must "POOL-47" panics pool_47 "A destructor that panics costs no room."),
-    rule!(Must "POOL-48" pool_48 "The destructor of an object may use its pool."),
+    rule!(Must "POOL-48" pool_48 "The destructor of an object may use its pool.").needs(Needs::CANCEL),
     rule!(Must "POOL-49" pool_49 "An object that was used a moment ago is not checked, and one that was not is."),
     rule!(Must "POOL-50" pool_50 "An object is reset before its next user has it."),
     rule!(Must "POOL-51" pool_51 "An object whose reset fails is dropped, and makes room."),
@@ -107,7 +104,7 @@ async fn pool_47(subject: &Subject) -> Checked {
     }
     let run = Run::start(subject, &settings)?;
     let held = run.lease(1).await?;
-    run.backend.on_drop(|number| assert!(number != 1, "the destructor panics"));
+    held.object().destroyed_by(Destructor::Panics);
     drop(catch_unwind(AssertUnwindSafe(|| run.gives_up(subject, held))));
     settle().await;
     // The panic may come out of the next get.
@@ -126,19 +123,15 @@ async fn pool_48(subject: &Subject) -> Checked {
     let run = Arc::new(Run::start(subject, &settings)?);
     let weak: Weak<Run> = Arc::downgrade(&run);
     let held = run.lease(1).await?;
-    let is_first = AtomicBool::new(true);
-    run.backend.on_drop(move |_| {
-        // Begins a get, and gives it up.
-        if let Some(run) = weak.upgrade().filter(|_| is_first.swap(false, Relaxed)) {
-            let mut get = run.get(7);
+    held.object().destroyed_by(Destructor::Asks(Arc::new(move || {
+        if let Some(run) = weak.upgrade() {
+            let mut get = run.pool().get();
             drop(get.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         }
-    });
+    })));
     run.gives_up(subject, held);
     settle().await;
-    let ended = run.lends(1).await;
-    run.backend.recover();
-    ended
+    run.lends(1).await
 }
 
 async fn pool_49(subject: &Subject) -> Checked {
@@ -193,6 +186,13 @@ async fn pool_52(subject: &Subject) -> Checked {
     settings.backend.resets(|number| if number == 1 { Step::HANGS } else { Step::OK });
     let run = Run::start(subject, &settings)?;
     drop(run.lease(1).await?);
-    let _second = run.lease(2).await?;
-    run.equal("the caller behind a reset that hangs, with a time-out of 2s,", run.got(2), Some((secs(2), 2)))
+    let second = run.lease(2).await?;
+    run.equal(
+        "the caller behind a reset that hangs, with a time-out of 2s,",
+        run.got(2),
+        Some((secs(2), 2)),
+    )?;
+    drop(second);
+    settle().await;
+    Ok(())
 }

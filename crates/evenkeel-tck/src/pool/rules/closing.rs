@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-79" pool_79 "A close ends when the last lease is back."),
     rule!(Must "POOL-80" pool_80 "A close ends at its deadline, and counts the leases that are out."),
     rule!(Must "POOL-81" pool_81 "A pool can be closed again, and the second close waits as the first."),
-    rule!(Must "POOL-82" alone pool_82 "A close that is dropped at any point leaves the pool open or closed, and no waiter untold."),
+    rule!(Must "POOL-82" alone pool_82 "A close that is dropped at any point leaves the pool open or closed, and no waiter untold.").needs(Needs::CANCEL),
 ];
 
 fn closable(subject: &Subject, max: usize) -> Checked<Run> {
@@ -95,13 +95,16 @@ async fn pool_79(subject: &Subject) -> Checked {
 async fn pool_80(subject: &Subject) -> Checked {
     needs(subject, Capability::CloseDeadline)?;
     let run = closable(subject, 3)?;
-    let _leases = run.leases(2).await?;
+    let leases = run.leases(2).await?;
     let early = run.enter(3, secs(1)).await;
     let close = run.close_beside(Some(secs(4))).await;
     let stragglers = run.ended("an end of the close", close).await?;
     run.equal("the end of a close within 4s, at", run.first(&Event::Ended), Some(secs(4)))?;
     run.equal("leases that are out:", stragglers.unwrap_or(usize::MAX), 2)?;
-    run.everybody([early]).await
+    run.everybody([early]).await?;
+    drop(leases);
+    settle().await;
+    Ok(())
 }
 
 async fn pool_81(subject: &Subject) -> Checked {

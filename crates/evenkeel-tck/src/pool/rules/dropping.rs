@@ -7,13 +7,13 @@ use evenkeel_testkit::cancel;
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "POOL-23" alone pool_23 "A get that is dropped at any point loses no object, and no room for one."),
-    rule!(Must "POOL-24" alone pool_24 "A waiter that is dropped at any point holds up nobody behind it."),
-    rule!(Must "POOL-25" pool_25 "An object on its way to a waiter that is dropped goes to the next one at once."),
-    rule!(Must "POOL-26" pool_26 "A get that is not polled takes no object, and no place among the waiters."),
-    rule!(Must "POOL-27" pool_27 "A creation goes on when its caller gives up, and its object goes to the next caller."),
-    rule!(Must "POOL-28" alone pool_28 "A get that is dropped during a check loses no room."),
-    rule!(Should "POOL-29" pool_29 "A caller that gives up during a check costs no object that is healthy."),
+    rule!(Must "POOL-23" alone pool_23 "A get that is dropped at any point loses no object, and no room for one.").needs(Needs::CANCEL),
+    rule!(Must "POOL-24" alone pool_24 "A waiter that is dropped at any point holds up nobody behind it.").needs(Needs::CANCEL),
+    rule!(Must "POOL-25" pool_25 "An object on its way to a waiter that is dropped goes to the next one at once.").needs(Needs::CANCEL),
+    rule!(Must "POOL-26" pool_26 "A get that is not polled takes no object, and no place among the waiters.").needs(Needs::LAZY),
+    rule!(Must "POOL-27" pool_27 "A creation goes on when its caller gives up, and its object goes to the next caller.").needs(Needs::CANCEL),
+    rule!(Must "POOL-28" alone pool_28 "A get that is dropped during a check loses no room.").needs(Needs::CANCEL),
+    rule!(Should "POOL-29" pool_29 "A caller that gives up during a check costs no object that is healthy.").needs(Needs::CANCEL),
 ];
 
 fn pool_23(subject: &Subject) -> Checked {

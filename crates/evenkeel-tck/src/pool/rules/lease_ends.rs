@@ -8,8 +8,9 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-53" pool_53 "An object that is discarded is dropped at once, and makes room for a waiter."),
     rule!(Must "POOL-54" pool_54 "An object that is detached stays with its user, and makes room for a waiter."),
     rule!(Must "POOL-55" pool_55 "A lease outlives its pool, and its object is dropped when it is returned."),
-    rule!(Must "POOL-56" pool_56 "With the last handle idle objects are dropped, and no creation is left."),
-    rule!(Must "POOL-57" pool_57 "A lease may be returned outside of a runtime."),
+    rule!(Must "POOL-56" pool_56 "With the last handle idle objects are dropped, and no creation is left.")
+        .needs(Needs::CANCEL),
+    rule!(Must "POOL-57" pool_57 "A lease may be returned outside of a runtime.").needs(Needs::THREADS),
     rule!(Must "POOL-58" threads pool_58 "A runtime that ends takes no object and no room with it."),
 ];
 

@@ -7,12 +7,12 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-92" pool_92 "The error of a creation is told to the caller that has waited longest, and the others are served.").after("POOL-30"),
     rule!(Must "POOL-93" pool_93 "An object that is returned at the instant of a time-out is lent or idle."),
     rule!(Must "POOL-94" pool_94 "A deadline of a caller may be later than the time-out of the pool."),
-    rule!(Must "POOL-95" pool_95 "A waiter that another task polls is woken there."),
+    rule!(Must "POOL-95" pool_95 "A waiter that another task polls is woken there.").needs(Needs::POLLS),
     rule!(Must "POOL-96" pool_96 "Objects that are being created during a change to fewer are not lent above it, nor kept."),
     rule!(Must "POOL-97" pool_97 "An object whose creation began before all were retired is not lent."),
     rule!(Must "POOL-98" pool_98 "An object that is being checked at the close is not lent, and dropped."),
     rule!(Must "POOL-99" pool_99 "The minimum of idle objects is there again within two seconds of the end of an outage."),
-    rule!(Must "POOL-100" pool_100 "However gets, returns, failures and callers that give up follow each other, no room is lost."),
+    rule!(Must "POOL-100" pool_100 "However gets, returns, failures and callers that give up follow each other, no room is lost.").needs(Needs::CANCEL),
 ];
 
 async fn pool_91(subject: &Subject) -> Checked {

@@ -4,7 +4,7 @@ use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-83" pool_83 "The numbers of objects and of idle objects are true at every moment."),
-    rule!(Must "POOL-84" pool_84 "The number of waiters is true at every moment."),
+    rule!(Must "POOL-84" pool_84 "The number of waiters is true at every moment.").needs(Needs::CANCEL),
     rule!(Must "POOL-85" pool_85 "Each lease is listed with the time for which it has been out."),
     rule!(Must "POOL-86" pool_86 "A get that does not wait takes an idle object or none, and creates none."),
     rule!(Must "POOL-87" pool_87 "A get that does not wait does not overtake a waiter."),

@@ -79,6 +79,7 @@ async fn pool_64(subject: &Subject) -> Checked {
     needs(subject, Capability::Create)?;
     let settings = Settings { min_idle: 2, idle_timeout: Some(secs(10)), ..Settings::of(4) };
     let run = Run::start(subject, &settings)?;
+    settle().await;
     drop(run.leases(4).await?);
     sleep(secs(60)).await;
     run.equal("objects after a minute, with a minimum of 2:", run.alive(), 2)?;
@@ -98,6 +99,7 @@ async fn pool_65(subject: &Subject) -> Checked {
         )?;
         sleep(secs(1)).await;
     }
+    settle().await;
     run.require(run.created().len() >= 5, "at least 5 objects in 60s", run.created().len())
 }
 

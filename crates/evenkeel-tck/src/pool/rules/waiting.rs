@@ -11,8 +11,9 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-11" pool_11 "A caller whose creation is slow takes an object that is returned meanwhile."),
     rule!(Must "POOL-12" pool_12 "An object whose caller was served by another one goes to the next caller.")
         .after("POOL-11"),
-    rule!(Should "POOL-13" pool_13 "A return wakes one waiter."),
-    rule!(Should "POOL-14" pool_14 "A task that takes and returns objects without end lets others run."),
+    rule!(Should "POOL-13" pool_13 "A return wakes one waiter.").needs(Needs::POLLS),
+    rule!(Should "POOL-14" pool_14 "A task that takes and returns objects without end lets others run.")
+        .needs(Needs::BESIDE),
 ];
 
 async fn pool_08(subject: &Subject) -> Checked {
