@@ -391,7 +391,11 @@ class Pools:
         begun, self.is_over = self.loop.now, True  # nothing is told any more, and nothing fails
         for backend in self.backends.values():
             backend.recover()
-        ends = [self.loop.create_task(_awaited(pool.end())) for pool in pools if hasattr(pool, "end")]
+
+        async def end(pool):
+            await _awaited(pool.end())
+
+        ends = [self.loop.create_task(end(pool)) for pool in pools if hasattr(pool, "end")]
         self.loop.settle()
         self.loop.run_until(begun + 3600 * NANO, lambda: all(end.done() for end in ends))
         self.loop.run_until(begun + 3600 * NANO, lambda: False)
@@ -410,12 +414,17 @@ class Rule(Pools):
     """Everything that one rule has made."""
 
     def __init__(self, adapter, at):
-        self.adapter, self.loop, self.events = adapter, VirtualLoop(at), []
+        self.adapter, self.loop, self.events = adapter, VirtualLoop(BEGIN + at), []
         self.made, self.pending, self.tasks, self.held, self.operations = {}, {}, {}, {}, {}
         self.cancelled, self.is_over, self.groups, self.streams = set(), False, Groups(self), Streams(self)
         self.backends, self.dropped = {}, []
         _clock.loop, _clock.wall = self.loop, False
         asyncio.set_event_loop(self.loop)
+
+    @property
+    def now(self):
+        """Its time as the suite has it."""
+        return self.loop.now - BEGIN
 
     def say(self, event, **members):
         if not self.is_over:
@@ -1594,11 +1603,11 @@ def _serve(adapter, hello):
             events = [hello]
         else:
             if first == "begin":
-                rule = Rule(adapter, BEGIN)
+                rule = Rule(adapter, 0)
             try:
                 rule.play(line)
             except Spins as spins:
                 rule.say("failed", says=str(spins))
-            at, events, rule.events = _time(rule.loop.now - BEGIN), rule.events, []
+            at, events, rule.events = _time(rule.now), rule.events, []
         _lines.write(json.dumps({"turn": line["turn"], "at": at, "events": events}) + "\n")
         _lines.flush()

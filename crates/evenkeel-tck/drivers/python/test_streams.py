@@ -13,7 +13,7 @@ def begin(operator):
 
 def play(rule, *messages):
     """The events of a turn, as pairs of a name and an id."""
-    rule.play({"at": rule.loop.now, "until": rule.loop.now, "messages": list(messages)})
+    rule.play({"at": rule.now, "until": rule.now, "messages": list(messages)})
     events, rule.events = rule.events, []
     return [(event["event"], event.get("id") or event.get("says")) for event in events]
 

@@ -184,3 +184,52 @@ fn nothing_is_left_running() {
     let has_ended = (0..10_000).any(|_| !is_running());
     assert!(has_ended);
 }
+
+/// The verdict of POOL-01 on an adapter that answers its first get by these events.
+fn answer_to_a_get(events: &str) -> String {
+    let hello = HELLO.replace("\"retry\"", "\"pool\"");
+    let configured = r#"{"turn":2,"at":0,"events":[{"event":"configured","id":2}]}"#;
+    let answer = format!(r#"{{"turn":3,"at":0,"events":[{events}]}}"#);
+    let lines = [&hello, configured, &answer].map(|line| format!("read line; echo '{line}'; ")).concat();
+    let process = shell(format!("{lines} read line"), LIMIT).unwrap();
+    process.check(pool::SUITE.rule("POOL-01").expect("there is one")).to_string()
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_pool_that_lends_what_it_has_dropped_fails_and_one_that_makes_things_up_is_a_bad_adapter() {
+    let there = r#"{"event":"there","id":1,"object":1}"#;
+    let lent = r#"{"event":"got","id":3,"object":1}"#;
+    let dropped = format!(r#"{there},{{"event":"free","id":1,"object":1}},{lent}"#);
+    let expected = "fail: expected that what it has dropped is left alone; got object 1 is lent";
+    assert_eq!(answer_to_a_get(&dropped), expected);
+    for (events, what) in [
+        (lent, "there is no object 1"),
+        (r#"{"event":"there","id":1,"object":2}"#, "object 2 is created in place of 1"),
+        (r#"{"event":"check","id":1,"step":1,"object":1}"#, "there is no object 1"),
+        (r#"{"event":"free","id":1,"object":1}"#, "object 1 is not there, and is dropped"),
+        (r#"{"event":"dropped","id":1,"step":1}"#, "there is no step 1, or it is let go twice"),
+        (r#"{"event":"sunny","id":1}"#, "a backend has no event \"sunny\""),
+        (r#"{"event":"denied","id":3,"reason":"sunny"}"#, "there is no reason \"sunny\""),
+    ] {
+        let verdict = answer_to_a_get(events);
+        assert!(verdict.starts_with(&format!("bad adapter: {what}, in the event")), "{verdict}");
+    }
+}
+
+#[test]
+#[ignore = "real tier"]
+fn an_implementation_that_does_the_same_again_and_again_is_ended() {
+    let hello = HELLO.replace("\"retry\"", "\"pool\"").replace("\"pool\":{}", "\"pool\":{\"create\":true}");
+    // Each creation that fails is followed by the next.
+    let script = format!(
+        r#"read line; echo '{hello}'; read line; echo '{{"turn":2,"at":0,"events":[{{"event":"configured","id":2}}]}}'
+        turn=2; while read -r line; do
+            turn=$((turn+1)); step=$((turn-2))
+            echo "{{\"turn\":$turn,\"at\":0,\"events\":[{{\"event\":\"create\",\"id\":1,\"step\":$step,\"object\":$step}}]}}"
+        done"#
+    );
+    let process = shell(script, LIMIT).unwrap();
+    let (verdict, _) = process.trace(pool::SUITE.rule("POOL-32").expect("there is one"));
+    assert_eq!(verdict.to_string(), "fail: expected that time goes on; got 2000 turns at 0ns");
+}

@@ -1,0 +1,83 @@
+// The driver tells of the steps of a backend, and finds what a pool leaves alive: `node test_pools.mjs`.
+import { strict as assert } from 'node:assert';
+import { Rule, clock } from './evenkeel_tck.mjs';
+
+/** One object, made by the first get, and waiters in a queue. */
+class Pool {
+  idle = [];
+  waiters = [];
+
+  constructor({ backend }, faults) { Object.assign(this, { backend, faults }); }
+
+  async get() {
+    if (!this.hasObject) {
+      this.hasObject = true;
+      this.release({ object: await this.backend.create() });
+    }
+    if (this.idle.length === 0) await new Promise((done) => this.waiters.push(done));
+    const resource = this.idle.pop();
+    await resource.object.check();
+    return resource;
+  }
+
+  release(resource) {
+    if (this.faults.loses && this.wasLent) return;
+    this.wasLent = true;
+    this.idle.push(resource);
+    this.waiters.shift()?.();
+  }
+
+  async end() {
+    if (this.faults.leaks) setInterval(() => {}, 60_000);
+    for (const { object } of this.idle) object.free();
+  }
+}
+
+async function begin(faults = {}) {
+  const rule = new Rule({ pool: (settings) => new Pool(settings, faults) });
+  const pool = { do: 'pool', id: 2, settings: { backend: 1, acquire_timeout: 2_000_000_000 } };
+  assert.deepEqual(await play(rule, { do: 'begin' }, pool), ['configured 2']);
+  return rule;
+}
+
+async function play(rule, ...messages) {
+  await rule.play({ at: clock.now, until: clock.now, messages });
+  const events = rule.events;
+  rule.events = [];
+  return events.map(({ event, object, id, says, reason }) => `${event} ${reason ?? object ?? id ?? says}`);
+}
+
+const get = (id) => [{ do: 'get', id, pool: 2 }, { do: 'start', id }];
+const ended = (step, outcome = 'ok') => ({ do: 'ended', backend: 1, step, outcome, kind: 'single', says: 'it is refused' });
+
+async function served(rule) {
+  assert.deepEqual(await play(rule, ...get(3)), ['create 1']);
+  assert.deepEqual(await play(rule, ended(1)), ['check 1']);
+  assert.deepEqual(await play(rule, ended(2)), ['got 1']);
+}
+
+// Steps, and the next caller.
+let rule = await begin();
+await served(rule);
+assert.deepEqual(await play(rule, ...get(4)), []);
+assert.deepEqual(await play(rule, { do: 'return', id: 3 }), ['check 1']);
+assert.deepEqual(await play(rule, ended(3)), ['got 1']);
+
+// Errors, and those that nobody has foreseen.
+for (const [outcome, reason] of [['error', 'create'], ['panic', 'panic']]) {
+  rule = await begin();
+  await play(rule, ...get(3));
+  assert.deepEqual(await play(rule, ended(1, outcome)), [`denied ${reason}`]);
+}
+
+// What is left alive.
+for (const [faults, left] of [[{}, []], [{ leaks: true }, ['a timer of 60000 ms']], [{ loses: true }, ['object 1']]]) {
+  rule = await begin(faults);
+  await served(rule);
+  const told = left.map((one) => `failed left alive an hour after the end: ${one}`);
+  const end = [{ do: 'return', id: 3 }, { do: 'drop_pool', pool: 2 }, { do: 'end' }];
+  assert.deepEqual(await play(rule, ...end), told);
+  assert.equal(clock.now, 0);
+}
+console.error('pools are told, and what they leave alive');
+process.exit();

@@ -1,0 +1,90 @@
+"""The driver tells of the steps of a backend, and finds what a pool leaves alive: `python3 test_pools.py`."""
+import asyncio
+from types import SimpleNamespace
+
+import evenkeel_tck as tck
+
+
+class Pool:
+    """One object, made by the first get, and waiters in a queue."""
+
+    def __init__(self, settings, leaks=False, loses=False):
+        self.backend, self.leaks, self.loses, self.idle, self.has_object = settings.backend, leaks, loses, asyncio.Queue(), False
+
+    async def get(self):
+        if not self.has_object:
+            self.has_object = True
+            await self.idle.put(SimpleNamespace(object=await self.backend.create()))
+        connection = await self.idle.get()
+        await connection.object.check()
+        return connection
+
+    async def release(self, connection):
+        if not self.loses:
+            await self.idle.put(connection)
+
+    def end(self):
+        if self.leaks:
+            asyncio.get_running_loop().create_task(asyncio.sleep(7200))
+        while not self.idle.empty():
+            self.idle.get_nowait().object.free()
+
+
+def begin(**faults):
+    rule = tck.Rule(SimpleNamespace(pool=lambda settings: Pool(settings, **faults)), 0)
+    settings = {"backend": 1, "acquire_timeout": 2_000_000_000}
+    assert play(rule, {"do": "begin"}, {"do": "pool", "id": 2, "settings": settings}) == ["configured 2"]
+    return rule
+
+
+def play(rule, *messages):
+    rule.play({"at": rule.now, "until": rule.now, "messages": list(messages)})
+    events, rule.events = rule.events, []
+    return [f"{event['event']} {event.get('object') or event.get('id') or event.get('says')}" for event in events]
+
+
+def get(id):
+    return {"do": "get", "id": id, "pool": 2}, {"do": "start", "id": id}
+
+
+def ended(step, outcome="ok"):
+    return {"do": "ended", "backend": 1, "step": step, "outcome": outcome, "kind": "single", "says": "it is refused"}
+
+
+def served(rule):
+    assert play(rule, *get(3)) == ["create 1"]
+    assert play(rule, ended(1)) == ["check 1"]
+    assert play(rule, ended(2)) == ["got 1"]
+
+
+def steps_are_told():
+    rule = begin()
+    served(rule)
+    assert play(rule, *get(4)) == []
+    assert play(rule, {"do": "return", "id": 3}) == ["check 1"]
+    # The check is let go with its get, also at the instant of its end; a step that nobody waits for may end.
+    assert play(rule, ended(3), {"do": "cancel", "id": 4}) == ["dropped 1", "end 4"]
+    assert play(rule, ended(3)) == []
+
+
+def errors_are_told():
+    for outcome, reason in (("error", "create"), ("panic", "panic")):
+        rule = begin()
+        play(rule, *get(3))
+        rule.play({"at": rule.now, "until": rule.now, "messages": [ended(1, outcome)]})
+        assert rule.events == [{"event": "denied", "id": 3, "reason": reason, "says": "it is refused"}], rule.events
+
+
+def leaks_are_found():
+    for faults, left in (({}, []), ({"leaks": True}, ["task sleep"]), ({"loses": True}, ["object 1"])):
+        rule = begin(**faults)
+        served(rule)
+        left = [f"failed left alive an hour after the end: {one}" for one in left]
+        assert play(rule, {"do": "return", "id": 3}, {"do": "drop_pool", "pool": 2}, {"do": "end"}) == left
+        assert rule.now == 0
+
+
+steps_are_told()
+errors_are_told()
+leaks_are_found()
+print("pools are told, and what they leave alive", file=tck._lines)
