@@ -502,6 +502,7 @@ class Item {
 
   async #run() {
     const { outcome } = await this.#streams.ask('begin', this.id);
+    this.#streams.say('ended', { id: this.id });
     if (outcome !== 'ok') throw new (outcome === 'panic' ? Panic : ItemError)(this.number);
     return this.number;
   }

@@ -27,10 +27,10 @@ async function* oneByOne(items) {
 let rule = await begin(() => oneByOne);
 assert.deepEqual(await play(rule, source(item(11))), []);
 assert.deepEqual(await play(rule, { do: 'next', id: 3 }), ['given 2', 'begin 11']);
-assert.deepEqual(await play(rule, { do: 'result', id: 11, outcome: 'ok' }), ['value 3']);
+assert.deepEqual(await play(rule, { do: 'result', id: 11, outcome: 'ok' }), ['ended 11', 'value 3']);
 assert.deepEqual(await play(rule, { do: 'next', id: 3 }), ['pull 2']);
 assert.deepEqual(await play(rule, { do: 'give', id: 2, give: [item(12)] }), ['given 2', 'begin 12']);
-assert.deepEqual(await play(rule, { do: 'result', id: 12, outcome: 'error' }), ['dropped 2', 'failure 3']);
+assert.deepEqual(await play(rule, { do: 'result', id: 12, outcome: 'error' }), ['ended 12', 'dropped 2', 'failure 3']);
 assert.deepEqual(await play(rule, { do: 'next', id: 3 }), ['over 3']);
 
 // A source answers one call after another, is closed once, and tells who asks after its end.
@@ -60,7 +60,7 @@ rule = await begin(() => async (items, consumer) => {
 });
 await play(rule, source(item(11), item(12)));
 assert.deepEqual(await play(rule, { do: 'start', id: 3 }), ['given 2', 'begin 11']);
-assert.deepEqual(await play(rule, { do: 'result', id: 11, outcome: 'ok' }), ['take 3']);
+assert.deepEqual(await play(rule, { do: 'result', id: 11, outcome: 'ok' }), ['ended 11', 'take 3']);
 assert.deepEqual(await play(rule, { do: 'taken', id: 3, take: 1, stop: true }), ['dropped 2', 'over 3']);
 
 // A queue.

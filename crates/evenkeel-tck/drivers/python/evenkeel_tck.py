@@ -1201,6 +1201,7 @@ class Item:
         except asyncio.CancelledError:
             self._streams.say("dropped", id=self.id)
             raise
+        self._streams.say("ended", id=self.id)
         if outcome != "ok":
             raise (Panic if outcome == "panic" else ItemError)(self.number)
         return self.number

@@ -35,11 +35,11 @@ def a_map():
     rule = begin(lambda _: one_by_one)
     assert play(rule, source(item(11))) == []
     assert play(rule, {"do": "next", "id": 3}) == [("given", 2), ("begin", 11)]
-    assert play(rule, {"do": "result", "id": 11, "outcome": "ok"}) == [("value", 3)]
+    assert play(rule, {"do": "result", "id": 11, "outcome": "ok"}) == [("ended", 11), ("value", 3)]
     assert play(rule, {"do": "next", "id": 3}) == [("pull", 2)]
     assert play(rule, {"do": "give", "id": 2, "give": [item(12)]}) == [("given", 2), ("begin", 12)]
     # The generator has ended, and lets go of its source.
-    assert play(rule, {"do": "result", "id": 12, "outcome": "panic"}) == [("failure", 3), ("dropped", 2)]
+    assert play(rule, {"do": "result", "id": 12, "outcome": "panic"}) == [("ended", 12), ("failure", 3), ("dropped", 2)]
     assert play(rule, {"do": "next", "id": 3}) == [("over", 3)]
     assert play(rule, {"do": "cancel", "id": 3}) == [("end", 3)]
     assert play(rule, {"do": "end"}) == []
@@ -74,7 +74,7 @@ def a_map_without_a_stream():
     rule = begin(lambda _: run)
     play(rule, source(item(11), {"end": True}))
     assert play(rule, {"do": "start", "id": 3}) == [("given", 2), ("begin", 11)]
-    assert play(rule, {"do": "result", "id": 11, "outcome": "ok"}) == [("take", 3)]
+    assert play(rule, {"do": "result", "id": 11, "outcome": "ok"}) == [("ended", 11), ("take", 3)]
     assert ("over", 3) in play(rule, {"do": "taken", "id": 3, "take": 1, "stop": False})
 
 

@@ -21,6 +21,7 @@ use super::{
     remote::RemoteItem,
 };
 use crate::{
+    BoxFuture,
     agenda::sleep,
     duration::secs,
     probe_task::{End, ReportedFailure},
@@ -139,6 +140,9 @@ struct Guard {
     told: Told,
 }
 
+/// Is told of the end of work, and awaited before that.
+pub(crate) type Gate = Box<dyn FnOnce(End) -> BoxFuture<'static, ()> + Send>;
+
 /// Who is told of the steps of an item.
 enum Told {
     Record(Record),
@@ -217,12 +221,20 @@ impl Item {
     /// # Panics
     /// If that is how the work ends; a rule may also make the call itself panic.
     pub fn run(self) -> impl Future<Output = Result<u32, ReportedFailure>> + Send + 'static {
+        self.run_behind(None)
+    }
+
+    /// As [`run`](Self::run), and ends when this does, if its script is played for another process.
+    pub(crate) fn run_behind(
+        self,
+        gate: Option<Gate>,
+    ) -> impl Future<Output = Result<u32, ReportedFailure>> + Send + 'static {
         if self.script.panics_at_call {
             self.guard.panic();
         }
         let polls = self.script.polls.clone();
         async move {
-            let mut work = pin!(self.work());
+            let mut work = pin!(self.work(gate));
             poll_fn(|cx| {
                 if let Some(polls) = &polls {
                     polls.fetch_add(1, Relaxed);
@@ -233,7 +245,7 @@ impl Item {
         }
     }
 
-    async fn work(self) -> Result<u32, ReportedFailure> {
+    async fn work(self, gate: Option<Gate>) -> Result<u32, ReportedFailure> {
         let Self { script, guard } = self;
         if let Told::Remote(remote) = &guard.told {
             return remote.work().await;
@@ -254,6 +266,9 @@ impl Item {
         }
         if !script.takes.is_zero() {
             sleep(script.takes).await;
+        }
+        if let Some(gate) = gate {
+            gate(script.end).await;
         }
         match script.end {
             End::Ok => guard.note(Event::Ended),

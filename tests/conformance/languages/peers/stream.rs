@@ -37,7 +37,7 @@ pub(in super::super) const STREAM: [(Language, &[Peer]); 2] = [
                     (
                         "STREAM-59",
                         "`merge` looks at its sources in their order at each step (`wait_single_event`): of 500 items of five sources \
-                         that are always ready, 493 are of the first; alone all 500.",
+                         that are always ready, all are of the first. Alone, too.",
                     ),
                     ("STREAM-62", CUT),
                     ("STREAM-102", ASKED),

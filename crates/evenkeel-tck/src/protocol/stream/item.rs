@@ -8,7 +8,10 @@ use std::{
 
 use evenkeel_base::lock;
 use serde_json::{Value, json};
-use tokio::task::{spawn_local, yield_now};
+use tokio::{
+    sync::oneshot,
+    task::{spawn_local, yield_now},
+};
 
 use super::{
     super::{
@@ -19,7 +22,8 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    probe_task::catch_panic,
+    BoxFuture,
+    probe_task::{End, catch_panic},
     stream::{Item, KeyCount, Script},
 };
 
@@ -66,7 +70,9 @@ impl Starts {
 struct State {
     /// Until its work begins, or the consumer gets it.
     item: Option<Item>,
+    /// Until its end, or until the other process lets go of it.
     work: Option<Arc<Slot>>,
+    ends: Option<oneshot::Sender<()>>,
     /// The keys that the other process has.
     kept: Vec<Arc<KeyCount>>,
 }
@@ -132,21 +138,40 @@ impl ItemEvents {
     fn begin(&self) -> Result<(), String> {
         let item = lock(&self.state).item.take();
         let item = item.ok_or_else(|| format!("item {} is not there to begin, or has begun", self.id))?;
-        // The call may be what panics.
-        let Ok(work) = catch_unwind(AssertUnwindSafe(|| item.run())) else { return Ok(()) };
         let (id, link) = (self.id, self.link.clone());
-        let slot = Slot::new(async move {
-            let outcome = match catch_panic(Box::pin(work)).await {
-                Ok(Ok(_)) => "ok",
-                Ok(Err(_)) => "error",
-                Err(_) => "panic",
+        let (ends, ended) = oneshot::channel();
+        // It ends when the other process has received its result, and not before.
+        let gate = move |end| -> BoxFuture<'static, ()> {
+            let outcome = match end {
+                End::Ok => "ok",
+                End::Error => "error",
+                End::Panic => "panic",
             };
             if let Some(link) = link.upgrade() {
                 link.send(json!({"do": "result", "id": id, "outcome": outcome}));
             }
-        });
-        lock(&self.state).work = Some(slot.clone());
+            Box::pin(async move { drop(ended.await) })
+        };
+        // The call may be what panics.
+        let work = catch_unwind(AssertUnwindSafe(|| item.run_behind(Some(Box::new(gate)))));
+        let Ok(work) = work else { return Ok(()) };
+        let slot = Slot::new(async move { drop(catch_panic(Box::pin(work)).await) });
+        {
+            let mut state = lock(&self.state);
+            (state.work, state.ends) = (Some(slot.clone()), Some(ends));
+        }
         self.starts.add(slot);
+        Ok(())
+    }
+
+    /// The other process has received the result.
+    fn end(&self) -> Result<(), String> {
+        let ends = {
+            let mut state = lock(&self.state);
+            state.work = None;
+            state.ends.take()
+        };
+        let _ = ends.ok_or_else(|| format!("item {} has not begun, or has ended", self.id))?.send(());
         Ok(())
     }
 
@@ -164,6 +189,7 @@ impl Handler for ItemEvents {
     fn event(&self, name: &str, _: &Object) -> Result<(), String> {
         match name {
             "begin" => self.begin()?,
+            "ended" => self.end()?,
             "dropped" => self.let_go(),
             "keyed" => lock(&self.state).kept.extend(self.keys.as_ref().and_then(Weak::upgrade)),
             "key dropped" => {

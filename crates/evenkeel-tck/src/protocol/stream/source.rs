@@ -100,7 +100,7 @@ impl SourceEvents {
 
     fn give(&self) {
         let give = self.ahead();
-        if let Some(link) = self.link.upgrade() {
+        if let (false, Some(link)) = (give.is_empty(), self.link.upgrade()) {
             link.send(json!({"do": "give", "id": self.id, "give": give}));
         }
     }
@@ -114,6 +114,10 @@ impl SourceEvents {
         };
         if let Some((id, item)) = item {
             self.items.put(id, item);
+        }
+        // One that is always ready is never used up.
+        if lock(&self.state).sent.len() <= AHEAD / 2 {
+            self.give();
         }
         Ok(())
     }

@@ -105,6 +105,7 @@ impl RemoteItem for ItemOf {
         let (id, number, shared) = (self.id, self.number, self.shared.clone());
         Box::pin(async move {
             let answer = shared.ask(id, 0, json!({"event": "begin", "id": id})).await;
+            shared.note(json!({"event": "ended", "id": id}));
             match answer.text("outcome") {
                 Ok("ok") => Ok(number),
                 Ok("panic") => panics(number),
