@@ -62,9 +62,13 @@ func sleeper(s LimitSettings) (Limiter, error) {
 
 // Plays turns, and returns the replies.
 func play(t *testing.T, turns ...string) []string {
+	return playTo(t, Adapter{Limit: Claims{}, Limiter: sleeper}, turns...)
+}
+
+func playTo(t *testing.T, adapter Adapter, turns ...string) []string {
 	var out strings.Builder
 	in := strings.NewReader(strings.Join(turns, "\n") + "\n")
-	s := server{Adapter{Limit: Claims{}, Limiter: sleeper}, bufio.NewReader(in), &out}
+	s := server{adapter, bufio.NewReader(in), &out}
 	s.run(t)
 	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }

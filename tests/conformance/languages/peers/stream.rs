@@ -1,7 +1,7 @@
 //! The peers for streams and queues.
 
 use super::{
-    super::{Language, NODE, PYTHON},
+    super::{GO, Language, NODE, PYTHON},
     Peer,
 };
 
@@ -17,7 +17,7 @@ const IN_TURN: &str = "With `preserveOrder` an error is thrown at its place, beh
 const CLOSED_LATE: &str = "`return` waits for the `next` that is pending, as with every async generator: the source of a map that is left at \
                            25 ms is closed at 30 ms, with the next result, and while it is silent never. Alone on Node 20, too.";
 
-pub(in super::super) const STREAM: [(Language, &[Peer]); 2] = [
+pub(in super::super) const STREAM: [(Language, &[Peer]); 3] = [
     (
         PYTHON,
         &[
@@ -76,5 +76,14 @@ pub(in super::super) const STREAM: [(Language, &[Peer]); 2] = [
                 fails: &[],
             },
         ],
+    ),
+    (
+        GO,
+        &[Peer {
+            name: "channels",
+            adapter: "channel",
+            docs: "https://go.dev/ref/spec#Channel_types",
+            fails: &[],
+        }],
     ),
 ];
