@@ -125,15 +125,19 @@ fn finding(circle: &[TaskId], led: usize, stuck: &Stuck<'_>, tasks: &Tasks<'_>) 
 fn step(task: TaskId, before: Wait<'_>, wait: Wait<'_>, tasks: &Tasks<'_>) -> FindingStep {
     let known = tasks.get(task);
     let spawned_at = known.map(|task| task.place);
+    let holder = match before {
+        Wait::Resource(resource, _) => resource.holders.iter().find(|holder| holder.task == Some(task)),
+        _ => None,
+    };
     let (has, taken_at, held_for) = match before {
         Wait::Resource(resource, _) => {
-            let holder = resource.holders.iter().find(|holder| holder.task == Some(task));
             let (place, held_for) = (holder.map(|holder| holder.place), holder.map(|holder| holder.held_for));
             (resource.to_string(), place, held_for)
         }
         Wait::Slot(group, _) => (format!("{SLOT}{group}"), spawned_at, known.map(|task| task.age)),
         Wait::Child(..) | Wait::Join(..) => (String::new(), None, None),
     };
+    let at_least = holder.is_some_and(|holder| holder.at_least);
     let (waits_for, waits_at, waited) = match wait {
         Wait::Resource(resource, waiter) => (resource.to_string(), Some(waiter.place), waiter.waited),
         Wait::Slot(group, task) => (format!("{SLOT}{group}"), Some(task.place), task.age),
@@ -146,5 +150,5 @@ fn step(task: TaskId, before: Wait<'_>, wait: Wait<'_>, tasks: &Tasks<'_>) -> Fi
     };
     let name = known.and_then(|task| task.name.clone());
     let task = Some(task);
-    FindingStep { task, name, spawned_at, has, taken_at, held_for, waits_for, waits_at, waited }
+    FindingStep { task, name, spawned_at, has, taken_at, held_for, at_least, waits_for, waits_at, waited }
 }

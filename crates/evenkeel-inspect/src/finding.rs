@@ -134,6 +134,8 @@ pub struct FindingStep {
     pub taken_at: Option<&'static Location<'static>>,
     /// The time for which it has had it.
     pub held_for: Option<Duration>,
+    /// Whether it may have had it for longer; see [`HolderEdge::at_least`](crate::HolderEdge::at_least).
+    pub at_least: bool,
     /// The thing that it waits for, in words. Empty if it is not known to wait.
     pub waits_for: String,
     /// The place at which it waits; for a slot that of its spawn, for another task that of the spawn of this one.
@@ -163,7 +165,8 @@ impl fmt::Display for Finding {
             }
             if !step.has.is_empty() {
                 write!(f, "\n    has       {}", step.has)?;
-                write_since(f, "taken", step.held_for, step.taken_at)?;
+                let verb = if step.at_least { "taken at least" } else { "taken" };
+                write_since(f, verb, step.held_for, step.taken_at)?;
             }
             if !step.waits_for.is_empty() {
                 write!(f, "\n    waits for {}", step.waits_for)?;

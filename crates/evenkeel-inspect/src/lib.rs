@@ -6,6 +6,8 @@
 // task_probe.rs    | `TaskProbe`, which tells a timeline of the begin and the end of a task
 // resource.rs      | a pool, a limit, a stage: its holders and waiters, its backlog, its outage
 // recent_median.rs | `RecentMedian`, how long something usually takes
+// burst.rs         | `skips_clock`: fewer readings where holds follow each other within moments
+// task_cell.rs     | `TaskCell`, a task in atomic words
 // holds.rs         | `Holds`, holders that are recorded only while they are pending
 // group.rs         | a group: its tasks, and the waits among them
 // chunks.rs        | `copy_chunks`: long lists, a chunk under a lock at a time
@@ -26,6 +28,7 @@
 mod accept;
 #[cfg(any(feature = "http", feature = "tower"))]
 mod answer;
+mod burst;
 mod chunks;
 mod deadlock;
 mod dump;
@@ -42,6 +45,7 @@ mod server;
 mod service;
 mod stalls;
 mod stuck;
+mod task_cell;
 mod task_id;
 mod task_probe;
 mod watchdog;
@@ -55,10 +59,12 @@ pub use self::service::InspectService;
 pub use self::task_probe::{ObserverGuard, observe_tasks};
 #[doc(hidden)]
 pub use self::{
+    burst::{read_clock, skips_clock},
     chunks::{copy_chunks, longest_run},
     dump::{dump_at, dump_at_last_wait, json_text},
     holds::{HoldKey, Holds},
     registry::{Waits, end_runtime, waits_of},
+    task_cell::TaskCell,
     task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},
 };
 pub use self::{

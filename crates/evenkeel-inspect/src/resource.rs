@@ -181,6 +181,9 @@ pub struct HolderEdge {
     pub label: Option<Cow<'static, str>>,
     /// The time since it was taken, by tokio's clock.
     pub held_for: Duration,
+    /// Whether it may have been taken earlier: in a burst of holds the clock is not read for each of them, and the time is
+    /// that since a look has seen it first, or since another task waits for it.
+    pub at_least: bool,
 }
 
 impl HolderEdge {
@@ -192,7 +195,7 @@ impl HolderEdge {
         place: &'static Location<'static>,
         held_for: Duration,
     ) -> Self {
-        Self { number, task, amount: 1, place, label: None, held_for }
+        Self { number, task, amount: 1, place, label: None, held_for, at_least: false }
     }
 }
 

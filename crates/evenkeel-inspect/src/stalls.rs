@@ -122,9 +122,14 @@ fn old_holders(resource: &InspectedResource, stuck: &Stuck<'_>, tasks: &Tasks<'_
         return None;
     }
     let (least, usual) = (rounded(youngest), rounded(usual));
-    let holders = match resource.holders.len() {
-        1 => format!("the holder of {resource} has had it for {least:?}"),
-        holders => format!("all {holders} holders of {resource} have had it for {least:?} or longer"),
+    let holders = match &resource.holders[..] {
+        [holder] => {
+            let bound = if holder.at_least { "at least " } else { "" };
+            format!("the holder of {resource} has had it for {bound}{least:?}")
+        }
+        holders => {
+            format!("all {} holders of {resource} have had it for {least:?} or longer", holders.len())
+        }
     };
     let what = format!("old holders: {holders}, usually {usual:?}");
     let holding = resource.holders.iter().map(|holder| holding_step(resource, holder, tasks));
@@ -158,6 +163,7 @@ fn holding_step(resource: &InspectedResource, holder: &HolderEdge, tasks: &Tasks
         has: format!("{amount}{resource}{label}"),
         taken_at: Some(holder.place),
         held_for: Some(holder.held_for),
+        at_least: holder.at_least,
         ..step(holder.task, tasks)
     }
 }
@@ -182,6 +188,7 @@ fn step(task: Option<TaskId>, tasks: &Tasks<'_>) -> FindingStep {
         has: String::new(),
         taken_at: None,
         held_for: None,
+        at_least: false,
         waits_for: String::new(),
         waits_at: None,
         waited: Duration::ZERO,

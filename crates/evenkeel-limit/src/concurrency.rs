@@ -6,6 +6,8 @@
 // fast_path.rs | granting without the lock
 // state.rs     | the weight in use and the queue: the data under the lock
 // inspect.rs   | a limiter in the dumps of evenkeel-inspect
+// holders.rs   | who holds its permits, if it has a name
+// slots.rs     | the record of one holder, without a lock; places.rs: the places of calls
 // permit.rs    | `Permit`, which returns its weight
 // acquire.rs   | requests and their future
 // drained.rs   | the future that waits until nothing runs
@@ -18,11 +20,17 @@ mod core;
 mod drained;
 mod fast_path;
 #[cfg(feature = "inspect")]
+mod holders;
+#[cfg(feature = "inspect")]
 mod inspect;
 mod limiter;
 #[cfg(test)]
 mod loom_tests;
 mod permit;
+#[cfg(feature = "inspect")]
+mod places;
+#[cfg(feature = "inspect")]
+mod slots;
 mod snapshot;
 mod state;
 

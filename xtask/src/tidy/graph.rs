@@ -49,7 +49,9 @@ const FACADE: [&str; 9] = [
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
 /// External crates that one crate alone may need, and show in its public API.
-const OWN: [(&str, &[&str]); 7] = [
+const OWN: [(&str, &[&str]); 8] = [
+    // The identity of a task in an atomic word.
+    ("evenkeel-inspect", &["crossbeam-utils"]),
     // The hash of a key.
     ("evenkeel-limit", &["siphasher"]),
     // The client, the decoder of its URLs, and the buffers and the sink of its `COPY`.

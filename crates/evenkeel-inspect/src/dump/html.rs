@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Dump, SECTIONS,
-    text::{end, title},
+    text::{end, held_for, title},
 };
 use crate::{
     HolderEdge, InspectedGroup, InspectedResource, TaskPhase, WaiterEdge,
@@ -85,13 +85,12 @@ fn write_resource(
     for remark in resource.remarks() {
         writeln!(page, "<p>{}</p>", Escaped(remark))?;
     }
-    let holding =
-        holders.iter().take(SHOWN).map(|HolderEdge { task, amount, place, label, held_for, .. }| {
-            let task = task.map_or_else(|| "an unknown task".to_owned(), |task| title(task, tasks));
-            let label =
-                label.as_ref().map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
-            [task, format!("has {amount}{label}"), format!("{:?}", rounded(*held_for)), place.to_string()]
-        });
+    let holding = holders.iter().take(SHOWN).map(|holder| {
+        let HolderEdge { task, amount, place, label, .. } = holder;
+        let task = task.map_or_else(|| "an unknown task".to_owned(), |task| title(task, tasks));
+        let label = label.as_ref().map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
+        [task, format!("has {amount}{label}"), held_for(holder), place.to_string()]
+    });
     let waiting =
         waiters.iter().take(SHOWN).map(|WaiterEdge { task, amount, place, waited, until, label, .. }| {
             let label =

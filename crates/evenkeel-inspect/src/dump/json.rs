@@ -37,6 +37,7 @@ fn finding(finding: &Finding) -> String {
                 o.optional("has", some(&step.has));
                 o.place("taken_at", step.taken_at);
                 o.optional_time("held_for_ns", step.held_for);
+                o.flag("at_least", step.at_least);
                 o.optional("waits_for", some(&step.waits_for));
                 o.place("waits_at", step.waits_at);
                 o.optional_time("waited_ns", some(&step.waits_for).map(|_| step.waited));
@@ -55,7 +56,8 @@ fn resource(resource: &InspectedResource, at: Instant) -> String {
         o.place("place", *place);
         o.value("capacity", capacity);
         o.value("in_use", in_use);
-        o.list("holders", holders, |HolderEdge { number, task, amount, place, label, held_for }| {
+        o.list("holders", holders, |holder| {
+            let HolderEdge { number, task, amount, place, label, held_for, at_least } = holder;
             object(|o| {
                 o.value("number", number);
                 o.optional("task", task.map(|task| task.to_string()).as_deref());
@@ -63,6 +65,7 @@ fn resource(resource: &InspectedResource, at: Instant) -> String {
                 o.place("place", Some(place));
                 o.optional("label", label.as_deref());
                 o.time("held_for_ns", *held_for);
+                o.flag("at_least", *at_least);
             })
         });
         o.list("waiters", waiters, |one| waiter(one, at));
@@ -156,6 +159,13 @@ impl Object {
     fn raw(&mut self, key: &str, value: &str) {
         let comma = if self.0.len() > 1 { "," } else { "" };
         let _ = write!(self.0, "{comma}\"{key}\":{value}");
+    }
+
+    /// Writes a flag, if it is set.
+    fn flag(&mut self, key: &str, is_set: bool) {
+        if is_set {
+            self.value(key, true);
+        }
     }
 
     fn value(&mut self, key: &str, value: impl ToString) {

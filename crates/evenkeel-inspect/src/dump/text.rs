@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Dump, SECTIONS};
 use crate::{
-    InspectedGroup, InspectedResource, TaskId, TaskPhase,
+    HolderEdge, InspectedGroup, InspectedResource, TaskId, TaskPhase,
     finding::{one_line, rounded},
     registry::Tasks,
 };
@@ -73,7 +73,7 @@ fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, 
         let amount = if holder.amount == 1 { String::new() } else { format!(" {}", holder.amount) };
         let label =
             holder.label.as_ref().map_or_else(String::new, |label| format!(" '{}'", label.escape_debug()));
-        let _ = write!(line, "{amount}{label} for {:?}, from {}", rounded(holder.held_for), holder.place);
+        let _ = write!(line, "{amount}{label} for {}, from {}", held_for(holder), holder.place);
         lines.push(line);
     }
     more(holders.len(), "have some", lines);
@@ -90,6 +90,12 @@ fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, 
         lines.push(format!("  {task} waits{amount}{label} since {waited:?}{end}, at {}", waiter.place));
     }
     more(waiters.len(), "wait", lines);
+}
+
+/// Says how long something has been held.
+pub(super) fn held_for(holder: &HolderEdge) -> String {
+    let bound = if holder.at_least { "at least " } else { "" };
+    format!("{bound}{:?}", rounded(holder.held_for))
 }
 
 /// Says when a wait ends, or that it should have ended.

@@ -7,6 +7,7 @@ mod flow_threads;
 mod flows;
 mod forms;
 mod guide;
+mod holders;
 mod limits_and_retries;
 mod long_lists;
 mod own_objects;

@@ -11,6 +11,7 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
+    core::Core,
     limiter::ConcurrencyLimiter,
     permit::{LimiterRef, Permit},
     state::Grant,
@@ -264,14 +265,52 @@ impl<'a> PermitRequest<'a> {
 
     // A permit of the fast path is made here, where it is known that it has neither a measurement nor a record.
     #[inline]
-    fn take_fast(&self) -> Option<Permit<'a>> {
-        self.limiter.core.take_fast(self.weight).map(|grant| self.permit(grant))
+    fn take_fast(&self, core: &Core) -> Option<Permit<'a>> {
+        core.take_fast(self.weight).map(|grant| self.permit(grant))
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline]
+    fn take_recorded(&self) -> Option<Permit<'a>> {
+        let hold = self.limiter.core.take_recorded(self.weight, self.call)?;
+        Some(Permit::recorded(self.limiter.clone(), self.weight, hold))
     }
 
     fn enter(&self, stage: &mut Stage, waker: &Waker) -> Poll<Result<Permit<'a>, Denied>> {
         let limiter = &*self.limiter;
         let poll = limiter.core.enter(self.weight, limiter.max_waiters, waker, stage, self.call);
         poll.map_ok(|grant| self.permit(grant))
+    }
+
+    #[inline(always)]
+    fn poll(
+        &self,
+        stage: &mut Stage,
+        cx: &mut Context<'_>,
+        take: impl FnOnce() -> Option<Permit<'a>>,
+    ) -> Poll<Result<Permit<'a>, Denied>> {
+        stage.poll(
+            cx,
+            || take().map(Ok),
+            |stage, waker| self.enter(stage, waker),
+            |stage, key, waker| self.decision(stage, key, waker),
+        )
+    }
+
+    #[inline(never)]
+    fn poll_unrecorded(
+        &self,
+        stage: &mut Stage,
+        core: &Core,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Permit<'a>, Denied>> {
+        self.poll(stage, cx, || self.take_fast(core))
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn poll_recorded(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
+        self.poll(stage, cx, || self.take_recorded())
     }
 
     fn decision(&self, stage: &mut Stage, key: Key, waker: &Waker) -> Poll<Result<Permit<'a>, Denied>> {
@@ -329,16 +368,17 @@ impl<'a> AcquirePermit<'a> {
 impl<'a> Future for AcquirePermit<'a> {
     type Output = Result<Permit<'a>, Denied>;
 
+    // Small, to be inlined where it is awaited: each kind of limiter has a function of its own, with what that needs alone.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { request, stage, .. } = &mut *self;
-        let request = &*request;
-        let poll = stage.poll(
-            cx,
-            || request.take_fast().map(Ok),
-            |stage, waker| request.enter(stage, waker),
-            |stage, key, waker| request.decision(stage, key, waker),
-        );
+        #[cfg(not(feature = "inspect"))]
+        let poll = request.poll_unrecorded(stage, &request.limiter.core, cx);
+        #[cfg(feature = "inspect")]
+        let poll = match request.limiter.core.unrecorded() {
+            Some(core) => request.poll_unrecorded(stage, core, cx),
+            None => request.poll_recorded(stage, cx),
+        };
         match poll {
             Poll::Pending => self.poll_deadline(cx).map(Err),
             ready => ready,

@@ -27,11 +27,7 @@ use super::{
 };
 use crate::{
     error::{Denied, Reason},
-    sync::{
-        edges::{CallPlace, WaitRecord},
-        entry::Stage,
-        wait_queue::Key,
-    },
+    sync::{edges::CallPlace, entry::Stage, wait_queue::Key},
     telemetry::{self, Kind},
 };
 
@@ -50,6 +46,13 @@ impl Core {
     pub(super) fn take_fast(&self, weight: u32) -> Option<Grant> {
         // An adaptive limit, which measures, has no fast path.
         self.fast_path.take(weight).then(|| Grant::new(weight, None))
+    }
+
+    /// Takes permits and a slot without the lock; `None` if there is no slot, or the state behind the lock has to decide.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(super) fn take_with_slot(&self, weight: u32) -> Option<u32> {
+        self.fast_path.take_with_slot(weight)
     }
 
     /// Takes permits now or not at all.
@@ -78,8 +81,8 @@ impl Core {
             return Poll::Ready(Ok(grant));
         }
         // The request probably has to wait. A clone that is not stored is dropped here, after the lock is released.
-        let (mut waker, record) = (waker.clone(), WaitRecord::new(call));
-        let poll = self.with(|state, _| state.enqueue(weight, max_waiters, &mut waker, stage, record));
+        let mut waker = waker.clone();
+        let poll = self.with(|state, _| state.enqueue(weight, max_waiters, &mut waker, stage, call));
         telemetry::entered(Kind::Concurrency, &poll);
         poll
     }
@@ -136,6 +139,15 @@ impl Core {
     #[inline]
     pub(super) fn put_back(&self, weight: u32) {
         if !self.fast_path.put_back(weight) {
+            self.settle();
+        }
+    }
+
+    /// Puts back the permits of a grant that was not measured, and its slot.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(super) fn put_back_with_slot(&self, weight: u32, slot: u32) {
+        if !self.fast_path.put_back_with_slot(weight, slot) {
             self.settle();
         }
     }

@@ -4,24 +4,16 @@
 //!
 //! A limiter can be a `static`, which the registry cannot refer to. So with the feature its core is made at the first use, in an
 //! `Arc`. Waiters are in the queue of the state, with their records. A permit leaves no trace in the state, least of all on
-//! the fast path; so a limiter with a name has a list of its [`Holders`], behind a lock of its own, which permits enter after
-//! they are granted, and leave before they are put back. The weight in use is therefore never less than that of the list, and
-//! a permit that is between the two counts as one whose holder is not known.
-//!
-//! A permit that is returned by another task than that which took it was given away. From then on all permits from that place
-//! count so: their holders are not known.
+//! the fast path; so a limiter with a name has records of its [`Holders`].
 
 use std::{
-    ops::{Deref, Range},
-    panic::Location,
-    sync::{Arc, Mutex, OnceLock},
+    ops::Deref,
+    sync::{Arc, OnceLock},
     task::{Poll, Waker},
 };
 
-use evenkeel_base::{Slab, lock};
 use evenkeel_inspect::{
-    HolderEdge, Inspect, Inspected, InspectedResource, RecentMedian, Registration, TaskId, WaiterEdge,
-    copy_chunks, register,
+    Inspect, Inspected, InspectedResource, Registration, WaiterEdge, copy_chunks, register,
 };
 use tokio::time::Instant;
 
@@ -29,6 +21,7 @@ use super::{
     adaptive::{Adaptive, Sample},
     core::Core,
     fast_path::FastPath,
+    holders::Holders,
     loom::{AtomicU64, Mutex as StateMutex},
     state::{Grant, State},
 };
@@ -41,9 +34,6 @@ use crate::{
     },
 };
 
-/// The most places of which it is known that permits are given away.
-const GIVEN: usize = 16;
-
 /// The core of a limiter, which is made at the first use.
 pub(super) struct CoreCell {
     limit: u32,
@@ -54,16 +44,20 @@ pub(super) struct CoreCell {
     call: CallPlace,
     // One of the two is made. The fast path looks at the first alone.
     plain: OnceLock<Arc<SharedCore>>,
-    recording: OnceLock<Arc<SharedCore>>,
+    recording: OnceLock<Arc<RecordingCore>>,
 }
 
 struct SharedCore {
     core: Core,
     name: Option<&'static str>,
     call: CallPlace,
-    // Of a limiter with a name.
-    holders: Option<Mutex<Holders>>,
     _registration: Option<Registration>,
+}
+
+/// The core of a limiter with a name.
+struct RecordingCore {
+    shared: SharedCore,
+    holders: Holders,
 }
 
 impl CoreCell {
@@ -93,36 +87,66 @@ impl CoreCell {
     }
 
     fn shared(&self) -> &SharedCore {
-        let made = if self.name.is_some() { &self.recording } else { &self.plain };
-        made.get_or_init(|| {
-            let state = State::new(self.limit, self.adaptive.clone());
-            let fast_path = FastPath::new(AtomicU64::new(FastPath::closed()));
-            Arc::new_cyclic(|limiter| SharedCore {
-                core: Core::new(fast_path, StateMutex::new(state)),
-                name: self.name,
-                call: self.call,
-                holders: self.name.map(|_| Mutex::default()),
-                _registration: self.is_listed.then(|| register(limiter.clone())),
+        match self.name {
+            Some(_) => &self.recording().shared,
+            None => self
+                .plain
+                .get_or_init(|| Arc::new_cyclic(|limiter| self.make_shared(|| register(limiter.clone())))),
+        }
+    }
+
+    fn recording(&self) -> &RecordingCore {
+        self.recording.get_or_init(|| {
+            Arc::new_cyclic(|limiter| RecordingCore {
+                shared: self.make_shared(|| register(limiter.clone())),
+                holders: Holders::new(),
             })
         })
     }
 
-    /// Takes permits without the lock, of a limiter that has no name and was used before.
+    fn make_shared(&self, register: impl FnOnce() -> Registration) -> SharedCore {
+        let mut state = State::new(self.limit, self.adaptive.clone());
+        // A measurement needs more room than a slot has.
+        if self.name.is_some() && self.adaptive.is_none() {
+            state = state.with_slots();
+        }
+        let fast_path = FastPath::new(AtomicU64::new(FastPath::closed()));
+        SharedCore {
+            core: Core::new(fast_path, StateMutex::new(state)),
+            name: self.name,
+            call: self.call,
+            _registration: self.is_listed.then(register),
+        }
+    }
+
+    /// Returns the core of a limiter that has no name and was used before.
     #[inline]
-    pub(super) fn take_fast(&self, weight: u32) -> Option<Grant> {
-        self.plain.get()?.core.take_fast(weight)
+    pub(super) fn unrecorded(&self) -> Option<&Core> {
+        Some(&self.plain.get()?.core)
+    }
+
+    /// Takes permits and a slot without the lock, of a limiter that has a name and was used before, and records them there.
+    #[inline(always)]
+    pub(super) fn take_recorded(&self, weight: u32, call: CallPlace) -> Option<HoldKey> {
+        let recording = self.recording.get()?;
+        let slot = recording.shared.core.take_with_slot(weight)?;
+        recording.holders.begin(slot, weight, call.place);
+        Some(HoldKey(slot))
     }
 
     /// Takes permits now or not at all.
     #[inline]
     pub(super) fn try_take(&self, weight: u32, call: CallPlace) -> Result<Grant, Denied> {
-        self.take_fast(weight).map_or_else(|| self.try_take_here(weight, call), Ok)
+        let fast = self.unrecorded().and_then(|core| core.take_fast(weight));
+        fast.map_or_else(|| self.try_take_here(weight, call), Ok)
     }
 
     #[inline(never)]
     fn try_take_here(&self, weight: u32, call: CallPlace) -> Result<Grant, Denied> {
-        let shared = self.shared();
-        shared.core.try_take(weight, call).map(|grant| shared.record(grant, call))
+        match self.take_recorded(weight, call) {
+            Some(hold) => Ok(Grant { hold, ..Grant::new(weight, None) }),
+            None => self.shared().core.try_take(weight, call).map(|grant| self.record(grant, call)),
+        }
     }
 
     /// Takes permits, or joins the queue and sets the stage.
@@ -140,7 +164,7 @@ impl CoreCell {
             Some(grant) => Poll::Ready(Ok(grant)),
             None => shared.core.enter(weight, max_waiters, waker, stage, call),
         };
-        poll.map_ok(|grant| shared.record(grant, call))
+        poll.map_ok(|grant| self.record(grant, call))
     }
 
     /// Returns the decision about a waiter, as [`Core::poll`] does.
@@ -152,8 +176,7 @@ impl CoreCell {
         stage: &mut Stage,
         call: CallPlace,
     ) -> Poll<Result<Grant, Denied>> {
-        let shared = self.shared();
-        shared.core.poll(key, waker, stage, call).map_ok(|grant| shared.record(grant, call))
+        self.shared().core.poll(key, waker, stage, call).map_ok(|grant| self.record(grant, call))
     }
 
     /// Removes a waiter, as [`Core::leave`] does.
@@ -162,7 +185,7 @@ impl CoreCell {
         self.shared().core.leave(key, is_late);
     }
 
-    /// Puts back the permits of a grant that was not measured, and has no record.
+    /// Puts back the permits of a grant of a limiter without a name that was not measured.
     #[inline]
     pub(super) fn put_back(&self, weight: u32) {
         // There is a core where there is a permit.
@@ -171,28 +194,53 @@ impl CoreCell {
         }
     }
 
-    /// Puts back the permits of a grant that has a record; `sample` makes the report of one that was measured.
-    pub(super) fn put_back_recorded(
+    /// Puts back the permits of a grant that has a slot.
+    #[inline]
+    pub(super) fn put_back_slot(&self, weight: u32, slot: u32) {
+        let Some(recording) = self.recording.get() else { return };
+        if recording.holders.end(slot) {
+            recording.shared.core.put_back_with_slot(weight, slot);
+        } else {
+            recording.put_back_timed(weight, slot);
+        }
+    }
+
+    /// Puts back the permits of a grant that is on the list; `sample` makes the report of one that was measured.
+    #[inline(never)]
+    pub(super) fn put_back_listed(
         &self,
         weight: u32,
         hold: HoldKey,
         sample: impl FnOnce(Instant, u64) -> Option<Sample>,
     ) {
-        let (shared, task) = (self.shared(), TaskId::current());
-        let ended = shared.holders.as_ref().and_then(|holders| lock(holders).end(hold.0 as usize, task));
-        match ended.and_then(|hold| Some((hold.since, hold.measured?))) {
-            Some((started, in_use)) => shared.core.put_back_measured(weight, sample(started, in_use)),
-            None => shared.core.put_back(weight),
+        let RecordingCore { shared: SharedCore { core, .. }, holders } = self.recording();
+        match holders.end_listed(hold).and_then(|hold| Some((hold.since, hold.measured?))) {
+            Some((started, in_use)) => core.put_back_measured(weight, sample(started, in_use)),
+            None => core.put_back(weight),
         }
     }
 
-    /// Puts back the permits of one that was forgotten, of which nothing but the weight is known.
-    pub(super) fn put_back_forgotten(&self, weight: u32) {
-        let shared = self.shared();
-        if let Some(holders) = &shared.holders {
-            lock(holders).end_forgotten(weight);
+    /// Records a permit that the state has granted, if the limiter has a name.
+    fn record(&self, grant: Grant, call: CallPlace) -> Grant {
+        if self.name.is_none() {
+            return grant;
         }
-        shared.core.put_back(weight);
+        let holders = &self.recording().holders;
+        match grant.hold.as_slot() {
+            Some(slot) => {
+                holders.begin_timed(slot, grant.weight, call.place);
+                grant
+            }
+            None => Grant { hold: holders.begin_listed(grant, call.place), ..grant },
+        }
+    }
+}
+
+impl RecordingCore {
+    #[inline(never)]
+    fn put_back_timed(&self, weight: u32, slot: u32) {
+        self.holders.end_timed(slot);
+        self.shared.core.put_back_with_slot(weight, slot);
     }
 }
 
@@ -201,81 +249,6 @@ impl Deref for CoreCell {
 
     fn deref(&self) -> &Core {
         &self.shared().core
-    }
-}
-
-impl SharedCore {
-    /// Records a permit, if the limiter has a name.
-    fn record(&self, grant: Grant, call: CallPlace) -> Grant {
-        let Some(holders) = &self.holders else { return grant };
-        let (task, since) = (TaskId::current(), Instant::now());
-        let Grant { weight, measured, .. } = grant;
-        let key = lock(holders).begin(Hold { number: 0, task, since, weight, measured, place: call.place });
-        // More than that many permits are not told apart from those without a record.
-        Grant { hold: u32::try_from(key).map_or(HoldKey::NONE, HoldKey), ..grant }
-    }
-}
-
-/// The permits of a limiter with a name.
-#[derive(Debug, Default)]
-struct Holders {
-    holds: Slab<Hold>,
-    numbers: u64,
-    // The times of permits that were returned.
-    times: RecentMedian,
-    // Places whose permits were given to other tasks.
-    given: Vec<&'static Location<'static>>,
-}
-
-#[derive(Debug)]
-struct Hold {
-    number: u64,
-    task: TaskId,
-    since: Instant,
-    weight: u32,
-    /// The weight in use at the grant, if the limit adapts.
-    measured: Option<u64>,
-    place: &'static Location<'static>,
-}
-
-impl Holders {
-    fn begin(&mut self, hold: Hold) -> usize {
-        self.numbers += 1;
-        self.holds.insert(Hold { number: self.numbers, ..hold })
-    }
-
-    fn end(&mut self, key: usize, task: TaskId) -> Option<Hold> {
-        let hold = self.end_hold(key)?;
-        if hold.task != task && self.given.len() < GIVEN && !self.given.contains(&hold.place) {
-            self.given.push(hold.place);
-        }
-        Some(hold)
-    }
-
-    fn end_hold(&mut self, key: usize) -> Option<Hold> {
-        let hold = self.holds.remove(key)?;
-        if self.times.wants(hold.number) {
-            self.times.record(hold.since.elapsed());
-        }
-        Some(hold)
-    }
-
-    fn end_forgotten(&mut self, weight: u32) {
-        let alike = self.holds.iter_keyed().filter(|(_, hold)| hold.weight == weight);
-        if let Some((key, _)) = alike.min_by_key(|(_, hold)| hold.number) {
-            self.end_hold(key);
-        }
-    }
-
-    fn edges(&self, holds: Range<usize>, now: Instant) -> impl Iterator<Item = HolderEdge> {
-        let edge = move |hold: &Hold| {
-            let task = Some(hold.task).filter(|_| !self.given.contains(&hold.place));
-            let held_for = now.saturating_duration_since(hold.since);
-            let mut edge = HolderEdge::new(hold.number, task, hold.place, held_for);
-            edge.amount = hold.weight.into();
-            edge
-        };
-        self.holds.values_in(holds).map(edge)
     }
 }
 
@@ -295,6 +268,18 @@ fn waiters(core: &Core, now: Instant) -> Vec<WaiterEdge> {
 
 impl Inspect for SharedCore {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
+        self.describe(None, now)
+    }
+}
+
+impl Inspect for RecordingCore {
+    fn inspect(&self, now: Instant) -> Option<Inspected> {
+        self.shared.describe(Some(&self.holders), now)
+    }
+}
+
+impl SharedCore {
+    fn describe(&self, holders: Option<&Holders>, now: Instant) -> Option<Inspected> {
         let mut limiter = InspectedResource::new("concurrency limit", 0);
         (limiter.name, limiter.place) = (self.name.map(Into::into), Some(self.call.place));
         // The waiters first: a permit that comes back meanwhile leaves room, and deadlocks are told of what is full.
@@ -308,22 +293,13 @@ impl Inspect for SharedCore {
         if closed {
             limiter.notes.push("closed".to_owned());
         }
-        match &self.holders {
-            Some(holders) => {
-                let expected = lock(holders).holds.len();
-                copy_chunks(&mut limiter.holders, expected, |holds, edges| {
-                    let holders = lock(holders);
-                    edges.extend(holders.edges(holds, now));
-                    holders.holds.entry_count()
-                });
-                limiter.usual_hold = lock(holders).times.median();
-            }
+        match holders {
+            Some(holders) => (limiter.holders, limiter.usual_hold) = holders.look(&self.core, now),
             None if limiter.in_use > 0 => {
                 limiter.notes.push("the holders are known of limiters with a name".to_owned());
             }
             None => {}
         }
-        limiter.holders.sort_unstable_by_key(|holder| holder.number);
         Some(Inspected::Resource(limiter))
     }
 }

@@ -120,8 +120,8 @@ impl ConcurrencyLimiter {
 
     /// Names the limiter for the dumps of evenkeel-inspect. Without the feature `inspect` the name is dropped.
     ///
-    /// A limiter with a name also records who holds its permits, which costs several times the instructions of a permit that
-    /// is free; see the README of evenkeel-inspect.
+    /// A limiter with a name also records who holds its permits, which costs more than half of the instructions of a permit
+    /// that is free again; see the README of evenkeel-inspect.
     ///
     /// # Examples
     ///
@@ -233,13 +233,11 @@ impl ConcurrencyLimiter {
         self.core.waiters(now)
     }
 
-    /// Puts the weight of a borrowed permit back that was forgotten: a handle of no size, for evenkeel-pipeline.
+    /// Puts the weight of a borrowed permit back that was forgotten: a handle of no size, for evenkeel-pipeline. The limiter
+    /// has no name, as there would be a record of the holder.
     #[doc(hidden)]
     #[inline]
     pub fn put_back(&self, weight: u32) {
-        #[cfg(feature = "inspect")]
-        self.core.put_back_forgotten(weight);
-        #[cfg(not(feature = "inspect"))]
         self.core.put_back(weight);
     }
 

@@ -15,13 +15,16 @@ use ::loom::{
 
 use self::{
     core::Core,
-    fast_path::{FastPath, Usage},
+    fast_path::{ALL_SLOTS, FastPath, Usage},
     state::State,
 };
 use super::{adaptive, snapshot};
 use crate::{
     error::Reason,
-    sync::{edges::CallPlace, entry::Stage},
+    sync::{
+        edges::{CallPlace, SLOTS},
+        entry::Stage,
+    },
 };
 
 /// The primitives of the code under test.
@@ -34,6 +37,44 @@ mod loom {
     pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap()
     }
+
+    #[cfg(feature = "inspect")]
+    pub(super) use task_cell::TaskCell;
+
+    #[cfg(feature = "inspect")]
+    mod task_cell {
+        use ::loom::sync::atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Release},
+        };
+        use evenkeel_inspect::TaskId;
+
+        /// As the shipped one, by the place of a task in a list, which holds all that were ever set: loom has no such cell.
+        #[derive(Debug)]
+        pub(in super::super) struct TaskCell {
+            place: AtomicU64,
+            tasks: std::sync::Mutex<Vec<TaskId>>,
+        }
+
+        impl TaskCell {
+            pub(in super::super) fn new() -> Self {
+                Self { place: AtomicU64::new(0), tasks: std::sync::Mutex::new(vec![TaskId::current()]) }
+            }
+
+            pub(in super::super) fn set(&self, task: TaskId) {
+                let mut tasks = self.tasks.lock().unwrap();
+                tasks.push(task);
+                let place = tasks.len() as u64 - 1;
+                drop(tasks);
+                self.place.store(place, Release);
+            }
+
+            pub(in super::super) fn get(&self) -> TaskId {
+                let place = self.place.load(Acquire);
+                self.tasks.lock().unwrap()[place as usize]
+            }
+        }
+    }
 }
 
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same with another lock, and not all of it is used")]
@@ -42,6 +83,10 @@ mod core;
 #[expect(clippy::duplicate_mod, reason = "the same with another atomic")]
 #[path = "fast_path.rs"]
 mod fast_path;
+#[cfg(feature = "inspect")]
+#[expect(clippy::duplicate_mod, reason = "the same with other atomics")]
+#[path = "slots.rs"]
+mod slots;
 #[expect(
     clippy::duplicate_mod,
     dead_code,
@@ -218,17 +263,132 @@ fn nothing_is_granted_after_it_is_closed() {
 #[test]
 fn full_fields_stay_apart() {
     model(|| {
-        let grants = (1 << 31) - 1;
-        let fast_path = FastPath::new(loom::AtomicU64::new(grants << 33 | 5));
+        let grants = (1 << (31 - SLOTS)) - 1;
+        let fast_path = FastPath::new(loom::AtomicU64::new(grants << (33 + SLOTS) | 5));
         assert!(!fast_path.take(1), "the lock has to take over the grants first");
         assert!(fast_path.put_back(1));
-        assert!(matches!(fast_path.close(), Usage::Open { available: 6, granted } if granted == grants));
+        let usage = fast_path.close();
+        assert!(matches!(usage, (Usage::Open { available: 6, granted }, 0) if granted == grants));
 
         assert!(!fast_path.put_back(u32::MAX));
-        assert!(matches!(fast_path.close(), Usage::Closed { returned: u32::MAX }));
-        fast_path.open(u32::MAX);
+        assert!(matches!(fast_path.close(), (Usage::Closed { returned: u32::MAX }, 0)));
+        fast_path.open(u32::MAX, ALL_SLOTS);
         assert!(fast_path.take(u32::MAX) && fast_path.take(0) && !fast_path.take(1));
         assert!(fast_path.put_back(u32::MAX));
-        assert!(matches!(fast_path.close(), Usage::Open { available: u32::MAX, granted: 2 }));
+        let usage = fast_path.close();
+        assert!(matches!(usage, (Usage::Open { available: u32::MAX, granted: 2 }, ALL_SLOTS)));
     });
+}
+
+/// The records of holders: each slot has one user at a time, and a look sees the fields of one use, or none.
+#[cfg(feature = "inspect")]
+mod holders {
+    use std::sync::atomic::AtomicU64;
+
+    use evenkeel_inspect::TaskId;
+
+    use super::{slots::Slot, *};
+
+    /// A limiter whose holders are recorded.
+    struct Recorded {
+        core: Core,
+        slots: Vec<Slot>,
+        tasks: Vec<TaskId>,
+        /// The uses that there were of each slot, by their order.
+        uses: Vec<AtomicU64>,
+    }
+
+    impl Recorded {
+        fn new(limit: u32, tasks: &[TaskId]) -> Arc<Self> {
+            let fast_path = FastPath::new(loom::AtomicU64::new(FastPath::closed()));
+            let core = Core::new(fast_path, loom::Mutex::new(State::new(limit, None).with_slots()));
+            core.with(|_, _| ());
+            let slots = (0..limit).map(|_| Slot::new()).collect();
+            let uses = (0..limit).map(|_| AtomicU64::new(0)).collect();
+            Arc::new(Self { core, slots, tasks: tasks.to_vec(), uses })
+        }
+
+        /// Holds a permit of the task with this number, on the fast path or by the lock; returns whether it got a slot.
+        fn holds(&self, task: u64) -> bool {
+            let slot = self.core.take_with_slot(1).or_else(|| {
+                let grant = self.core.try_take(1, CallPlace::here()).expect("there is a permit for each");
+                grant.hold.as_slot()
+            });
+            let Some(slot) = slot else {
+                // The fast path was opened between the two, and its grant is one for the list.
+                self.core.put_back(1);
+                return false;
+            };
+            let record = &self.slots[slot as usize];
+            // One at a time has the slot, or a use would be lost here.
+            let number = self.uses[slot as usize].load(Relaxed);
+            record.set_place(task);
+            record.begin(self.tasks[task as usize], task, task as u32);
+            thread::yield_now();
+            assert_eq!((record.place(), record.since()), (task, task));
+            assert_eq!(record.task(), self.tasks[task as usize]);
+            self.uses[slot as usize].store(number + 1, Relaxed);
+            record.end();
+            self.core.put_back_with_slot(1, slot);
+            true
+        }
+
+        fn look(&self) {
+            for (slot, record) in self.slots.iter().enumerate() {
+                if let Some(used) = record.look() {
+                    let task = used.place;
+                    assert_eq!((used.since, u64::from(used.weight)), (task, task), "of one use");
+                    assert_eq!(used.task, self.tasks[task as usize], "of one use, {slot}");
+                }
+            }
+        }
+
+        fn assert_all_back(&self, granted: u64, in_slots: usize) {
+            assert_eq!(self.uses.iter().map(|uses| uses.load(Relaxed)).sum::<u64>(), in_slots as u64);
+            let snapshot = self.core.with(|state, _| state.snapshot());
+            assert_eq!((snapshot.in_use, snapshot.granted), (0, granted));
+            // All slots are free again: each permit gets another one.
+            let slots: std::collections::HashSet<_> =
+                self.slots.iter().map(|_| self.core.take_with_slot(1).expect("a slot")).collect();
+            assert_eq!(slots.len(), self.slots.len());
+        }
+    }
+
+    fn tasks() -> Vec<TaskId> {
+        (0..3).map(|_| std::thread::spawn(TaskId::current).join().unwrap()).collect()
+    }
+
+    /// Two tasks hold the only permit in turn, while a look is at its record.
+    #[test]
+    fn a_look_sees_one_use() {
+        let tasks = tasks();
+        model(move || {
+            let shared = Recorded::new(1, &tasks);
+            let holder = thread::spawn({
+                let shared = Arc::clone(&shared);
+                move || assert!(shared.holds(1) && shared.holds(2))
+            });
+            shared.look();
+            shared.look();
+            holder.join().unwrap();
+            shared.assert_all_back(2, 2);
+        });
+    }
+
+    /// Two tasks take permits and slots while the state takes them over and lends them again.
+    #[test]
+    fn a_slot_has_one_user_at_a_time() {
+        let tasks = tasks();
+        model(move || {
+            let shared = Recorded::new(2, &tasks);
+            let holder = thread::spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.holds(1)
+            });
+            shared.core.with(|_, _| ());
+            let mine = shared.holds(2);
+            let in_slots = usize::from(mine) + usize::from(holder.join().unwrap());
+            shared.assert_all_back(2, in_slots);
+        });
+    }
 }

@@ -88,6 +88,13 @@ impl<'a> Permit<'a> {
         Self { limiter, weight: grant.weight, extra, result: None }
     }
 
+    /// Makes a permit that has a record, and no measurement beside that.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(super) fn recorded(limiter: LimiterRef<'a>, weight: u32, hold: HoldKey) -> Self {
+        Self { limiter, weight, extra: Some(Extra::Recorded(hold)), result: None }
+    }
+
     /// The weight that it uses.
     #[must_use]
     pub fn weight(&self) -> u32 {
@@ -104,22 +111,33 @@ impl<'a> Permit<'a> {
         self.result = Some(WorkResult::Overload);
     }
 
-    #[cfg(not(feature = "inspect"))]
+    // It takes no copy of the data: a permit that has a slot needs little of it.
     #[inline(never)]
-    fn put_back_with(&self, (started, in_use): Extra) {
-        self.limiter.core.put_back_measured(self.weight, self.sample(started, in_use));
+    fn put_back_with_extra(&self) {
+        #[cfg(feature = "inspect")]
+        if let Some(Extra::Recorded(hold)) = self.extra
+            && let Some(slot) = hold.as_slot()
+        {
+            return self.limiter.core.put_back_slot(self.weight, slot);
+        }
+        self.put_back_measured();
     }
 
-    #[cfg(feature = "inspect")]
     #[inline(never)]
-    fn put_back_with(&self, extra: Extra) {
-        match extra {
-            Extra::Measured(started, in_use) => {
-                self.limiter.core.put_back_measured(self.weight, self.sample(started, in_use));
+    fn put_back_measured(&self) {
+        let core = &self.limiter.core;
+        match self.extra {
+            None => {}
+            #[cfg(not(feature = "inspect"))]
+            Some((started, in_use)) => core.put_back_measured(self.weight, self.sample(started, in_use)),
+            #[cfg(feature = "inspect")]
+            Some(Extra::Measured(started, in_use)) => {
+                core.put_back_measured(self.weight, self.sample(started, in_use));
             }
-            Extra::Recorded(hold) => {
+            #[cfg(feature = "inspect")]
+            Some(Extra::Recorded(hold)) => {
                 let sample = |started, in_use| self.sample(started, in_use);
-                self.limiter.core.put_back_recorded(self.weight, hold, sample);
+                core.put_back_listed(self.weight, hold, sample);
             }
         }
     }
@@ -137,7 +155,7 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         match self.extra {
             None => self.limiter.core.put_back(self.weight),
-            Some(extra) => self.put_back_with(extra),
+            Some(_) => self.put_back_with_extra(),
         }
     }
 }

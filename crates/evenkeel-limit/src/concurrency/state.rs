@@ -25,6 +25,8 @@ use std::{
 
 use evenkeel_base::WakeList;
 
+#[cfg(feature = "inspect")]
+use super::fast_path::{ALL_SLOTS, first_of, slot_of};
 use super::{
     adaptive::Adaptive,
     fast_path::{FastPath, Usage},
@@ -35,7 +37,7 @@ use crate::sync::edges::HoldKey;
 use crate::{
     error::{Denied, Reason},
     sync::{
-        edges::WaitRecord,
+        edges::{CallPlace, WaitRecord},
         entry::Stage,
         wait_queue::{Key, WaitQueue, Waiter},
     },
@@ -52,6 +54,9 @@ pub(super) struct State {
     pub(super) closed: bool,
     granted: u64,
     pub(super) refused: u64,
+    /// The slots that are free, of a limiter that records its holders; the fast path has them while it is open.
+    #[cfg(feature = "inspect")]
+    free_slots: u64,
 }
 
 /// The data of a new permit.
@@ -61,7 +66,7 @@ pub(super) struct Grant {
     pub(super) weight: u32,
     /// The total weight in use, if the limit adapts.
     pub(super) measured: Option<u64>,
-    /// The record of the permit, if the limiter has a name.
+    /// The record of the permit, or a slot for it, if the limiter has a name.
     #[cfg(feature = "inspect")]
     pub(super) hold: HoldKey,
 }
@@ -89,7 +94,15 @@ impl State {
             closed: false,
             granted: 0,
             refused: 0,
+            #[cfg(feature = "inspect")]
+            free_slots: 0,
         }
+    }
+
+    /// Adds the slots of a limiter that records its holders.
+    #[cfg(feature = "inspect")]
+    pub(super) fn with_slots(self) -> Self {
+        Self { free_slots: ALL_SLOTS, ..self }
     }
 
     pub(super) fn snapshot(&self) -> ConcurrencySnapshot {
@@ -105,7 +118,12 @@ impl State {
 
     /// Takes over what happened without the lock.
     pub(super) fn settle(&mut self, fast_path: &FastPath) {
-        match fast_path.close() {
+        let (usage, _slots) = fast_path.close();
+        #[cfg(feature = "inspect")]
+        {
+            self.free_slots |= _slots;
+        }
+        match usage {
             Usage::Open { available, granted } => {
                 self.in_use = u64::from(self.limit - available);
                 self.granted += granted;
@@ -115,13 +133,17 @@ impl State {
     }
 
     /// Lets requests pass without the lock, if nobody waits.
-    pub(super) fn open(&self, fast_path: &FastPath) {
+    pub(super) fn open(&mut self, fast_path: &FastPath) {
         let nobody_waits = self.queue.is_empty() && self.drained.is_empty();
         // More than the limit may be in use after it was lowered.
         let available = u64::from(self.limit).checked_sub(self.in_use);
         if let Some(available) = available.filter(|_| nobody_waits && !self.closed && self.adaptive.is_none())
         {
-            fast_path.open(available as u32);
+            #[cfg(feature = "inspect")]
+            let slots = mem::take(&mut self.free_slots);
+            #[cfg(not(feature = "inspect"))]
+            let slots = 0;
+            fast_path.open(available as u32, slots);
         }
     }
 
@@ -161,14 +183,15 @@ impl State {
         max_waiters: usize,
         waker: &mut Waker,
         stage: &mut Stage,
-        record: WaitRecord,
+        call: CallPlace,
     ) -> Poll<Result<Grant, Denied>> {
         let denied = match self.take(weight) {
             Ok(grant) => return Poll::Ready(Ok(grant)),
             Err(denied) if denied.reason != Reason::Busy => denied,
             Err(_) if self.queue.len() >= max_waiters => Denied::without_time(Reason::QueueFull),
             Err(_) => {
-                *stage = Stage::Queued(self.queue.push(waiter(weight, waker, record)));
+                // The record is made here: what the fast path has granted was granted before the wait began.
+                *stage = Stage::Queued(self.queue.push(waiter(weight, waker, WaitRecord::new(call))));
                 return Poll::Pending;
             }
         };
@@ -221,7 +244,14 @@ impl State {
 
     fn grant(&mut self, weight: u32) -> Grant {
         self.granted += 1;
-        Grant::new(weight, self.adaptive.as_ref().map(|_| self.in_use))
+        let grant = Grant::new(weight, self.adaptive.as_ref().map(|_| self.in_use));
+        #[cfg(feature = "inspect")]
+        if self.free_slots != 0 {
+            let bit = first_of(self.free_slots);
+            self.free_slots -= bit;
+            return Grant { hold: HoldKey(slot_of(bit)), ..grant };
+        }
+        grant
     }
 
     /// Grants waiters in order as long as the first one fits.

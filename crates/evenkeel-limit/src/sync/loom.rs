@@ -6,3 +6,5 @@ pub(crate) use std::sync::{
 };
 
 pub(crate) use evenkeel_base::lock;
+#[cfg(feature = "inspect")]
+pub(crate) use evenkeel_inspect::TaskCell;

@@ -14,7 +14,8 @@ use std::{
 
 use evenkeel_base::lock;
 use evenkeel_inspect::{
-    Backlog, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, register,
+    Backlog, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, read_clock,
+    register, skips_clock,
 };
 use tokio::time::Instant;
 
@@ -188,19 +189,6 @@ impl Inspect for BatchObject {
     }
 }
 
-/// The most items in a row that begin without a reading of the clock.
-const UNREAD: u8 = 32;
-
-/// Two readings that are closer than this are moments apart.
-const MOMENT: Duration = Duration::from_micros(20);
-
-thread_local! {
-    // The last reading of the clock for an item on this thread, and the items that may still begin without another one: of a
-    // worker alone, items are further apart, as all workers of a thread have their turns between.
-    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
-    static LEFT: Cell<u8> = const { Cell::new(0) };
-}
-
 /// The items of a worker, as its map sees them.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemEdge {
@@ -224,8 +212,8 @@ impl ItemEdge {
     /// Describes the item that is pending. One that began without a reading of the clock has the time of the first look.
     pub(crate) fn holder(&self, call: CallPlace, now: Instant) -> Option<HolderEdge> {
         let items = self.items.as_ref()?;
-        let (now, (number, since)) = (items.nanos(now), items.cell.get()?);
-        let since = since.unwrap_or_else(|| match self.seen.get() {
+        let (now, (number, read)) = (items.nanos(now), items.cell.get()?);
+        let since = read.unwrap_or_else(|| match self.seen.get() {
             (seen, at) if seen == number => at,
             _ => {
                 self.seen.set((number, now));
@@ -233,7 +221,9 @@ impl ItemEdge {
             }
         });
         let held_for = Duration::from_nanos(now.saturating_sub(since));
-        Some(HolderEdge::new(number, Some(items.task), call.0, held_for))
+        let mut edge = HolderEdge::new(number, Some(items.task), call.0, held_for);
+        edge.at_least = read.is_none();
+        Some(edge)
     }
 }
 
@@ -271,31 +261,25 @@ impl ItemRecord {
     #[inline]
     fn begin(&mut self, enter: impl FnOnce(ItemEdge)) {
         self.number += 1;
-        let left = LEFT.get();
         match &self.items {
-            Some(items) if left > 0 => {
-                LEFT.set(left - 1);
-                items.cell.begin(self.number, None);
+            Some(items) => {
+                let since = (!skips_clock()).then(|| items.nanos(read_clock()));
+                items.cell.begin(self.number, since);
             }
-            _ => self.begin_timed(enter),
+            None => self.begin_first(enter),
         }
     }
 
     #[inline(never)]
-    fn begin_timed(&mut self, enter: impl FnOnce(ItemEdge)) {
+    fn begin_first(&mut self, enter: impl FnOnce(ItemEdge)) {
         static WORKERS: AtomicU64 = AtomicU64::new(1);
-        let now = Instant::now();
-        let items = self.items.get_or_insert_with(|| {
-            // Of two workers no item has the same number, up to four billions of each.
-            self.number = WORKERS.fetch_add(1, Relaxed) << 32;
-            let items = Arc::new(WorkerItems { task: TaskId::current(), base: now, cell: ItemCell::new() });
-            enter(ItemEdge { items: Some(Arc::clone(&items)), ..ItemEdge::none() });
-            items
-        });
-        items.cell.begin(self.number, Some(items.nanos(now)));
-        // A clock that stands still is paused, and is always read.
-        let is_burst = LAST.replace(Some(now)).is_some_and(|last| now > last && now - last < MOMENT);
-        LEFT.set(if is_burst { UNREAD } else { 0 });
+        let base = read_clock();
+        // Of two workers no item has the same number, up to four billions of each.
+        self.number = WORKERS.fetch_add(1, Relaxed) << 32;
+        let items = Arc::new(WorkerItems { task: TaskId::current(), base, cell: ItemCell::new() });
+        enter(ItemEdge { items: Some(Arc::clone(&items)), ..ItemEdge::none() });
+        items.cell.begin(self.number, Some(items.nanos(base)));
+        self.items = Some(items);
     }
 
     /// Notes that the worker has no item that is pending.
@@ -314,6 +298,9 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+
+    /// Two readings that are closer than this are of a burst.
+    const MOMENT: Duration = Duration::from_micros(20);
 
     #[tokio::test(start_paused = true)]
     async fn a_paused_clock_is_read_for_each_item() {
@@ -351,7 +338,7 @@ mod tests {
             assert_eq!(later, held_for + Duration::from_micros(1));
             record.ends();
         }
-        // Two readings in a row, then 32 items without one.
-        assert_eq!(untimed, 100 - 3 * 2);
+        // Two readings in a row, and one after each 32 items without one.
+        assert_eq!(untimed, 100 - 4);
     }
 }
