@@ -68,7 +68,7 @@ pub struct Dump {
 /// ```
 #[must_use]
 pub fn dump() -> Dump {
-    dump_where(None, Instant::now())
+    dump_where(&|_| true, Instant::now())
 }
 
 /// As [`dump`], for the objects that were made in this runtime, or in none.
@@ -86,7 +86,7 @@ pub fn dump() -> Dump {
 /// ```
 #[must_use]
 pub fn dump_of(runtime: runtime::Id) -> Dump {
-    dump_where(Some(runtime), Instant::now())
+    dump_where(&is_of(runtime), Instant::now())
 }
 
 /// As [`dump_of`], with the times as they were when the last wait began: for a test whose clock has jumped, as nothing runs
@@ -95,8 +95,8 @@ pub fn dump_of(runtime: runtime::Id) -> Dump {
 #[must_use]
 pub fn dump_at_last_wait(runtime: runtime::Id) -> Dump {
     let now = Instant::now();
-    let since = stuck::waits(&look(Some(runtime), now)).map(|(_, wait)| wait.waited()).min();
-    dump_where(Some(runtime), now.checked_sub(since.unwrap_or_default()).unwrap_or(now))
+    let since = stuck::waits(&look(&is_of(runtime), now)).map(|(_, wait)| wait.waited()).min();
+    dump_where(&is_of(runtime), now.checked_sub(since.unwrap_or_default()).unwrap_or(now))
 }
 
 /// As [`dump_of`], or as [`dump`] without a runtime, as if it were asked at another time: for a test of what has stood for
@@ -104,15 +104,24 @@ pub fn dump_at_last_wait(runtime: runtime::Id) -> Dump {
 #[doc(hidden)]
 #[must_use]
 pub fn dump_at(runtime: Option<runtime::Id>, now: Instant) -> Dump {
-    dump_where(runtime, now)
+    match runtime {
+        Some(runtime) => dump_where(&is_of(runtime), now),
+        None => dump_where(&|_| true, now),
+    }
 }
 
-fn dump_where(runtime: Option<runtime::Id>, now: Instant) -> Dump {
-    let first = look(runtime, now);
+/// Returns whether an object was made in this runtime, or in none.
+fn is_of(runtime: runtime::Id) -> impl Fn(Option<runtime::Id>) -> bool {
+    move |made_in| made_in.is_none_or(|made_in| made_in == runtime)
+}
+
+/// Describes the objects that were made in such runtimes.
+pub(crate) fn dump_where(is_wanted: &dyn Fn(Option<runtime::Id>) -> bool, now: Instant) -> Dump {
+    let first = look(is_wanted, now);
     let mut stuck = stuck::find(&first, None);
     let mut panics = first.panics;
     if !stuck.waits.is_empty() {
-        let second = look(runtime, now);
+        let second = look(is_wanted, now);
         panics = panics.max(second.panics);
         stuck = stuck::find(&first, Some(&stuck::edges(&second)));
     }

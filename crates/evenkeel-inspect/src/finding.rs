@@ -79,7 +79,7 @@ pub enum FindingKind {
     LateTimer,
     /// A server or store has been out of reach for 10 s or longer.
     Outage,
-    /// A drain has waited for guards for 10 s or longer, or past its time limit.
+    /// A drain has waited for guards for 10 s or longer, or for a second past its time limit.
     Drain,
     /// Tasks wait for a resource, the first for 10 s or longer, and all who hold it have held it for 10 s or longer, and a
     /// hundred times as long as usual.

@@ -18,7 +18,9 @@
 // stalls.rs        | late timers, outages, drains, old holders, work that nothing leaves
 // dump.rs          | `dump`, `Dump`
 // dump/text.rs, dump/json.rs, dump/html.rs | its forms
+// told.rs          | which findings were told
 // watchdog.rs      | `watchdog`, `watch`: findings that last
+// findings_file.rs | the file that `EVENKEEL_FINDINGS` names, for test runs, behind the feature `findings-file`
 // accept.rs, answer.rs | the form that a request wants; its answer
 // server.rs        | `serve`, `InspectServer`, behind the feature `http`
 // service.rs       | `InspectService`, behind the feature `tower`
@@ -33,6 +35,8 @@ mod chunks;
 mod deadlock;
 mod dump;
 mod finding;
+#[cfg(feature = "findings-file")]
+mod findings_file;
 mod group;
 pub mod guide;
 mod holds;
@@ -48,8 +52,12 @@ mod stuck;
 mod task_cell;
 mod task_id;
 mod task_probe;
+mod told;
 mod watchdog;
 
+#[cfg(feature = "findings-file")]
+#[doc(hidden)]
+pub use self::findings_file::FindingsLog;
 #[cfg(feature = "http")]
 pub use self::server::{InspectServer, serve, serve_public};
 #[cfg(feature = "tower")]

@@ -129,6 +129,8 @@ impl fmt::Debug for Registration {
 /// Make the object by [`Arc::new_cyclic`](std::sync::Arc::new_cyclic), with the registration as a field of it. See [`Inspect`].
 pub fn register<T: Inspect>(object: Weak<T>) -> Registration {
     static IDS: AtomicUsize = AtomicUsize::new(1);
+    #[cfg(feature = "findings-file")]
+    crate::findings_file::start();
     let (shard, id) = (current_shard(), IDS.fetch_add(1, Ordering::Relaxed));
     let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
     let key = lock(&REGISTRY[shard]).insert(Object { id, runtime, is_left: false, object });
@@ -181,10 +183,9 @@ impl<'a> Tasks<'a> {
     }
 }
 
-/// Asks each object for its description; with a runtime, those that were made in it, or in none.
-pub(crate) fn look(of: Option<runtime::Id>, now: Instant) -> Look {
-    let is_wanted = |object: &Object| of.is_none() || object.runtime.is_none() || object.runtime == of;
-    look_at(is_wanted, |object| object.inspect(now))
+/// Asks each object for its description that was made in such a runtime, or in none.
+pub(crate) fn look(is_wanted: &dyn Fn(Option<runtime::Id>) -> bool, now: Instant) -> Look {
+    look_at(|object| is_wanted(object.runtime), |object| object.inspect(now))
 }
 
 /// The objects of a runtime, and those that any runtime may use, for a timeline.

@@ -27,7 +27,7 @@ const VERY_LONG: Duration = Duration::from_secs(600);
 /// The number of times that a hold or an item takes longer than usual.
 const TIMES: u32 = 100;
 
-/// The time by which a timer is late: more than a busy scheduler takes.
+/// The time by which a timer or the end of a drain is late: more than a busy scheduler takes.
 const LATE: Duration = Duration::from_secs(1);
 
 pub(crate) fn find(look: &Look, stuck: &Stuck<'_>, tasks: &Tasks<'_>, now: Instant) -> Vec<Finding> {
@@ -94,7 +94,8 @@ fn no_progress(resource: &InspectedResource, tasks: &Tasks<'_>) -> Option<Findin
 fn drain(resource: &InspectedResource, tasks: &Tasks<'_>, now: Instant) -> Option<Finding> {
     let waiter =
         resource.waiters.iter().filter(|_| resource.is_drain()).max_by_key(|waiter| waiter.waited)?;
-    let is_over = waiter.until.is_some_and(|until| until <= now);
+    // At its limit it is ended by that, and does not stand still.
+    let is_over = waiter.until.is_some_and(|until| now.saturating_duration_since(until) >= LATE);
     if resource.in_use == 0 || (waiter.waited < LONG && !is_over) {
         return None;
     }

@@ -10,15 +10,13 @@
 //! runtime, with the virtual time of a test; [`watchdog`] polls the same future on a thread with a runtime of its own, whose
 //! timers fire although all workers of the program are blocked. A second loop over `park_timeout` would read a second clock.
 //!
-//! - **A finding is told once**: until a look does not have it, or until it is younger than the last look, so that it must have
-//!   gone and come back meanwhile.
+//! - **A finding is told once**, as long as it lasts: see [`Told`].
 //! - **A thread that was stopped tells nothing**: if a look comes much later than planned, the whole process has stood, and what
 //!   it finds is looked for again before it is told.
 //! - **A blocked runtime is found by its beat**: a task in it sleeps again and again, and is in the dump as a wait with an end.
 
 use std::{
     any::Any,
-    collections::HashSet,
     fmt,
     future::{Future, poll_fn},
     panic::Location,
@@ -38,8 +36,8 @@ use tokio::{
 };
 
 use crate::{
-    Dump, Finding, FindingKind, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge,
-    dump, dump_of, register,
+    Dump, Finding, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, dump, dump_of,
+    register, told::Told,
 };
 
 /// The longest time between two beats of a runtime, and after a look that came late.
@@ -175,8 +173,7 @@ async fn watch_objects(
     place: &'static Location<'static>,
 ) {
     let failures = Failures::new(place);
-    let (mut told, mut last) = (Vec::new(), None::<Instant>);
-    let mut pause = Duration::ZERO;
+    let (mut told, mut pause) = (Told::default(), Duration::ZERO);
     loop {
         let planned = Instant::now().checked_add(pause);
         match planned {
@@ -187,44 +184,15 @@ async fn watch_objects(
         let late = planned.map(|planned| dump.at.saturating_duration_since(planned));
         let was_stopped = late.is_some_and(|late| late > bound);
         pause = if was_stopped { bound.min(SECOND) } else { bound };
-        let mut still = Vec::new();
-        for finding in &dump.findings {
-            let key = Key::of(finding);
-            let was_there =
-                last.is_some_and(|last| finding.lasted >= dump.at.saturating_duration_since(last));
-            let before = told.iter().position(|told| *told == key).filter(|_| was_there);
-            if let Some(before) = before {
-                // One for one: several may look the same.
-                still.push(told.swap_remove(before));
-            } else if finding.lasted < bound {
+        told.look(&dump, |finding| {
+            let is_young = finding.lasted < bound;
+            if is_young {
                 pause = pause.min(bound - finding.lasted);
             } else if !was_stopped {
                 failures.catch(|| found(finding, &dump));
-                still.push(key);
             }
-        }
-        (told, last) = (still, Some(dump.at));
-    }
-}
-
-/// The part of a finding that stays the same while it lasts: of a deadlock its tasks, of others the subject, as tasks come and go
-/// there.
-#[derive(PartialEq)]
-struct Key {
-    kind: FindingKind,
-    subject: Option<(String, Option<&'static Location<'static>>)>,
-    steps: HashSet<(Option<TaskId>, String)>,
-}
-
-impl Key {
-    fn of(finding: &Finding) -> Self {
-        let is_deadlock = finding.kind.is_deadlock();
-        let steps = finding.steps.iter().filter(|_| is_deadlock);
-        Self {
-            kind: finding.kind,
-            subject: (!is_deadlock).then(|| (finding.subject.clone(), finding.place)),
-            steps: steps.map(|step| (step.task, step.waits_for.clone())).collect(),
-        }
+            !is_young && !was_stopped
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 // runtime.rs     | the runtime, the future at its root, the time to finish
 // park_hooks.rs  | how the clock is kept still: `Hold`, `World::settle`; quiescence.rs, busy_time.rs measure
 // recording.rs   | the recorder of its timeline, behind the feature `timeline`
+// findings.rs    | the findings of evenkeel-inspect, in the file that `EVENKEEL_FINDINGS` names, behind the feature `inspect`
 // current.rs     | `World::current`: the world of the thread
 // clock.rs, report.rs, seed.rs, child_processes.rs | settings and messages
 
@@ -27,6 +28,7 @@ mod busy_time;
 mod child_processes;
 pub(crate) mod clock;
 mod current;
+mod findings;
 pub(crate) mod park_hooks;
 mod quiescence;
 pub(crate) mod recording;

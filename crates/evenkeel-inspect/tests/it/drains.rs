@@ -1,13 +1,15 @@
 //! The drain of a program in dumps: before a stop and in each step of it, in its report, and when it has ended.
 
-use std::{future::pending, mem};
+use std::{future::pending, mem, time::Duration};
 
-use evenkeel_inspect::{FindingKind, HolderEdge, InspectedResource, TaskId};
+use evenkeel_inspect::{FindingKind, HolderEdge, InspectedResource, TaskId, dump_at};
 use evenkeel_limit::ConcurrencyLimiter;
 use evenkeel_shutdown::Shutdown;
 use evenkeel_testkit::World;
 use tokio::{
-    join, spawn,
+    join,
+    runtime::Handle,
+    spawn,
     time::{Instant, sleep},
 };
 
@@ -44,6 +46,29 @@ fn holder<'a>(drain: &'a InspectedResource, label: &str) -> &'a HolderEdge {
 fn waits_for(drain: &InspectedResource) -> (&str, Option<Instant>) {
     assert_eq!(drain.waiters.len(), 1);
     (drain.waiters[0].label.as_deref().unwrap_or_default(), drain.waiters[0].until)
+}
+
+/// At its time limit a drain is ended by that; it hangs if that has not helped for a second.
+#[test]
+fn a_drain_at_its_time_limit_and_past_it() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let shutdown = shutdown.grace(secs(4)).task("deaf", async |_| sleep(secs(60)).await);
+        let looks = async {
+            sleep(secs(1)).await;
+            stop.drain("deploy");
+            sleep(secs(1)).await;
+            let until = waits_for(&drain()).1.expect("a limit");
+            let found_at = |at| dump_at(Some(Handle::current().id()), at).findings;
+            assert_eq!(found_at(until), []);
+            assert_eq!(found_at(until + secs(1) - Duration::from_nanos(1)), []);
+            // The late timer of the wait, and the drain.
+            let kinds: Vec<_> = found_at(until + secs(1)).iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, [FindingKind::LateTimer, FindingKind::Drain]);
+        };
+        let (report, ()) = join!(shutdown.run(), looks);
+        assert_eq!(report.hung().count(), 1);
+    });
 }
 
 #[test]
@@ -100,7 +125,7 @@ fn a_drain_that_waits_for_a_guard_that_is_leaked() {
         let dump = report.dump().expect("a dump");
         let seen = dump.resources.iter().find(|resource| resource.kind == "drain").expect("the drain");
         assert_eq!(holders(seen), ["guard upload"]);
-        assert_eq!(dump.at, start + secs(32) - std::time::Duration::from_millis(200));
+        assert_eq!(dump.at, start + secs(32) - Duration::from_millis(200));
         // The guard is never dropped, and is no drain that anybody waits for.
         assert!(look().resources.is_empty(), "{}", look());
         drop(handle);

@@ -25,7 +25,9 @@ use std::{
 use evenkeel_base::lock;
 use tokio::sync::Notify;
 
-use super::{busy_time::BusyTime, clock::Clock, quiescence::Quiescence, recording::Recording};
+use super::{
+    busy_time::BusyTime, clock::Clock, findings::Findings, quiescence::Quiescence, recording::Recording,
+};
 use crate::wall_clock;
 
 /// The real time between two looks for events while the clock is held.
@@ -42,6 +44,7 @@ pub(super) struct ParkHooks {
     root: Mutex<Option<Arc<Waker>>>,
     root_polls: AtomicU64,
     recording: Recording,
+    pub(super) findings: Findings,
 }
 
 impl ParkHooks {
@@ -58,6 +61,7 @@ impl ParkHooks {
             root: Mutex::default(),
             root_polls: AtomicU64::new(0),
             recording,
+            findings: Findings::default(),
         }
     }
 
@@ -76,8 +80,9 @@ impl ParkHooks {
         }
     }
 
-    /// Called when the runtime has parked.
+    /// Called when the runtime has parked. Where the clock has moved, nothing has run since.
     pub(super) fn after_park(&self) {
+        self.findings.look();
         if let Some(quiescence) = &self.quiescence {
             quiescence.unparked(self.root_polls());
         }

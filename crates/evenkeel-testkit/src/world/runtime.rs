@@ -97,6 +97,7 @@ where
             drains_until: Arc::default(),
         };
         recording.begin(world.start);
+        park_hooks.findings.begin();
         let _entered = world.enter();
         let run = pin!(async {
             let output = body(world.clone()).await;

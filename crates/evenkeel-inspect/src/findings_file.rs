@@ -1,0 +1,141 @@
+//! The findings of test runs, in the file that the variable `EVENKEEL_FINDINGS` names.
+//!
+//! # How it works
+//!
+//! A process whose variable is set looks at its objects ten times a second, on a thread that the first registration starts, and
+//! appends each finding to the file once. So the programs and the tests of a whole run, their child processes included, say
+//! together whether there was a finding where nothing stands still.
+//!
+//! - **A runtime with a clock of its own looks by itself**: a [`FindingsLog`] claims the runtime of a world of
+//!   evenkeel-testkit, whose times mean nothing on a thread, and looks when the world is idle.
+//! - **Each log is one title**: a world has the name of its test, a thread that of the program. A line tells the number of
+//!   looks since the line before, so that a sum over the file is the number of all looks.
+//! - **An append is one write**, so that lines of several processes are not mixed.
+
+use std::{
+    collections::HashSet,
+    env,
+    ffi::OsString,
+    fmt::Write as _,
+    fs::OpenOptions,
+    io::Write as _,
+    path::Path,
+    process,
+    sync::{LazyLock, Mutex, OnceLock},
+    thread,
+    time::Duration,
+};
+
+use evenkeel_base::lock;
+use tokio::{
+    runtime::{self, Handle},
+    time::Instant,
+};
+
+use crate::{Dump, dump::dump_where, dump_of, told::Told};
+
+/// The time between two looks of a thread.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The number of looks of a thread between two lines without a finding.
+const LOOKS: u64 = 10;
+
+/// The runtimes that look by themselves.
+static CLAIMED: LazyLock<Mutex<HashSet<runtime::Id>>> = LazyLock::new(Mutex::default);
+
+/// The name of the file, if the variable is set.
+fn file() -> Option<&'static Path> {
+    static FILE: OnceLock<Option<OsString>> = OnceLock::new();
+    let file = FILE.get_or_init(|| env::var_os("EVENKEEL_FINDINGS").filter(|name| !name.is_empty()));
+    file.as_deref().map(Path::new)
+}
+
+/// Starts the thread that looks, if it has not been started and there is a file.
+pub(crate) fn start() {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    if file().is_none() {
+        return;
+    }
+    STARTED.get_or_init(|| {
+        let thread = thread::Builder::new().name("evenkeel-findings".to_owned());
+        // Without a thread nothing is found, and the line of looks is missing.
+        let _ = thread.spawn(|| {
+            let mut log = FindingsLog::new(&format!("process {}", process::id()));
+            loop {
+                thread::park_timeout(PAUSE);
+                // A copy: a look asks under the lock of the registry.
+                let claimed = lock(&CLAIMED).clone();
+                let is_wanted =
+                    |made_in: Option<runtime::Id>| made_in.is_none_or(|made_in| !claimed.contains(&made_in));
+                log.add(&dump_where(&is_wanted, Instant::now()));
+                if log.looks >= LOOKS || !log.text.is_empty() {
+                    log.write();
+                }
+            }
+        });
+    });
+}
+
+/// The looks at one program, and the findings that are not yet in the file.
+#[derive(Debug)]
+pub struct FindingsLog {
+    title: String,
+    looks: u64,
+    findings: u64,
+    text: String,
+    told: Told,
+}
+
+impl FindingsLog {
+    fn new(title: &str) -> Self {
+        let program = env::current_exe().ok();
+        let program = program.as_deref().and_then(Path::file_stem).unwrap_or_default();
+        let title = format!("{} {title}", program.display());
+        Self { title, looks: 0, findings: 0, text: String::new(), told: Told::default() }
+    }
+
+    /// Creates one of the current runtime, which looks by itself from now on; `None` without a file.
+    #[must_use]
+    pub fn of_runtime() -> Option<Self> {
+        file()?;
+        lock(&CLAIMED).insert(Handle::current().id());
+        let thread = thread::current();
+        Some(Self::new(thread.name().unwrap_or("a thread")))
+    }
+
+    /// Looks at the objects of the current runtime.
+    pub fn look(&mut self) {
+        self.add(&dump_of(Handle::current().id()));
+    }
+
+    fn add(&mut self, dump: &Dump) {
+        let Self { findings, text, told, looks, .. } = self;
+        *looks += 1;
+        told.look(dump, |finding| {
+            *findings += 1;
+            let _ = writeln!(text, "{finding}");
+            true
+        });
+    }
+
+    /// Appends what is new to the file.
+    fn write(&mut self) {
+        let Some(file) = file().filter(|_| self.looks > 0) else { return };
+        let Self { title, looks, findings, text, .. } = self;
+        let mut lines = format!("{title}: {looks} looks, {findings} findings\n");
+        text.lines().for_each(|line| {
+            let _ = writeln!(lines, "    {line}");
+        });
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        // A missing line tells that the file cannot be written.
+        let _ = opened.and_then(|mut file| file.write_all(lines.as_bytes()));
+        (*looks, *findings) = (0, 0);
+        text.clear();
+    }
+}
+
+impl Drop for FindingsLog {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
