@@ -5,7 +5,7 @@
 //! Each part is an object of its own. The run of the pipeline has them, so that they are in the registry as long as it runs
 //! and no longer. An item in hand is in the backlog of one part at most: that of the stage in which it is or for whose
 //! limit it waits, that of the acks if it is decided, or that of the dead letters. So a part in which nothing moves is the one that
-//! stands still.
+//! stands still. An item that waits at the server is in no hand: it is in the backlog of the source, if that knows.
 
 use std::{
     sync::{Arc, Weak},
@@ -16,7 +16,7 @@ use evenkeel_inspect::{Backlog, Inspect, Inspected, InspectedResource, Registrat
 use tokio::time::Instant;
 
 use crate::{
-    Bottleneck, MAX_SETTLED, PipelineSnapshot,
+    AtServer, Bottleneck, MAX_SETTLED, PipelineSnapshot,
     dead_letters::MAX_LETTERS,
     edges::{Caller, SourceEdges},
     in_hand::InHand,
@@ -55,13 +55,16 @@ struct Parts {
 struct SourceParts {
     in_hand: Arc<InHand>,
     edges: SourceEdges,
+    at_server: Option<AtServer>,
 }
 
 /// Registers the parts of a pipeline.
 pub(crate) fn objects(intakes: &[Intake], stages: &[Arc<Stage>], status: &Status) -> Objects {
-    let sources = intakes
-        .iter()
-        .map(|intake| SourceParts { in_hand: Arc::clone(&intake.in_hand), edges: intake.edges.clone() });
+    let sources = intakes.iter().map(|intake| SourceParts {
+        in_hand: Arc::clone(&intake.in_hand),
+        edges: intake.edges.clone(),
+        at_server: intake.at_server.clone(),
+    });
     let pipeline =
         Arc::new(Parts { stages: stages.to_vec(), sources: sources.collect(), status: status.clone() });
     let of_sources = intakes.iter().enumerate().flat_map(|(index, intake)| {
@@ -148,6 +151,18 @@ impl SourceParts {
         resource.outage = self.edges.outage(&[Caller::Pull], now);
         if numbers.is_paused {
             resource.notes.push("pulls are paused".to_owned());
+        }
+        // Without a pull nothing is to come.
+        let pull = resource.waiters.first().filter(|pull| pull.until.is_none());
+        if let (Some(pull), Some(read)) = (pull, self.at_server.as_ref().and_then(AtServer::last)) {
+            let idle = now.saturating_duration_since(read.moved_at).min(pull.waited);
+            // The server may give no more than the items that are in hand here.
+            if read.pending > 0 && (read.usual.is_some() || numbers.in_hand == 0) {
+                let mut backlog = Backlog::new(read.pending, idle);
+                backlog.usual = read.usual;
+                resource.backlog = Some(backlog);
+            }
+            resource.notes.push(read.text);
         }
         let oldest = self.in_hand.oldest(SHOWN).into_iter().map(|(key, attempt, pulled_at)| {
             let (origin, age) = (self.in_hand.origin(key), now.saturating_duration_since(pulled_at));

@@ -7,6 +7,8 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
+#[cfg(feature = "inspect")]
+use crate::AtServer;
 use crate::{
     Ack as _, InvalidPipeline, Source, SourceError, Workload,
     dead_letters::DeadLetterTask,
@@ -32,6 +34,8 @@ pub(crate) struct Intake {
     pub(crate) in_hand: Arc<InHand>,
     #[cfg_attr(not(feature = "inspect"), expect(dead_code, reason = "it is for dumps"))]
     pub(crate) edges: SourceEdges,
+    #[cfg(feature = "inspect")]
+    pub(crate) at_server: Option<AtServer>,
     pub(crate) settle: BoxFuture<Result<(), SourceError>>,
     pub(crate) extend: Option<BoxFuture<Result<(), SourceError>>>,
     pub(crate) dead_letters: Option<BoxFuture<()>>,
@@ -84,6 +88,8 @@ impl<S: Source> AnySource<S::Item> for S {
             dead_letters,
         } = opening;
         let ack = self.ack();
+        #[cfg(feature = "inspect")]
+        let at_server = self.at_server();
         let ack_wait = ack.ack_wait();
         if ack_wait == Some(Duration::ZERO) {
             return Err(InvalidPipeline(
@@ -136,7 +142,17 @@ impl<S: Source> AnySource<S::Item> for S {
         };
         let settle = settle(ack, Arc::clone(&in_hand), deliveries, status, random.part(1));
         let (settle, pull) = (Box::pin(settle), Box::pin(pull));
-        Ok(Intake { number, in_hand, edges, settle, extend, dead_letters, pull })
+        Ok(Intake {
+            number,
+            in_hand,
+            edges,
+            #[cfg(feature = "inspect")]
+            at_server,
+            settle,
+            extend,
+            dead_letters,
+            pull,
+        })
     }
 }
 

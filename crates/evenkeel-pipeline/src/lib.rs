@@ -6,6 +6,7 @@
 // | file | contents |
 // |---|---|
 // | `source` | the trait of a source: deliveries on demand |
+// | `at_server` | the items that wait at a server, for dumps |
 // | `ack` | the trait of its other half: what becomes of the deliveries, in bulk |
 // | `sink` | the trait of a sink, its messages, and dead letters |
 // | `error` | the errors of sources and sinks |
@@ -33,11 +34,13 @@
 // | `nats/ack`, `nats/leases`, `nats/receipt`, `nats/names`, `nats/released` | decisions, confirmed in bulk; leases on our clock; handles; their texts; deliveries that were handed back |
 // | `nats/sink`, `nats/publish`, `nats/dead` | a sink; its windowed publications; dead letters |
 // | `nats/checkpoint`, `nats/bucket` | the position of a log; buckets of keys and values |
+// | `nats/at_server` | the numbers of a consumer that gives nothing, for dumps |
 // | `nats/check`, `nats/sweep` | sentences about durability and limits; messages that a consumer has given up |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 // | `guide` | the guide |
 
 mod ack;
+mod at_server;
 mod chain;
 mod dead_letters;
 mod deliveries;
@@ -78,6 +81,7 @@ mod token;
 mod work;
 
 pub use ack::{Ack, MAX_SETTLED, Settle, SettleOutcome};
+pub use at_server::{AtServer, ServerBacklog};
 pub use error::{SinkError, SourceError};
 pub use evenkeel_stream::Batch;
 pub use low_water::LowWaterMark;

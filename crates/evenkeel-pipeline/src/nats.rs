@@ -1,6 +1,11 @@
 //! NATS JetStream as a source and a sink, by the client async-nats.
 
 mod ack;
+#[cfg(feature = "inspect")]
+mod at_server;
+#[cfg(not(feature = "inspect"))]
+#[path = "nats/at_server_unread.rs"]
+mod at_server;
 mod bucket;
 mod call;
 mod check;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Ack, SourceError};
+use crate::{Ack, AtServer, SourceError};
 
 /// Items with their acks: a queue, a stream of a broker, a table.
 ///
@@ -88,6 +88,12 @@ pub trait Source: Send + 'static {
     /// the thread. A source that never blocks spares a turn of a task for each pull, and mostly the wake of a thread.
     fn may_block(&self) -> bool {
         true
+    }
+
+    /// Returns the handle by which dumps of evenkeel-inspect read of the items that wait at the server; `None` by default, as of
+    /// a source that is given all of them. The pipeline asks once.
+    fn at_server(&self) -> Option<AtServer> {
+        None
     }
 
     /// Compares the durability and the limits that the server really has with what the pipeline is about to do, before the

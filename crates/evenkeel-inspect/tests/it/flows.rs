@@ -16,8 +16,8 @@ use std::{
 
 use evenkeel_inspect::FindingKind;
 use evenkeel_pipeline::{
-    Ack, Delivery, Demand, MemoryBroker, Message, Pipeline, Running, Settle, SettleOutcome, SinkError,
-    Source, SourceError,
+    Ack, AtServer, Delivery, Demand, MemoryBroker, Message, Pipeline, Running, ServerBacklog, Settle,
+    SettleOutcome, SinkError, Source, SourceError,
 };
 use evenkeel_stream::Batch;
 use evenkeel_testkit::World;
@@ -244,6 +244,79 @@ fn a_source_whose_server_is_away_and_comes_back() {
         let dump = look();
         assert_eq!(of_kind(&dump, "source").outage, None, "{dump}");
         assert_eq!(of_kind(&dump, "source").waiters[0].label.as_deref(), Some("items"));
+        abort(running).await;
+    });
+}
+
+/// A source whose server gives nothing.
+struct Starved(AtServer);
+
+impl Source for Starved {
+    type Item = u64;
+    type Ack = NumbersAck;
+
+    async fn pull(&mut self, _: Demand) -> Result<Vec<Delivery<u64, u64>>, SourceError> {
+        pending().await
+    }
+
+    fn ack(&self) -> NumbersAck {
+        NumbersAck { answers: true }
+    }
+
+    fn at_server(&self) -> Option<AtServer> {
+        Some(self.0.clone())
+    }
+}
+
+/// Items wait at the server, and a pull under way gets none of them.
+#[test]
+fn a_source_whose_server_has_items_and_gives_none() {
+    World::run(async |_| {
+        let at_server = AtServer::default();
+        let source = Starved(at_server.clone());
+        let pipeline = Pipeline::from(source).stage("print", async |_| Ok::<_, SourceError>(())); // starved
+        let running = pipeline.start().unwrap();
+        sleep(secs(60)).await;
+        assert_eq!(of_kind(&look(), "source").backlog, None, "nothing is known");
+        let read = |pending, usual| {
+            let mut read = ServerBacklog::new(pending, Instant::now(), "the queue has some");
+            read.usual = usual;
+            at_server.set(Some(read));
+        };
+        read(7, Some(Duration::from_millis(2)));
+        sleep(secs(9)).await;
+        assert!(look().findings.is_empty(), "{}", look());
+        sleep(secs(1)).await;
+        let dump = look();
+        let source = of_kind(&dump, "source");
+        assert_eq!(line(source.place.unwrap()), at("starved"));
+        assert!(source.notes.contains(&"the queue has some".to_owned()), "{dump}");
+        let first = format!(
+            "no progress: {source} has 7 pending, and none has left for 10s, usually 2ms each; 1 task waits"
+        );
+        assert_eq!((dump.findings[0].kind, &*dump.findings[0].summary), (FindingKind::NoProgress, &*first));
+        assert_eq!(dump.findings[0].steps[0].waits_for, format!("{source}: items"));
+        // A read that has something moved, and one that says that the server may rightly give none.
+        read(7, Some(Duration::from_millis(2)));
+        assert!(look().findings.is_empty());
+        read(7, None);
+        sleep(secs(599)).await;
+        assert!(look().findings.is_empty(), "{}", look());
+        sleep(secs(1)).await;
+        assert_eq!(look().findings[0].kind, FindingKind::NoProgress);
+        // None is there, or it is not known.
+        read(0, Some(Duration::from_millis(2)));
+        sleep(secs(3600)).await;
+        assert!(look().findings.is_empty(), "{}", look());
+        read(7, Some(Duration::from_millis(2)));
+        at_server.set(None);
+        sleep(secs(3600)).await;
+        assert!(look().findings.is_empty(), "{}", look());
+        // Nothing is asked for.
+        read(7, Some(Duration::from_millis(2)));
+        running.pause();
+        sleep(secs(3600)).await;
+        assert!(look().findings.is_empty(), "{}", look());
         abort(running).await;
     });
 }

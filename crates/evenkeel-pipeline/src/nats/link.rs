@@ -25,6 +25,7 @@ use tokio::{task::unconstrained, time::Instant};
 
 use super::{
     JetStream, JetStreamReceipt,
+    at_server::Numbers,
     call::{consumer_info, new_context, stream_info, transient},
     config::compare,
     connection::{self, Connection},
@@ -50,6 +51,8 @@ pub(super) struct Link {
     connection: Mutex<Connection>,
     /// The ack wait that the consumer had before.
     pub(super) former_ack_wait: Option<Duration>,
+    /// The numbers of the consumer while it gives nothing.
+    pub(super) numbers: Numbers,
 }
 
 impl Link {
@@ -70,6 +73,7 @@ impl Link {
             generation: AtomicU32::new(0),
             connection: Mutex::new(Connection::new(&client)),
             former_ack_wait,
+            numbers: Numbers::new(&context, &config),
             released,
             context,
             client,

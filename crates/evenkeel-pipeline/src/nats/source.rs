@@ -13,7 +13,7 @@ use super::{
     intake::{Arrived, Intake},
     link::Link,
 };
-use crate::{Ack as _, Delivery, Demand, Settle, Source, SourceError, Warning, Workload};
+use crate::{Ack as _, AtServer, Delivery, Demand, Settle, Source, SourceError, Warning, Workload};
 
 /// A source of the messages of a stream; [`JetStream`](super::JetStream) makes it.
 ///
@@ -60,7 +60,7 @@ async fn receive(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(),
                     return Ok(());
                 }
                 asked?;
-                wait(intake).await;
+                wait(link, intake).await;
             }
             Some(Event::Item { .. } | Event::Status) => {}
             Some(Event::Suspect) => link.restore().await?,
@@ -95,9 +95,10 @@ async fn ask(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), Sou
 }
 
 /// Waits for something to come; without a sign of life in time, the requests are abandoned.
-async fn wait(intake: &mut Intake) {
+async fn wait(link: &Link, intake: &mut Intake) {
     let late_at = intake.inbox().and_then(|inbox| inbox.late_at());
     let come = poll_fn(|cx| intake.poll(cx, Instant::now()));
+    let come = link.numbers.read_while(come);
     let event = match timeout_at(late_at.unwrap_or_else(|| Instant::now() + CALL), come).await {
         Ok(event) => event,
         Err(_) => {
@@ -165,6 +166,7 @@ impl Source for JetStreamSource {
             count(link, &mut intake.arrived).await?;
             let delivered = deliver(link, &mut intake.arrived, demand);
             if !delivered.is_empty() {
+                link.numbers.forget();
                 return Ok(delivered);
             }
         }
@@ -178,6 +180,10 @@ impl Source for JetStreamSource {
         false
     }
 
+    fn at_server(&self) -> Option<AtServer> {
+        self.link.numbers.handle()
+    }
+
     async fn check(&mut self, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
         check::check(&self.link, workload).await
     }
@@ -185,6 +191,7 @@ impl Source for JetStreamSource {
     /// Ends the subscription, and hands back what was on its way.
     async fn pause(&mut self) {
         let link = &*self.link;
+        link.numbers.forget();
         let mut intake = link.intake.take().await;
         let known = intake.arrived.len();
         for inbox in mem::take(&mut intake.inboxes) {

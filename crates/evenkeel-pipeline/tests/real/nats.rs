@@ -1,5 +1,7 @@
 //! NATS with JetStream: 2.9.10 or what the system has at `EVENKEEL_TEST_NATS`, and 2.14 at `EVENKEEL_TEST_NATS214`.
 
+#[cfg(feature = "inspect")]
+mod at_server;
 mod cancel;
 mod checkpoint;
 mod consumer;

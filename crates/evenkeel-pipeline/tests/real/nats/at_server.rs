@@ -1,0 +1,145 @@
+//! Messages at a server that gives none of them, in the dumps of evenkeel-inspect.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use evenkeel_inspect::{Dump, FindingKind, InspectedResource, dump_at};
+use evenkeel_pipeline::{
+    Pipeline, Running, Settle,
+    nats::{JetStream, JetStreamMessage},
+};
+use futures::StreamExt as _;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout},
+};
+
+use super::harness::{ms, pull, run, settle, skip};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A dump of this test, as it would be if nothing happened for this time.
+fn dump_in(time: Duration) -> Dump {
+    dump_at(Some(Handle::current().id()), Instant::now() + time)
+}
+
+fn source(dump: &Dump) -> &InspectedResource {
+    dump.resources.iter().find(|resource| resource.kind == "source").expect("a source")
+}
+
+/// Runs a pipeline on the queue that counts its messages.
+async fn counting(builder: JetStream) -> (Running, Arc<AtomicUsize>) {
+    let done = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&done);
+    let pipeline =
+        Pipeline::from(builder.open().await.unwrap()).stage("count", move |_: JetStreamMessage| {
+            let count = Arc::clone(&count);
+            async move {
+                count.fetch_add(1, Relaxed);
+                Ok::<_, std::io::Error>(())
+            }
+        });
+    (pipeline.start().unwrap(), done)
+}
+
+/// Waits until the numbers of the consumer are in a dump with these words.
+async fn until_read(words: &str) {
+    for _ in 0..600 {
+        if source(&dump_in(Duration::ZERO)).notes.iter().any(|note| note.contains(words)) {
+            return;
+        }
+        sleep(ms(50)).await;
+    }
+    panic!("it was not read: {}", dump_in(Duration::ZERO));
+}
+
+async fn until_done(done: &AtomicUsize, count: usize) {
+    for _ in 0..600 {
+        if done.load(Relaxed) == count {
+            return;
+        }
+        sleep(ms(50)).await;
+    }
+    panic!("{} of {count} are done: {}", done.load(Relaxed), dump_in(Duration::ZERO));
+}
+
+#[test]
+#[ignore = "real tier"]
+fn messages_that_the_server_gives_to_nobody_are_found() {
+    run(async |queue| {
+        if !queue.client.is_server_compatible(2, 11, 0) {
+            return skip("a server before 2.11 cannot pause a consumer");
+        }
+        let (running, done) = counting(queue.builder()).await;
+        let set_paused = async |until: &str| {
+            let subject = format!("$JS.API.CONSUMER.PAUSE.{}.worker", queue.name);
+            let body = format!("{{\"pause_until\":\"{until}\"}}");
+            queue.client.request(subject, body.into()).await.unwrap();
+        };
+        set_paused("2999-01-01T00:00:00Z").await;
+        queue.fill(5).await;
+        until_read("had 5 messages to deliver, 0 of at most 65536 in hand").await;
+        let dump = dump_in(MINUTE);
+        let [finding] = &*dump.findings else { panic!("{dump}") };
+        assert_eq!(finding.kind, FindingKind::NoProgress, "{dump}");
+        assert!(
+            finding.summary.starts_with("no progress: source (")
+                && finding.summary.contains(") has 5 pending, "),
+            "{dump}"
+        );
+        assert!(dump_in(Duration::ZERO).findings.is_empty(), "{dump}");
+        // The past: the consumer goes on.
+        set_paused("2000-01-01T00:00:00Z").await;
+        until_done(&done, 5).await;
+        assert_eq!(source(&dump_in(MINUTE)).backlog, None);
+        assert!(dump_in(60 * MINUTE).findings.is_empty());
+        running.drain(ms(5000)).await;
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn messages_behind_the_limit_of_those_in_hand_are_found_late() {
+    run(async |queue| {
+        queue.fill(6).await;
+        let builder = || queue.builder().max_ack_pending(1).ack_wait(ms(600_000));
+        // Another process has one in hand.
+        let mut other = builder().open().await.unwrap();
+        let held = pull(&mut other, 1).await;
+        let (running, done) = counting(builder()).await;
+        until_read("had 5 messages to deliver, 1 of at most 1 in hand").await;
+        assert!(dump_in(5 * MINUTE).findings.is_empty(), "it may work on it: {}", dump_in(5 * MINUTE));
+        let dump = dump_in(11 * MINUTE);
+        let [finding] = &*dump.findings else { panic!("{dump}") };
+        assert_eq!(finding.kind, FindingKind::NoProgress, "{dump}");
+        settle(&other, &held, Settle::Ack).await;
+        until_done(&done, 5).await;
+        assert!(dump_in(60 * MINUTE).findings.is_empty());
+        running.drain(ms(5000)).await;
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn an_empty_consumer_is_read_seldom_and_is_no_finding() {
+    run(async |queue| {
+        let subject = format!("$JS.API.CONSUMER.INFO.{}.worker", queue.name);
+        let mut reads = queue.client.subscribe(subject).await.unwrap();
+        let (running, _) = counting(queue.builder()).await;
+        until_read("had 0 messages to deliver, 0 of at most 65536 in hand, and 1 requests").await;
+        // The check before the start reads them as well.
+        let mut before = 0;
+        while let Ok(Some(_)) = timeout(ms(500), reads.next()).await {
+            before += 1;
+        }
+        assert!(before >= 1, "no read was seen");
+        assert!(timeout(ms(10_000), reads.next()).await.is_err(), "it was read again");
+        assert!(dump_in(60 * MINUTE).findings.is_empty());
+        running.drain(ms(5000)).await;
+    });
+}
