@@ -35,7 +35,7 @@ const LANGUAGES: [Language; 3] = [
         install: python,
         tests: |project, python| {
             let test = |file| project.program(python).arg("-B").arg(Path::new(PYTHON_DRIVER).join(file));
-            ["test_clock.py", "test_tasks.py"].map(test).into()
+            ["test_clock.py", "test_tasks.py", "test_streams.py", "test_pools.py"].map(test).into()
         },
     },
     Language {
@@ -43,7 +43,9 @@ const LANGUAGES: [Language; 3] = [
         variable: "EVENKEEL_CONFORMANCE_NODE",
         install: node,
         tests: |project, _| {
-            vec![project.program(Path::new("node")).arg("crates/evenkeel-tck/drivers/node/test_clock.mjs")]
+            let node = || project.program(Path::new("node"));
+            let test = |file| node().arg(Path::new("crates/evenkeel-tck/drivers/node").join(file));
+            ["test_clock.mjs", "test_streams.mjs", "test_pools.mjs"].map(test).into()
         },
     },
     Language {

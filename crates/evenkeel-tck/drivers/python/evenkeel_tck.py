@@ -23,6 +23,7 @@ import json
 import math
 import os
 import platform
+import random
 import selectors
 import signal
 import sys
@@ -259,6 +260,7 @@ class Pools:
         id, settings = message["id"], _settings(message["settings"])
         self.backends[settings.backend] = Backend(self, settings.backend)
         settings.backend, _clock.wall = self.backends[settings.backend], True
+        random.seed(0)  # a pause with jitter is the same in each run
 
         async def make():
             pool = self.adapter.pool(settings)
