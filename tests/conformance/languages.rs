@@ -12,10 +12,12 @@ use std::{
     process::Command,
 };
 
-use evenkeel_tck::{Adapter, Pattern, Suite, limit, pool, protocol::Process, retry, shutdown, stream, task};
+use evenkeel_tck::{
+    Adapter, Pattern, Suite, limit, pool, protocol::Process, retry, shutdown, stream, task, testkit,
+};
 
 use self::{
-    peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK},
+    peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK, TESTKIT},
     pools::POOL,
 };
 use crate::{board::Board, pattern::Column};
@@ -76,6 +78,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     tables.extend(tables_of(&shutdown::SUITE, &SHUTDOWN, only, &mut skipped)?);
     tables.extend(tables_of(&stream::SUITE, &STREAM, only, &mut skipped)?);
     tables.extend(tables_of(&pool::SUITE, &POOL, only, &mut skipped)?);
+    tables.extend(tables_of(&testkit::SUITE, &TESTKIT, only, &mut skipped)?);
     let board = Board::of_languages(tables);
     match only {
         Some(_) => crate::say(&board.reports()),

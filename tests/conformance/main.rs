@@ -7,6 +7,7 @@
 //! conformance real [--peer NAME] [--rule ID] [--quick] [--save]
 //!                                                the rules of pipelines on real servers, in real time
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
+//! conformance test KIT RULE                     runs the test of a rule for test kits that needs a process of its own
 //! conformance adapter PATTERN SUBJECT            answers a suite in another process, over the protocol
 //! conformance languages [--peer NAME] [--save]   the rules on peers of other languages
 //! conformance parity [PATTERN [RULE]]            fails if ours is not the same in process and through the protocol
@@ -32,7 +33,7 @@ use std::{
     thread,
 };
 
-use evenkeel_tck::{child, inspect, limit, pipeline, pool, retry, shutdown, stream, task};
+use evenkeel_tck::{child, inspect, limit, pipeline, pool, retry, shutdown, stream, task, testkit};
 
 use self::{
     board::Board,
@@ -82,6 +83,13 @@ const POOL: Entry<pool::Settings> = Entry {
     planted: faulty::pool::PLANTED,
 };
 
+const TESTKIT: Entry<testkit::Settings> = Entry {
+    suite: &testkit::SUITE,
+    peers: &adapters::testkit::PEERS,
+    sound: faulty::testkit::SOUND,
+    planted: faulty::testkit::PLANTED,
+};
+
 /// Each pattern with its rules, its peers, and the faults that its rules must find.
 const PATTERNS: &[&dyn Pattern] = &[
     &RETRY,
@@ -102,6 +110,7 @@ const PATTERNS: &[&dyn Pattern] = &[
         sound: faulty::inspect::SOUND,
         planted: faulty::inspect::PLANTED,
     },
+    &TESTKIT,
 ];
 
 fn main() -> ExitCode {
@@ -115,6 +124,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         ["real", ref rest @ ..] => real::run(rest),
         ["child", subject, rule] => run_child(subject, rule),
+        ["test", subject, rule] => run_test(subject, rule),
         ["adapter", pattern, subject] => protocol::answer(pattern, subject),
         ["languages", ref rest @ ..] => languages::run(rest),
         ["parity", ref rest @ ..] => protocol::parity(rest),
@@ -182,6 +192,12 @@ fn run_child(subject: &str, rule: &str) -> Result<(), String> {
     let verdict = PATTERNS.iter().find_map(|pattern| pattern.check(subject, rule));
     let verdict = verdict.ok_or_else(|| format!("there is no {subject} or no {rule}"))?;
     child::report(&verdict).map_err(|error: io::Error| error.to_string())
+}
+
+/// Runs a test that the kit may fail by a panic, or by the end of this process.
+fn run_test(kit: &str, rule: &str) -> Result<(), String> {
+    let adapter = TESTKIT.adapter(kit).ok_or_else(|| format!("there is no {kit}"))?;
+    testkit::run_alone(adapter, rule).map_err(|verdict| verdict.to_string())
 }
 
 /// Ignores a closed pipe: the reader has left. The macros of std panic then.

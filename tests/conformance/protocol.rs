@@ -5,9 +5,12 @@ use std::{
     process::{Command, ExitStatus},
 };
 
-use evenkeel_tck::{Adapter, Pattern, Rule, Tier, Verdict, protocol::Process};
+use evenkeel_tck::{
+    Adapter, Pattern, Rule, Tier, Verdict,
+    protocol::{Process, serve_kit},
+};
 
-use crate::{LIMIT, POOL, RETRY, SHUTDOWN, STREAM, TASK, parallel::in_parallel, pattern::Entry};
+use crate::{LIMIT, POOL, RETRY, SHUTDOWN, STREAM, TASK, TESTKIT, parallel::in_parallel, pattern::Entry};
 
 /// The seed of all that is random: of the worlds here, and of those in the other process.
 const SEED: (&str, &str) = ("EVENKEEL_SEED", "0");
@@ -17,7 +20,8 @@ const SEED: (&str, &str) = ("EVENKEEL_SEED", "0");
 /// protocol. In RETRY-50 calls beside each other share a budget: in process an attempt that takes no time ends before the next
 /// call begins, and through the protocol in the turn after that. For the same reason an item that takes no time has begun, and not
 /// ended, when the call of the next one panics in STREAM-32. TASK-28, SHUTDOWN-35 and STREAM-37, 38, 53, 62 and 79 are as RETRY-44.
-const VERDICT_ALONE: [&str; 12] = [
+/// TESTKIT-28 and 29 note what ends with a runtime, and with its clock.
+const VERDICT_ALONE: [&str; 14] = [
     "POOL-16",
     "POOL-100",
     "RETRY-44",
@@ -30,6 +34,8 @@ const VERDICT_ALONE: [&str; 12] = [
     "STREAM-53",
     "STREAM-62",
     "STREAM-79",
+    "TESTKIT-28",
+    "TESTKIT-29",
 ];
 
 /// Faults of a get that has been served and is dropped before it is polled again: in another process it is polled at once, unless it
@@ -55,6 +61,10 @@ pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
         "task" => TASK.adapter(subject).map(|adapter| server.task(adapter).run()),
         "stream" => STREAM.adapter(subject).map(|adapter| server.stream(adapter).run()),
         "pool" => POOL.adapter(subject).map(|adapter| server.pool(adapter).run()),
+        // Not on the main thread, whose panics are printed: that of a kit is a verdict.
+        "testkit" => TESTKIT.adapter(subject).and_then(|adapter| {
+            in_parallel(&[()], |()| serve_kit(subject, env!("CARGO_PKG_VERSION"), adapter)).pop()
+        }),
         _ => None,
     };
     let served = served.ok_or_else(|| format!("there is no {pattern} or no {subject}"))?;
@@ -90,6 +100,9 @@ pub(crate) fn parity(words: &[&str]) -> Result<(), String> {
     }
     if wanted("pool") {
         differences.extend(differences_of(&POOL, "pool", are_faults, rule)?);
+    }
+    if wanted("testkit") {
+        differences.extend(differences_of(&TESTKIT, "testkit", are_faults, rule)?);
     }
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }

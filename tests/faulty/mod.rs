@@ -27,6 +27,7 @@ pub(crate) mod retry;
 pub(crate) mod shutdown;
 pub(crate) mod stream;
 pub(crate) mod task;
+pub(crate) mod testkit;
 
 use evenkeel_tck::{Adapter, Pattern};
 

@@ -7,6 +7,8 @@ mod links;
 mod markdown;
 mod place;
 mod preprocess;
+mod rules;
+mod verdicts;
 mod walkthrough;
 
 use std::path::Path;

@@ -192,7 +192,8 @@ xflags::xflags! {
 pub(crate) struct PatternName(pub(crate) &'static str);
 
 impl PatternName {
-    const ALL: [&str; 8] = ["inspect", "limit", "pipeline", "pool", "retry", "shutdown", "stream", "task"];
+    const ALL: [&str; 9] =
+        ["inspect", "limit", "pipeline", "pool", "retry", "shutdown", "stream", "task", "testkit"];
 }
 
 impl FromStr for PatternName {

@@ -36,7 +36,8 @@ pub trait Pattern: 'static {
 /// One for each pattern: [`retry::SUITE`](crate::retry::SUITE), [`task::SUITE`](crate::task::SUITE),
 /// [`shutdown::SUITE`](crate::shutdown::SUITE), [`limit::SUITE`](crate::limit::SUITE),
 /// [`stream::SUITE`](crate::stream::SUITE), [`pool::SUITE`](crate::pool::SUITE),
-/// [`pipeline::SUITE`](crate::pipeline::SUITE), [`inspect::SUITE`](crate::inspect::SUITE).
+/// [`pipeline::SUITE`](crate::pipeline::SUITE), [`inspect::SUITE`](crate::inspect::SUITE),
+/// [`testkit::SUITE`](crate::testkit::SUITE).
 pub trait Adapter<S: Pattern>: Send + Sync {
     /// Returns whether the implementation has this capability.
     ///

@@ -36,7 +36,7 @@ const MARK: &str = "evenkeel-tck: ";
 /// ```
 pub fn run(mut command: Command, limit: Duration) -> Verdict {
     let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    match started.and_then(|child| wait(child, limit)) {
+    match started.and_then(|child| wait(child, |child| child.stdout.take(), limit)) {
         Ok(Ended::Told(output, status)) => {
             let verdict = output.lines().find_map(|line| decode(line.strip_prefix(MARK)?));
             verdict.unwrap_or_else(|| Verdict::Crashed(how_it_ended(status)))
@@ -63,7 +63,7 @@ pub fn run(mut command: Command, limit: Duration) -> Verdict {
 /// ```
 pub fn run_all<S: Pattern>(suite: &Suite<S>, mut command: Command, limit: Duration) -> io::Result<Report> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let Ended::Told(output, status) = wait(child, limit)? else {
+    let Ended::Told(output, status) = wait(child, |child| child.stdout.take(), limit)? else {
         return Err(io::Error::other(format!("it is still running after {limit:?}")));
     };
     if !status.success() {
@@ -76,19 +76,33 @@ pub fn run_all<S: Pattern>(suite: &Suite<S>, mut command: Command, limit: Durati
     Ok(Report { findings: suite.rules().filter_map(finding).collect() })
 }
 
+/// Runs a program, and returns what it wrote to its standard error and how it ended; `None` if it did not.
+pub(crate) fn errors_of(mut command: Command, limit: Duration) -> io::Result<Option<(String, ExitStatus)>> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    match wait(child, |child| child.stderr.take(), limit)? {
+        Ended::Told(errors, status) => Ok(Some((errors, status))),
+        Ended::Hangs => Ok(None),
+    }
+}
+
 /// The end of a child.
 enum Ended {
     Told(String, ExitStatus),
     Hangs,
 }
 
-fn wait(mut child: Child, limit: Duration) -> io::Result<Ended> {
+/// Waits for a child, and reads this pipe of it.
+fn wait<P: Read + Send + 'static>(
+    mut child: Child,
+    pipe: impl FnOnce(&mut Child) -> Option<P>,
+    limit: Duration,
+) -> io::Result<Ended> {
     let (done, output) = mpsc::channel();
-    if let Some(mut stdout) = child.stdout.take() {
+    if let Some(mut pipe) = pipe(&mut child) {
         // Ends with the child, whose death closes the pipe.
         thread::spawn(move || {
             let mut bytes = Vec::new();
-            let read = stdout.read_to_end(&mut bytes);
+            let read = pipe.read_to_end(&mut bytes);
             let _ = done.send(read.map(|_| String::from_utf8_lossy(&bytes).into_owned()));
         });
     }

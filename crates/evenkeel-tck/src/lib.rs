@@ -2,7 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Files in reading order; X is a chapter, one of `inspect`, `limit`, `pipeline`, `pool`, `retry`,
-// `shutdown`, `stream`, `task`:
+// `shutdown`, `stream`, `task`, `testkit`:
 //
 // | file | contents |
 // |---|---|
@@ -19,6 +19,8 @@
 // | `pool/handle.rs`, `pool/get_error.rs`, `pool/backend.rs` | a pool and its leases; the error of a get; the objects |
 // | `pipeline/queue.rs`, `pipeline/work.rs` | a server and its workers; the work that they do |
 // | `pipeline/real_time.rs`, `pipeline/close.rs` | the rules on a real clock; equality with its times |
+// | `testkit/kit.rs`, `testkit/program.rs` | a test kit and the parts that it gives to a test; a program under test, as data |
+// | `testkit/cutting.rs`, `testkit/http.rs`, `testkit/alone.rs` | an operation to be cut; a client of fake servers; tests in a process of their own |
 // | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
 // | `bin/evenkeel-tck/` | the program: its command line, the words of a command, a report as text, JSON, JUnit and TAP |
@@ -48,6 +50,7 @@ pub mod shutdown;
 pub mod stream;
 mod suite;
 pub mod task;
+pub mod testkit;
 mod timeline;
 mod verdict;
 

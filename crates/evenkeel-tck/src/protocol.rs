@@ -9,11 +9,13 @@ mod process;
 mod retry;
 mod run;
 mod serve;
+mod serve_kit;
 mod shutdown;
 mod stream;
 mod task;
 mod tasks;
+mod testkit;
 mod wire;
 
 pub(crate) use self::process::{flush, signal};
-pub use self::{process::Process, serve::Server};
+pub use self::{process::Process, serve::Server, serve_kit::serve_kit};

@@ -78,7 +78,11 @@ impl<E: Clone + Display> Timeline<E> {
     }
 
     pub(crate) fn note(&self, event: E) {
-        let at = self.elapsed();
+        self.note_at(self.elapsed(), event);
+    }
+
+    /// Notes an event whose time another clock has told.
+    pub(crate) fn note_at(&self, at: Duration, event: E) {
         if self.state().is_over {
             return;
         }

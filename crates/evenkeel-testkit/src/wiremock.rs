@@ -12,7 +12,7 @@
 //!   client's timeout fires. Timeouts, and retries after them, cannot be tested with it.
 //! - It has no faults below HTTP: no reset, no half body, no slow connect.
 //! - It records requests without their time.
-//! - A server of `MockServer::start()` comes from a pool: after its drop its port still answers, 404 to all, until
+//! - A server of `MockServer::start()` comes from a pool: after its drop its port still answers, with its mocks, until
 //!   another test takes it. A server of `MockServer::builder().start()` is closed when it is dropped, as in [`run`]; its
 //!   thread takes a moment for that, in which a new connection may be accepted and is then reset.
 //! - It needs sockets, and each step of the clock at which something runs costs [`QUIET`] of real time.
@@ -32,7 +32,7 @@ pub const QUIET: Duration = Duration::from_millis(100);
 
 /// Runs `body` in a world whose clock waits for wiremock, with a fresh server.
 ///
-/// The server is not a pooled one: after its drop, connects are refused instead of answered with 404. It checks its
+/// The server is not a pooled one: after its drop, connects are refused, not answered by its mocks. It checks its
 /// expectations when it is dropped, as always. For a world with other limits, use
 /// `World::builder().clock(Clock::Quiet(QUIET))`.
 ///

@@ -6,6 +6,7 @@ use super::{
     expand::{PAGES, expanded, included, is_rust},
     links::Pages,
     markdown::{Kind, heading, lines, targets},
+    rules,
 };
 use crate::Result;
 
@@ -37,7 +38,13 @@ pub(crate) fn findings(root: &Path, files: &[String]) -> Result<Vec<String>> {
             Err(error) => found.push(error),
         }
     }
-    let pages = Pages::new(root, files, pages);
+    // Pages that are made are linked to, and have links, as those that are committed.
+    let mut known = files.to_vec();
+    for page in rules::pages(root)? {
+        known.push(page.path.clone());
+        pages.push((page.path, page.text));
+    }
+    let pages = Pages::new(root, &known, pages);
     found.extend(pages.broken());
     let summary = format!("{PAGES}/SUMMARY.md");
     let listed: BTreeSet<String> = pages

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     expand::{PAGES, expanded},
     markdown::{Kind, lines, targets},
-    place,
+    place, rules,
 };
 use crate::{Result, outcome::Outcome};
 
@@ -21,6 +21,7 @@ pub(super) fn run(root: &Path) -> Result<Outcome> {
     let mut input = String::new();
     io::stdin().read_to_string(&mut input)?;
     let [_context, mut book]: [Value; 2] = serde_json::from_str(&input)?;
+    rules::insert(root, &mut book)?;
     chapters(root, &mut book)?;
     say!("{book}");
     Ok(Outcome::Done)
@@ -39,7 +40,7 @@ fn chapters(root: &Path, part: &mut Value) -> Result {
     }
 }
 
-/// Links that leave the book, as addresses.
+/// Links that leave the book, as addresses; the rules of the reference suite have pages in it.
 fn outward(root: &Path, path: &str, text: &str) -> String {
     let mut page = String::new();
     for line in lines(text) {
@@ -51,7 +52,9 @@ fn outward(root: &Path, path: &str, text: &str) -> String {
         let targets = if line.kind == Kind::Prose { targets(line.text) } else { Vec::new() };
         for target in targets.into_iter().rev() {
             let to = place::joined(place::folder(path), &line.text[target.clone()]);
-            if !line.text[target.clone()].contains(':')
+            if let Some(page) = rules::page_of(&to) {
+                shown.replace_range(target, &place::relative(place::folder(path), &page));
+            } else if !line.text[target.clone()].contains(':')
                 && !line.text[target.clone()].starts_with('#')
                 && !to.starts_with(PAGES)
             {
@@ -90,6 +93,13 @@ mod tests {
         let expected = page
             .replace("../../../../Cargo.toml", "https://github.com/evenkeel/evenkeel/blob/main/Cargo.toml");
         assert_eq!(outward(Path::new("nowhere"), "docs/book/src/patterns/a.md", page), expected);
+    }
+
+    #[test]
+    fn links_to_rules_lead_to_their_pages() {
+        let page = "[RETRY-01]: ../../../crates/evenkeel-tck/spec/RETRY.md#retry-01\n";
+        let shown = outward(Path::new("nowhere"), "docs/book/src/scoreboard.md", page);
+        assert_eq!(shown, "[RETRY-01]: rules/RETRY-01.md\n");
     }
 
     #[test]

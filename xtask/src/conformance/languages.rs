@@ -110,8 +110,9 @@ fn node(project: &Project) -> Result<PathBuf> {
     let (_node, npm) = (tool(project, "node")?, tool(project, "npm")?);
     let folder = project.target().join("languages/node");
     fs::create_dir_all(&folder)?;
-    let driver = project.root.join("crates/evenkeel-tck/drivers/node/evenkeel_tck.mjs");
-    fs::copy(driver, folder.join("evenkeel_tck.mjs"))?;
+    for driver in ["evenkeel_tck.mjs", "evenkeel_tck_kit.mjs"] {
+        fs::copy(project.root.join("crates/evenkeel-tck/drivers/node").join(driver), folder.join(driver))?;
+    }
     for file in fs::read_dir(project.root.join("tests/languages/node"))? {
         let file = file?;
         fs::copy(file.path(), folder.join(file.file_name()))?;

@@ -62,7 +62,7 @@ pub(crate) fn take_verdict() -> Option<Verdict> {
 }
 
 /// The first verdict counts.
-fn found(verdict: Verdict) {
+pub(crate) fn found(verdict: Verdict) {
     VERDICT.with_borrow_mut(|known| {
         known.get_or_insert(verdict);
     });

@@ -53,7 +53,7 @@ pub struct Process {
     command: Box<dyn Fn() -> Command + Send + Sync>,
     limit: Duration,
     facts: Facts,
-    idle: Mutex<Vec<Pipes>>,
+    idle: Arc<Mutex<Vec<Pipes>>>,
 }
 
 /// The facts that an adapter tells of itself.
@@ -127,7 +127,7 @@ impl Process {
             command: Box::new(command),
             limit,
             facts,
-            idle: Mutex::new(vec![pipes]),
+            idle: Arc::new(Mutex::new(vec![pipes])),
         })
     }
 
@@ -299,14 +299,24 @@ impl Process {
         Ok(session)
     }
 
+    /// A child for tests on a clock of their own, and the idle ones, to which it goes back.
+    pub(crate) fn lend(&self) -> Result<(Pipes, Arc<Mutex<Vec<Pipes>>>), AdapterError> {
+        Ok((self.child()?, self.idle.clone()))
+    }
+
+    /// An idle child, or a new one.
+    fn child(&self) -> Result<Pipes, AdapterError> {
+        let idle = lock(&self.idle).pop();
+        match idle {
+            Some(pipes) => Ok(pipes),
+            None => Ok(greet((self.command)(), self.limit).map_err(AdapterError::Verdict)?.0),
+        }
+    }
+
     /// A link in a new world.
     fn begin(&self, world: World) -> Result<Arc<Link>, AdapterError> {
         self.finish_links();
-        let idle = lock(&self.idle).pop();
-        let mut pipes = match idle {
-            Some(pipes) => pipes,
-            None => greet((self.command)(), self.limit).map_err(AdapterError::Verdict)?.0,
-        };
+        let mut pipes = self.child()?;
         pipes.begin();
         let link = Arc::new(Link::new(world, pipes, self.limit));
         link.send(json!({"do": "begin", "panics": PANICS.get()}));
@@ -360,7 +370,7 @@ impl Facts {
         }
         let can = hello.get("can").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut patterns = HashMap::new();
-        for pattern in ["retry", "limit", "task", "shutdown", "stream", "pool"] {
+        for pattern in ["retry", "limit", "task", "shutdown", "stream", "pool", "testkit"] {
             let Some(claims) = hello.get(pattern) else { continue };
             let claims = claims.as_object().ok_or_else(|| format!("`{pattern}` is no object"))?;
             let claims = claims.iter().map(|(name, claim)| (name.clone(), claimed(claim))).collect();

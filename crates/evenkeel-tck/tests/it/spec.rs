@@ -1,7 +1,7 @@
 //! The specification and the README against the rules.
 
 use evenkeel_tck::{
-    Level, Pattern, Suite, Tier, inspect, limit, pipeline, pool, retry, shutdown, stream, task,
+    Level, Pattern, Suite, Tier, inspect, limit, pipeline, pool, retry, shutdown, stream, task, testkit,
 };
 
 /// A test for every suite, whatever its pattern.
@@ -15,6 +15,7 @@ macro_rules! for_every_suite {
         $test(&pool::SUITE);
         $test(&pipeline::SUITE);
         $test(&inspect::SUITE);
+        $test(&testkit::SUITE);
     };
 }
 

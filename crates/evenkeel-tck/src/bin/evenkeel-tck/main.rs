@@ -17,7 +17,7 @@ use std::{
 
 use evenkeel_tck::{
     Adapter, Finding, Pattern, Report, Suite, Verdict, limit, pool, protocol::Process, retry, shutdown,
-    stream, task,
+    stream, task, testkit,
 };
 
 use self::format::{Format, Subject};
@@ -28,9 +28,10 @@ The reference suite: numbered rules for an implementation in any language.
     evenkeel-tck run PATTERN --adapter COMMAND    puts the rules of a pattern to an adapter
     evenkeel-tck rules PATTERN                    lists the rules
     evenkeel-tck spec PATTERN                     prints the specification: of a pattern, or protocol
-    evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python, node or go
+    evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python, node or go;
+                                                  python-kit or node-kit for test kits
 
-PATTERN is retry, limit, task, shutdown, stream or pool. Options of `run`:
+PATTERN is retry, limit, task, shutdown, stream, pool or testkit. Options of `run`:
     --adapter COMMAND    the program and its arguments, as in \"python3 my_adapter.py\"
     --rule ID            only this rule; may be repeated
     --verbose            runs each rule once, and shows all that happened, with its virtual time
@@ -83,6 +84,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
                 "shutdown" => test(&shutdown::SUITE, options),
                 "stream" => test(&stream::SUITE, options),
                 "pool" => test(&pool::SUITE, options),
+                "testkit" => test(&testkit::SUITE, options),
                 other => Err(unknown(other)),
             }
         }
@@ -92,16 +94,20 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["rules", "shutdown"] => list(&shutdown::SUITE),
         ["rules", "stream"] => list(&stream::SUITE),
         ["rules", "pool"] => list(&pool::SUITE),
+        ["rules", "testkit"] => list(&testkit::SUITE),
         ["spec", "retry"] => say(retry::SUITE.spec),
         ["spec", "limit"] => say(limit::SUITE.spec),
         ["spec", "task"] => say(task::SUITE.spec),
         ["spec", "shutdown"] => say(shutdown::SUITE.spec),
         ["spec", "stream"] => say(stream::SUITE.spec),
         ["spec", "pool"] => say(pool::SUITE.spec),
+        ["spec", "testkit"] => say(testkit::SUITE.spec),
         ["spec", "protocol"] => say(include_str!("../../../spec/PROTOCOL.md")),
         ["driver", "go"] => say(include_str!("../../../drivers/go/evenkeel_tck.go")),
         ["driver", "node"] => say(include_str!("../../../drivers/node/evenkeel_tck.mjs")),
         ["driver", "python"] => say(include_str!("../../../drivers/python/evenkeel_tck.py")),
+        ["driver", "node-kit"] => say(include_str!("../../../drivers/node/evenkeel_tck_kit.mjs")),
+        ["driver", "python-kit"] => say(include_str!("../../../drivers/python/evenkeel_tck_kit.py")),
         ["rules" | "spec" | "driver", other] => Err(unknown(other)),
         ["help" | "--help" | "-h"] => say(HELP),
         [] => Err(Failure::Usage("there is no command".to_owned())),

@@ -1,0 +1,59 @@
+//! Tests that may end their process, in a process of their own.
+
+use std::time::Duration;
+
+use super::{Program, Settings, Step};
+use crate::{Adapter, Verdict, adapter::configure, child::errors_of, verdict::Checked};
+
+/// The test whose thread is blocked, and the one that fails with a seed.
+pub(crate) const BLOCKED: &str = "TESTKIT-20";
+pub(crate) const FAILS_WITH_A_SEED: &str = "TESTKIT-53";
+
+/// The limit of real time for the blocked test.
+pub(crate) const WALL_LIMIT: Duration = Duration::from_millis(200);
+
+/// The seed that a failing test has to tell.
+pub(crate) const SEED: u64 = 8_141_592_653;
+
+/// Longer than any kit needs to end a test whose limit has passed.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs the test of a rule that needs a process of its own: what [`TestKit::child`](super::TestKit::child) starts.
+///
+/// # Errors
+/// The verdict, if the kit cannot be configured for the test, or there is no such rule.
+///
+/// # Panics
+/// Where the kit fails the test. It may also end the process.
+pub fn run_alone(subject: &dyn Adapter<Settings>, rule: &str) -> Result<(), Verdict> {
+    match rule {
+        BLOCKED => {
+            let kit = configure(subject, &Settings { wall_limit: Some(WALL_LIMIT), ..Settings::default() })?;
+            kit.run(Program::new([Step::Block]));
+        }
+        FAILS_WITH_A_SEED => {
+            let kit = configure(subject, &Settings::default())?;
+            let body = async |connect: super::Connector| {
+                let connection = connect().await;
+                assert!(connection.is_err(), "the test fails, for its seed to be told");
+            };
+            kit.simulate(SEED, Box::new(move |connect| Box::pin(body(connect))));
+        }
+        other => return Err(Verdict::Untested(format!("{other} needs no process of its own"))),
+    }
+    Ok(())
+}
+
+/// Runs that test in a child. Returns whether it succeeded and what it wrote, or `None` if it did not end.
+pub(crate) fn run_in_child(
+    subject: &dyn Adapter<Settings>,
+    settings: &Settings,
+    rule: &'static str,
+) -> Checked<Option<(bool, String)>> {
+    let kit = configure(subject, settings)?;
+    let command = kit.child(rule);
+    let command = command.ok_or_else(|| Verdict::NotExpressible("a process of its own".to_owned()))?;
+    let ended = errors_of(command, LIMIT);
+    let ended = ended.map_err(|error| Verdict::Untested(format!("no child process: {error}")))?;
+    Ok(ended.map(|(errors, status)| (status.success(), errors)))
+}

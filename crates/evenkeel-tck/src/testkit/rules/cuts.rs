@@ -1,0 +1,176 @@
+//! Operations that are cut at each of their awaits.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{pending, poll_fn},
+    rc::Rc,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
+
+use evenkeel_base::lock;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::prelude::*;
+use crate::testkit::{Cutting, harness::failure};
+
+pub(super) const RULES: &[Rule<Settings>] = &[
+    rule!(Must "TESTKIT-34" alone testkit_34 "An operation is cut at each of its awaits, at each as often as at the others.").needs(Needs::POLLS),
+    rule!(Must "TESTKIT-35" alone testkit_35 "Each cut has a state of its own.").needs(Needs::POLLS),
+    rule!(Must "TESTKIT-36" alone testkit_36 "A state that a cut breaks is found.").needs(Needs::POLLS),
+    rule!(Must "TESTKIT-37" alone testkit_37 "An operation that is safe at each await passes.").needs(Needs::POLLS),
+    rule!(Must "TESTKIT-38" alone testkit_38 "A task that a cut leaves behind is found.").needs(Needs::POLLS),
+    rule!(Must "TESTKIT-39" alone testkit_39 "An operation is polled only when it was woken: a lost wake-up is found.").needs(Needs::POLLS),
+    rule!(Should "TESTKIT-40" alone testkit_40 "A value that was handed over, and lost before the next poll, is found.").needs(Needs::POLLS),
+];
+
+/// Cuts an operation. Returns the words with which the kit failed it.
+fn cut<S: 'static, Fut: Future<Output = ()> + 'static>(
+    subject: &Subject,
+    setup: impl Fn() -> Rc<S> + 'static,
+    operation: impl Fn(Rc<S>) -> Fut + Copy + 'static,
+    check: impl Fn(&S) + Copy + 'static,
+) -> Checked<Option<String>> {
+    needs(subject, Capability::Cuts)?;
+    let kit = configure(subject, &Settings::default())?;
+    Ok(failure(|| kit.cut(Cutting::new(setup, operation, check))))
+}
+
+fn passes(failure: Option<String>) -> Checked {
+    failure.map_or(Ok(()), |text| {
+        Err(Verdict::fail("that the operation passes", format_args!("it fails: {text}")))
+    })
+}
+
+fn is_found(failure: Option<String>, what: &str) -> Checked {
+    failure.map_or_else(|| Err(Verdict::fail(format_args!("a failure: {what}"), "it passes")), |_| Ok(()))
+}
+
+/// Tells at which await it was when it was dropped.
+struct At {
+    cuts: Rc<RefCell<Vec<u32>>>,
+    awaits: u32,
+}
+
+impl Drop for At {
+    fn drop(&mut self) {
+        if self.awaits > 0 {
+            self.cuts.borrow_mut().push(self.awaits);
+        }
+    }
+}
+
+async fn three_awaits(cuts: Rc<Rc<RefCell<Vec<u32>>>>) {
+    let mut at = At { cuts: (*cuts).clone(), awaits: 0 };
+    for _ in 0..3 {
+        at.awaits += 1;
+        tokio::time::sleep(secs(1)).await;
+    }
+    at.awaits = 0;
+}
+
+fn testkit_34(subject: &Subject) -> Checked {
+    let cuts = Rc::new(RefCell::new(Vec::new()));
+    let shared = Rc::new(cuts.clone());
+    passes(cut(subject, move || shared.clone(), three_awaits, |_| {})?)?;
+    let cuts = cuts.borrow();
+    let times = [1, 2, 3].map(|at| cuts.iter().filter(|cut| **cut == at).count());
+    if times[0] > 0 && times.iter().all(|count| *count == times[0]) {
+        return Ok(());
+    }
+    Err(Verdict::fail("the same number of cuts at each of 3 awaits", format_args!("{times:?}")))
+}
+
+async fn count_begins(begun: Rc<Cell<u32>>) {
+    begun.set(begun.get() + 1);
+    tokio::time::sleep(secs(1)).await;
+}
+
+fn testkit_35(subject: &Subject) -> Checked {
+    let check = |begun: &Cell<u32>| assert!(begun.get() <= 1, "the state of another run");
+    passes(cut(subject, Rc::default, count_begins, check)?)
+}
+
+/// Takes from one account, and gives to another one a second later.
+async fn transfer(accounts: Rc<Cell<[u32; 2]>>) {
+    let [from, to] = accounts.get();
+    accounts.set([from - 1, to]);
+    tokio::time::sleep(secs(1)).await;
+    let [from, to] = accounts.get();
+    accounts.set([from, to + 1]);
+}
+
+fn testkit_36(subject: &Subject) -> Checked {
+    let check =
+        |accounts: &Cell<[u32; 2]>| assert_eq!(accounts.get().iter().sum::<u32>(), 10, "money is lost");
+    let failure = cut(subject, || Rc::new(Cell::new([10, 0])), transfer, check)?;
+    is_found(failure, "a transfer that is cut in its middle loses money")
+}
+
+async fn hold_a_permit(permits: Rc<Semaphore>) {
+    let _permit = permits.acquire().await;
+    tokio::time::sleep(secs(1)).await;
+    tokio::task::yield_now().await;
+}
+
+fn testkit_37(subject: &Subject) -> Checked {
+    let check = |permits: &Semaphore| assert_eq!(permits.available_permits(), 1, "a permit is lost");
+    passes(cut(subject, || Rc::new(Semaphore::new(1)), hold_a_permit, check)?)
+}
+
+async fn leave_a_task(_: Rc<()>) {
+    let task = tokio::spawn(pending::<()>());
+    tokio::time::sleep(secs(1)).await;
+    task.abort();
+    let _ = task.await;
+}
+
+fn testkit_38(subject: &Subject) -> Checked {
+    is_found(cut(subject, Rc::default, leave_a_task, |()| {})?, "its task goes on after a cut")
+}
+
+/// Waits for something that has come without a wake.
+async fn miss_a_wake(_: Rc<()>) {
+    let mut has_come = false;
+    poll_fn(|_| if std::mem::replace(&mut has_come, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+fn testkit_39(subject: &Subject) -> Checked {
+    is_found(cut(subject, Rc::default, miss_a_wake, |()| {})?, "nothing wakes it")
+}
+
+/// One item, which goes to the operation if it is there, and stays otherwise.
+#[derive(Default)]
+struct Hand {
+    to: Option<oneshot::Sender<()>>,
+    stayed: u32,
+    taken: u32,
+}
+
+async fn take_an_item(hand: Rc<Arc<Mutex<Hand>>>) {
+    let (sender, item) = oneshot::channel();
+    lock(&hand).to = Some(sender);
+    if item.await.is_ok() {
+        lock(&hand).taken += 1;
+    }
+}
+
+fn testkit_40(subject: &Subject) -> Checked {
+    let setup = || {
+        let hand: Arc<Mutex<Hand>> = Arc::default();
+        let giver = hand.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(secs(1)).await;
+            let to = lock(&giver).to.take();
+            if to.is_none_or(|to| to.send(()).is_err()) {
+                lock(&giver).stayed += 1;
+            }
+        });
+        Rc::new(hand)
+    };
+    let check = |hand: &Arc<Mutex<Hand>>| {
+        let hand = lock(hand);
+        assert_eq!(hand.stayed + hand.taken, 1, "an item is lost");
+    };
+    is_found(cut(subject, setup, take_an_item, check)?, "an item that has come is lost")
+}

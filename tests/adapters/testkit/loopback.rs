@@ -1,0 +1,17 @@
+//! Fake servers on the loopback, whose clients take real time.
+
+use std::{future::Future, io, net::SocketAddr, pin::Pin};
+
+use evenkeel_tck::testkit::Connection;
+use tokio::{net::TcpStream, runtime::Builder};
+
+/// Runs a test in real time.
+pub(super) fn in_real_time(test: impl Future<Output = ()>) {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("the system can make a runtime").block_on(test);
+}
+
+/// Connects to a server, also to one that has ended.
+pub(super) fn connect(address: SocketAddr) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>> {
+    Box::pin(async move { Ok(Box::new(TcpStream::connect(address).await?) as Box<dyn Connection>) })
+}
