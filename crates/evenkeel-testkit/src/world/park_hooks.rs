@@ -61,7 +61,7 @@ impl ParkHooks {
             root: Mutex::default(),
             root_polls: AtomicU64::new(0),
             recording,
-            findings: Findings::default(),
+            findings: Default::default(),
         }
     }
 
