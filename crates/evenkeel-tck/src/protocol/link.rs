@@ -99,8 +99,8 @@ struct State {
     handlers: HashMap<u64, Arc<dyn Handler>>,
     is_closed: bool,
     is_driven: bool,
-    /// Turns at the time of the last one.
-    spins: (Duration, u32),
+    /// Turns at the time of the last one, where too many are a fault.
+    spins: Option<(Duration, u32)>,
 }
 
 impl Link {
@@ -212,13 +212,19 @@ impl Link {
         })
     }
 
+    /// From now on an adapter fails that does the same again and again without time.
+    pub(crate) fn must_not_spin(&self) {
+        lock(&self.state).spins.get_or_insert_default();
+    }
+
     /// Whether it does the same again and again, at this time.
     fn spins(&self, at: Duration) -> bool {
         let turns = {
             let mut state = lock(&self.state);
-            let (last, turns) = state.spins;
-            state.spins = (at, if last == at { turns + 1 } else { 0 });
-            state.spins.1
+            let Some((last, turns)) = &mut state.spins else { return false };
+            *turns = if *last == at { *turns + 1 } else { 0 };
+            *last = at;
+            *turns
         };
         if turns > SPIN {
             self.fail(Verdict::fail("that time goes on", format_args!("{SPIN} turns at {at:?}")));

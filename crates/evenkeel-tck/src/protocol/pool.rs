@@ -30,6 +30,7 @@ impl Adapter<Settings> for Process {
 
     fn configure(&self, settings: &Settings) -> Result<Box<dyn Pool>, AdapterError> {
         let session = self.session()?;
+        session.link.must_not_spin();
         let objects = Objects::new(&session.link, &settings.backend);
         let id = session.configure("pool", settings_of(settings, objects.id()))?;
         let kept = Kept { session: session.clone(), pool: id, objects: objects.clone() };
