@@ -147,7 +147,9 @@ impl Pool for Remote {
 
     fn warm(&self, objects: usize) -> BoxFuture<'static, ()> {
         let waiting: Waiting<Done> = self.wait(json!({"do": "warm", "objects": objects}));
-        Box::pin(async move { drop(waiting.await) })
+        Box::pin(async move {
+            waiting.await;
+        })
     }
 
     fn resize(&self, max: usize) {

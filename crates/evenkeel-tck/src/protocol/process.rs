@@ -93,7 +93,11 @@ thread_local! {
 /// all. Returns whether there was any.
 pub(crate) fn flush(all: bool) -> bool {
     let links: Vec<_> = LINKS.with_borrow(|links| links.iter().map(|known| known.link.clone()).collect());
-    links.iter().fold(false, |said, link| link.flush(all) || said)
+    let mut is_asked = false;
+    for link in links {
+        is_asked |= link.flush(all);
+    }
+    is_asked
 }
 
 /// A link stays until the rule makes one in another world, or ends: the implementation keeps its state.
