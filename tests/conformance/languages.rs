@@ -80,6 +80,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     tables.extend(tables_of(&pool::SUITE, &POOL, only, &mut skipped)?);
     tables.extend(tables_of(&testkit::SUITE, &TESTKIT, only, &mut skipped)?);
     let board = Board::of_languages(tables);
+    if board.is_empty() && skipped.is_empty() {
+        return Err("there is no such peer".to_owned());
+    }
     match only {
         Some(_) => crate::say(&board.reports()),
         None => crate::say(&board.markdown()?),

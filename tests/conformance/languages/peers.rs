@@ -333,6 +333,11 @@ pub(super) const TASK: [(Language, &[Peer]); 2] = [
                 fails: &[
                     ("TASK-12", "`Wait` returns the first error alone: one of three of the same instant."),
                     ("TASK-13", "For that reason, of errors at 1 s and 2 s the one at 1 s is told."),
+                    (
+                        "TASK-15",
+                        "A panic of the code beside a group does not reach `Wait`: a deferred cancel asks the tasks to end, and both of two \
+                         are alive when it has gone on.",
+                    ),
                     ("TASK-16", PANIC),
                     ("TASK-19", PANIC),
                     ("TASK-20", PANIC),
