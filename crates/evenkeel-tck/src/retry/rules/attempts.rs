@@ -52,7 +52,7 @@ async fn retry_04(subject: &Subject) -> Checked {
 async fn retry_05(subject: &Subject) -> Checked {
     let settings = Settings::fixed(secs(1)).attempts(0);
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    let run = FinishedCall::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
+    let run = FinishedCall::within(secs(60), &policy, |_| Step::TRANSIENT).await?;
     run.require(run.attempts() <= 1, "at most one attempt", run.attempts())
 }
 
