@@ -126,7 +126,10 @@ pub(super) const RETRY: [(Language, &[Peer]); 3] = [
             adapter: "backoff",
             docs: "https://pkg.go.dev/github.com/cenkalti/backoff/v5",
             fails: &[
-                ("RETRY-05", "`WithMaxTries(0)` is no limit: with a delay of 1 s, 3,601 attempts in an hour."),
+                (
+                    "RETRY-05",
+                    "`WithMaxTries(0)` is no limit: with a delay of 1 s, 3,601 attempts in an hour.",
+                ),
                 (
                     "RETRY-14",
                     "The first delay is `InitialInterval`, which is not compared to `MaxInterval`: a minute at a cap of 1 s.",
