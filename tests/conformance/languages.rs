@@ -3,6 +3,7 @@
 //! Their adapters are in `languages/`. The variables name the interpreter of each language, with the packages that are pinned
 //! there; `cargo xtask conformance --languages` sets them.
 
+mod kits;
 mod peers;
 mod pools;
 
@@ -17,7 +18,8 @@ use evenkeel_tck::{
 };
 
 use self::{
-    peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK, TESTKIT},
+    kits::TESTKIT,
+    peers::{LIMIT, Peer, RETRY, SHUTDOWN, STREAM, TASK},
     pools::POOL,
 };
 use crate::{board::Board, pattern::Column};

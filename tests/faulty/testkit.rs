@@ -16,7 +16,7 @@ use std::{
 
 use evenkeel_tck::{
     Adapter, AdapterError,
-    testkit::{Calls, Capability, Connector, Cutting, Event, Program, Route, Running, Settings, TestKit},
+    testkit::{Calls, Capability, Connector, Cutting, Event, LocalFuture, Program, Route, Settings, TestKit},
 };
 use evenkeel_testkit::{World, net::MemNet};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -158,7 +158,7 @@ impl TestKit for Kit {
         World::run(async |_| server::serve(self.fault, routes, calls).await);
     }
 
-    fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> Running>) {
+    fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> LocalFuture>) {
         let seed = match self.fault {
             Fault::IgnoresTheSeed => server::another_number(),
             Fault::KnowsOneSeed => 0,

@@ -12,7 +12,7 @@ mod settings;
 pub use self::{
     alone::run_alone,
     cutting::Cutting,
-    kit::{Calls, Connection, Connector, Controls, FakeServer, Recorded, Reply, Route, Running, TestKit},
+    kit::{Calls, Connection, Connector, Controls, FakeServer, LocalFuture, Recorded, Reply, Route, TestKit},
     program::{Event, Program, Step},
     settings::{Capability, Settings},
 };

@@ -5,8 +5,8 @@ use std::{cell::RefCell, future::Future, io, pin::Pin, process::Command, rc::Rc,
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
     testkit::{
-        Calls, Capability, Connection, Connector, Controls, Cutting, FakeServer, Program, Recorded, Reply,
-        Route, Running, Settings, TestKit,
+        Calls, Capability, Connection, Connector, Controls, Cutting, FakeServer, LocalFuture, Program,
+        Recorded, Reply, Route, Settings, TestKit,
     },
 };
 use evenkeel_testkit::{
@@ -71,7 +71,7 @@ impl TestKit for Kit {
         world(&self.settings).run(async |_| calls(Arc::new(start(&routes))).await);
     }
 
-    fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> Running>) {
+    fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> LocalFuture>) {
         world(&self.settings).seed(seed).run(async |world| {
             let net = MemNet::new().seed(world.seed());
             body(echo(&net)).await;

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use evenkeel_tck::{
     Adapter, AdapterError,
-    testkit::{Capability, Connection, Connector, Controls, Program, Running, Settings, TestKit},
+    testkit::{Capability, Connection, Connector, Controls, LocalFuture, Program, Settings, TestKit},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use turmoil::net::{TcpListener, TcpStream};
@@ -70,7 +70,7 @@ impl TestKit for Simulation {
         sim.run().expect("the simulation ends");
     }
 
-    fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> Running>) {
+    fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> LocalFuture>) {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.lasts)
             .rng_seed(seed)

@@ -57,7 +57,7 @@ impl FaultyControls {
         self.spawned.lock().expect("nothing panics within")
     }
 
-    /// What a faulty kit does beside the test.
+    /// Moves the clock beside the test.
     pub(super) fn begin(&self) {
         let yields = match self.fault {
             Fault::MovesWhileTasksRun => 10,

@@ -71,7 +71,7 @@ pub(super) fn cut(fault: Fault, operation: &Cutting) {
 }
 
 /// Polls to the cut. Returns whether the operation has ended before.
-async fn run_to(running: &mut evenkeel_tck::testkit::Running, cut: Cut, fault: Fault) -> bool {
+async fn run_to(running: &mut evenkeel_tck::testkit::LocalFuture, cut: Cut, fault: Fault) -> bool {
     let woken = Arc::new(Woken(AtomicBool::new(false)));
     let waker = Waker::from(woken.clone());
     for at in 1.. {

@@ -2,7 +2,7 @@
 
 use std::{fmt, rc::Rc};
 
-use super::Running;
+use super::LocalFuture;
 
 /// An operation to be cut, with a state that is made anew for each run, and a check that panics where a cut has broken it.
 ///
@@ -25,7 +25,7 @@ pub struct Cutting(Rc<dyn Fn() -> CutState>);
 /// The state of one run.
 #[derive(Clone)]
 pub struct CutState {
-    operation: Rc<dyn Fn() -> Running>,
+    operation: Rc<dyn Fn() -> LocalFuture>,
     check: Rc<dyn Fn()>,
 }
 
@@ -56,13 +56,13 @@ impl Cutting {
 impl CutState {
     /// The operation, not yet polled. It is not `Send`.
     #[must_use]
-    pub fn operation(&self) -> Running {
+    pub fn operation(&self) -> LocalFuture {
         (self.operation)()
     }
 
     /// Checks the state; the future panics if a cut has broken it.
     #[must_use]
-    pub fn check(&self) -> Running {
+    pub fn check(&self) -> LocalFuture {
         let check = self.check.clone();
         Box::pin(async move { check() })
     }

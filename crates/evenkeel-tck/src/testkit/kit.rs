@@ -30,7 +30,7 @@ pub trait TestKit: Send + Sync {
 
     /// Runs a test with this seed, whose connections lead over a network with random delays to a server that sends back
     /// all that it gets. Asked for with [`Capability::Seeds`](super::Capability::Seeds) alone.
-    fn simulate(&self, _seed: u64, _body: Box<dyn FnOnce(Connector) -> Running>) {}
+    fn simulate(&self, _seed: u64, _body: Box<dyn FnOnce(Connector) -> LocalFuture>) {}
 
     /// This program again, which has to call [`run_alone`](super::run_alone) with this kit and this rule. `None` if there is no
     /// such program; its rules then are not expressible.
@@ -45,7 +45,7 @@ impl fmt::Debug for dyn TestKit {
     }
 }
 
-/// What a running test asks of its kit. The defaults are tokio's own.
+/// The controls that a kit gives to a running test. The defaults are tokio's own.
 ///
 /// # Examples
 /// As in [`SUITE`](super::SUITE).
@@ -87,8 +87,8 @@ pub trait Controls: Send + Sync {
     }
 }
 
-/// A running body of a test, on the thread of the test.
-pub type Running = Pin<Box<dyn Future<Output = ()>>>;
+/// The future of a test's body or of an operation, on the thread of the test.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A connection to a server.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin {}
@@ -99,7 +99,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection for T {}
 pub type Connector = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>>>;
 
 /// The body of a test that calls a fake server.
-pub type Calls = Box<dyn FnOnce(Arc<dyn FakeServer>) -> Running>;
+pub type Calls = Box<dyn FnOnce(Arc<dyn FakeServer>) -> LocalFuture>;
 
 /// A fake server that runs.
 pub trait FakeServer {

@@ -1,6 +1,6 @@
 //! The rules, in the order of the specification.
 
-mod cuts;
+mod awaits;
 mod leaks;
 mod moves;
 mod panics;
@@ -35,7 +35,7 @@ pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     stand_still::RULES,
     leaks::RULES,
     panics::RULES,
-    cuts::RULES,
+    awaits::RULES,
     servers::RULES,
     seeds::RULES,
 ];

@@ -12,7 +12,6 @@ use evenkeel_tck::{
     shutdown::{self, Parts},
     stream::{self, Channel, Item, Job, Operator, QueueConsumer, QueueProducer, Worked},
     task::{self, Body},
-    testkit::{self, Program, TestKit},
 };
 use futures::{StreamExt as _, stream as futures_stream};
 use tokio::time::Instant;
@@ -507,23 +506,4 @@ impl LowWater for Idle {
 #[test]
 fn workers_that_do_nothing() {
     assert_verdicts(&pipeline::SUITE.run(&Idle));
-}
-
-impl Adapter<testkit::Settings> for Idle {
-    fn supports(&self, _: testkit::Capability) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn configure(&self, _: &testkit::Settings) -> Result<Box<dyn TestKit>, AdapterError> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl TestKit for Idle {
-    fn run(&self, _: Program) {}
-}
-
-#[test]
-fn a_kit_that_runs_no_test() {
-    assert_verdicts(&testkit::SUITE.run(&Idle));
 }

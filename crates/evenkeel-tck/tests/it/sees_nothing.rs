@@ -1,10 +1,11 @@
-//! An observer that claims every capability, and sees nothing.
+//! An observer and a test kit that claim every capability, and see nothing.
 
 use std::sync::Arc;
 
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
     inspect::{self, Inspectable, ProgramBody, Shared, SharedKind, Site, Spawned, Tasks, View},
+    testkit::{self, Program, TestKit},
 };
 
 struct Idle;
@@ -59,4 +60,24 @@ fn an_observer_that_sees_nothing() {
     let verdict = |id: &str| report.findings.iter().find(|rule| rule.id == id).unwrap().verdict.name();
     assert_eq!([verdict("INSPECT-01"), verdict("INSPECT-15")], ["fail"; 2]);
     assert!(report.score().failed > 5, "{report}");
+}
+
+impl Adapter<testkit::Settings> for Idle {
+    fn supports(&self, _: testkit::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, _: &testkit::Settings) -> Result<Box<dyn TestKit>, AdapterError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl TestKit for Idle {
+    fn run(&self, _: Program) {}
+}
+
+#[test]
+fn a_kit_that_runs_no_test() {
+    let report = testkit::SUITE.run(&Idle);
+    assert!(report.score().failed > 30, "{report}");
 }

@@ -1,4 +1,4 @@
-//! What outlives a test.
+//! Tasks, values and calls that outlive a test.
 
 use super::prelude::*;
 
