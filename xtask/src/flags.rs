@@ -113,6 +113,8 @@ xflags::xflags! {
         /// Checks the published crates as users get them. Packages and unpacks them; they compile with no feature, each alone,
         /// and all.
         cmd package {
+            /// Only this package; `retry` means `evenkeel-retry`.
+            optional package: String
             /// Also compiles them with all features but each, and runs the doc tests with all features, none, and each alone.
             optional --all
         }

@@ -11,7 +11,7 @@ mod features;
 use crate::{
     Result, flags,
     outcome::Outcome,
-    packages::{Package, public, selection},
+    packages::{Package, find, public, selection},
     project::{Project, run as execute},
     test::failing_doctests,
 };
@@ -24,6 +24,11 @@ const LOG: &str = "packaged doctests";
 
 pub(crate) fn run(project: &Project, flags: &flags::Package) -> Result<Outcome> {
     let published = public(project)?;
+    let selected = match &flags.package {
+        Some(name) => vec![find(&published, name)?],
+        None => published.iter().collect(),
+    };
+    // A library needs the archives of those below it.
     let manifest = archives::unpacked(project, &published)?;
     let cargo = |subcommand: &str| {
         let command = project.cargo(subcommand).arg("--manifest-path").arg(&manifest);
@@ -31,7 +36,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Package) -> Result<Outcome> 
         command.arg("--target-dir").arg(project.target())
     };
     let mut findings = Vec::new();
-    for package in &published {
+    for &package in &selected {
         let sets = features::sets(&package.features, flags.all && package.name != FACADE);
         for set in sets.iter().map(|set| set.join(",")) {
             // Warnings are errors in the crate itself only, so that its dependencies are built once.
@@ -45,7 +50,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Package) -> Result<Outcome> 
     }
     // `cargo xtask test` has run the doc tests of the same sources.
     if flags.all {
-        let documented: Vec<&Package> = published.iter().filter(|package| package.doctests).collect();
+        let documented: Vec<&Package> = selected.into_iter().filter(|package| package.doctests).collect();
         let all = cargo("test").args(["--doc", "--all-features"]).args(selection(documented.iter().copied()));
         findings.extend(failing_doctests(project, all, LOG)?);
         for package in documented {
