@@ -35,6 +35,11 @@ faults! {
     KeepsTasksThatWereAborted "INSPECT-17",
     KeepsResources "INSPECT-18",
     KeepsWorkAlive "INSPECT-19",
+    KnowsNoStores "INSPECT-20",
+    KeepsOutages "INSPECT-20",
+    KnowsNoTimers "INSPECT-21",
+    AsksTheTasks "INSPECT-22",
+    KeepsTasksThatItHasShown "INSPECT-23",
 }
 
 struct Faulty(Fault);

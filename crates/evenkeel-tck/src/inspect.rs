@@ -8,7 +8,7 @@ mod settings;
 pub use self::{
     program::{
         Inspectable, MessageWork, ProgramBody, Shared, SharedKind, Site, Spawned, StandStill, StandStillKind,
-        Tasks, View, ViewedTask,
+        StoreCall, Tasks, View, ViewedTask,
     },
     settings::{Capability, Settings},
 };

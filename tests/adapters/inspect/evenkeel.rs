@@ -4,9 +4,16 @@ use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use evenkeel::{
     inspect::{Dump, FindingKind, dump_of},
-    limit::ConcurrencyLimiter,
+    limit::{
+        ConcurrencyLimiter, Distributed, Rate,
+        distributed::{
+            MemoryStore, OnFailure,
+            store::{Store, Take, Taken},
+        },
+    },
     pipeline::{Batch, MemoryBroker, Pipeline, SourceError},
     pool::{Manager, Pool},
+    retry::{Backoff, Jitter, Policy},
     shutdown::Shutdown,
     task::{Group, GroupError, TaskHandle},
 };
@@ -14,7 +21,7 @@ use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
     inspect::{
         Capability, Inspectable, MessageWork, ProgramBody, Settings, Shared, SharedKind, Site, Spawned,
-        StandStill, StandStillKind, Tasks, View, ViewedTask,
+        StandStill, StandStillKind, StoreCall, Tasks, View, ViewedTask,
     },
 };
 use tokio::{join, runtime::Handle, time::sleep};
@@ -122,6 +129,40 @@ impl Inspectable for Program {
             pending().await
         })
     }
+
+    fn shared_limit(&self, name: &'static str, store: StoreCall) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let store = RemoteStore { call: store, answers: MemoryStore::new() };
+            let limit = Distributed::new(store, "quota", Rate::per_second(10));
+            let limit = limit.on_failure(OnFailure::Closed).named(name);
+            loop {
+                let _refused = limit.acquire().await;
+                sleep(Duration::from_secs(1)).await;
+            }
+        })
+    }
+
+    fn pause(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let policy = Policy::new(Backoff::fixed(time).jitter(Jitter::None)).max_attempts(2);
+            let _failed = policy.run(async || Err::<(), _>("it fails")).await;
+        })
+    }
+}
+
+struct RemoteStore {
+    call: StoreCall,
+    answers: MemoryStore,
+}
+
+impl Store for RemoteStore {
+    type Error = &'static str;
+
+    async fn take(&self, take: Take<'_>) -> Result<Taken, Self::Error> {
+        sleep(Duration::from_millis(1)).await;
+        (self.call)()?;
+        Ok(self.answers.take(take).await.unwrap_or_else(|never| match never {}))
+    }
 }
 
 fn view(dump: &Dump) -> View {
@@ -131,6 +172,8 @@ fn view(dump: &Dump) -> View {
             FindingKind::Drain => StandStillKind::Drain,
             FindingKind::OldHolders => StandStillKind::OldHolders,
             FindingKind::NoProgress => StandStillKind::NoProgress,
+            FindingKind::Outage => StandStillKind::Outage,
+            FindingKind::LateTimer => StandStillKind::LateTimer,
             _ => StandStillKind::Other,
         };
         StandStill { kind, text: found.to_string() }

@@ -11,11 +11,15 @@ use crate::faulty::inspect::Fault;
 /// The shortest stall.
 const LONG: Duration = Duration::from_secs(10);
 
+/// The time by which a pause is late.
+const LATE: Duration = Duration::from_secs(1);
+
 impl State {
     pub(super) fn findings(&self, fault: Fault) -> Vec<StandStill> {
         let mut findings: Vec<StandStill> = self.deadlock(fault).into_iter().collect();
         for node in self.nodes.values() {
             findings.extend(self.stall(node, fault));
+            findings.extend(self.late_timer(node, fault));
             if fault == Fault::TellsEveryQueue && !node.waiters.is_empty() {
                 findings.push(StandStill { kind: StandStillKind::Other, text: node.name.clone() });
             }
@@ -92,6 +96,7 @@ impl State {
         let longest = node.holds.iter().max();
         let kind = match node.kind {
             "drain" if fault != Fault::KnowsNoDrains => StandStillKind::Drain,
+            "store" if fault != Fault::KnowsNoStores => StandStillKind::Outage,
             "consumer" if fault != Fault::KnowsNoConsumers => StandStillKind::NoProgress,
             "batch" if fault != Fault::KnowsNoBatches => StandStillKind::NoProgress,
             "pool" if fault != Fault::KnowsNoUsualHold => {
@@ -102,7 +107,16 @@ impl State {
             _ => return None,
         };
         let holders: Vec<&str> = node.holders.values().map(|holder| self.name(holder.task)).collect();
-        let text = format!("{} waits for {} {}, of {holders:?}", self.name(first.task), node.kind, node.name);
+        let (task, at) = (self.name(first.task), &first.place);
+        let text = format!("{task} waits for {} {}, of {holders:?} {at}", node.kind, node.name);
         Some(StandStill { kind, text })
+    }
+
+    fn late_timer(&self, node: &Node, fault: Fault) -> Option<StandStill> {
+        let waiter = node.waiters.values().next()?;
+        let end = Duration::from_millis(node.units as u64) + LATE;
+        let is_late = node.kind == "pause" && fault != Fault::KnowsNoTimers && waiter.since.elapsed() >= end;
+        let text = || format!("{} should have gone on", self.name(waiter.task));
+        is_late.then(|| StandStill { kind: StandStillKind::LateTimer, text: text() })
     }
 }

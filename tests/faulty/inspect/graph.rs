@@ -26,9 +26,11 @@ pub(super) struct State {
     pub(super) tasks: BTreeMap<u64, (Id, String)>,
     /// The texts of findings, for the fault that keeps them.
     pub(super) found: Vec<String>,
+    /// The tasks of all views, for the fault that keeps them.
+    pub(super) shown: BTreeMap<String, String>,
 }
 
-/// A resource; also a drain, whose guards are units, and a task, which others wait for.
+/// A resource; also a drain, whose guards are units, a task, which others wait for, and a pause, whose units are milliseconds.
 pub(super) struct Node {
     pub(super) kind: &'static str,
     pub(super) name: String,

@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc as std_mpsc},
     time::Duration,
 };
 
@@ -10,10 +10,11 @@ use evenkeel_tck::{
     BoxFuture,
     inspect::{
         Inspectable, MessageWork, ProgramBody, Shared, SharedKind, Site, Spawned, StandStill, StandStillKind,
-        Tasks, View, ViewedTask,
+        StoreCall, Tasks, View, ViewedTask,
     },
 };
 use tokio::{
+    runtime::Handle,
     sync::{Semaphore, mpsc},
     task::{AbortHandle, JoinHandle},
     time::sleep,
@@ -54,6 +55,11 @@ impl Inspectable for Program {
 
     fn look(&self) -> View {
         let fault = self.graph.fault;
+        if fault == Fault::AsksTheTasks {
+            let (answers, answer) = std_mpsc::channel();
+            Handle::current().spawn(async move { answers.send(()) });
+            let _ = answer.recv_timeout(Duration::from_secs(60));
+        }
         let mut state = self.graph.lock();
         let mut findings = state.findings(fault);
         if fault == Fault::KeepsFindings {
@@ -68,12 +74,15 @@ impl Inspectable for Program {
             let waits: Vec<&str> = waits.map(|node| &*node.name).collect();
             ViewedTask { name: name.clone(), waits: waits.join(", ") }
         });
-        let resources = state.nodes.values().filter(|node| ["pool", "limit"].contains(&node.kind));
-        View {
-            findings,
-            tasks: tasks.collect(),
-            resources: resources.map(|node| node.name.clone()).collect(),
+        let mut tasks: Vec<ViewedTask> = tasks.collect();
+        if fault == Fault::KeepsTasksThatItHasShown {
+            state.shown.extend(tasks.drain(..).map(|task| (task.name, task.waits)));
+            let shown = state.shown.iter();
+            tasks =
+                shown.map(|(name, waits)| ViewedTask { name: name.clone(), waits: waits.clone() }).collect();
         }
+        let resources = state.nodes.values().filter(|node| ["pool", "limit"].contains(&node.kind));
+        View { findings, tasks, resources: resources.map(|node| node.name.clone()).collect() }
     }
 
     fn drain(&self, guard: &'static str, held_for: Duration) -> BoxFuture<'static, ()> {
@@ -94,6 +103,28 @@ impl Inspectable for Program {
 
     fn batch(&self, name: &'static str, size: usize, _: u32) -> BoxFuture<'static, ()> {
         self.waiting("batch", name, size, std::future::pending())
+    }
+
+    fn shared_limit(&self, name: &'static str, store: StoreCall) -> BoxFuture<'static, ()> {
+        let graph = self.graph.clone();
+        Box::pin(async move {
+            let (node, _entry) = graph.node("store", name, 1);
+            let mut outage = None;
+            loop {
+                match store() {
+                    Err(reason) => {
+                        outage.get_or_insert_with(|| graph.waiter(node, reason));
+                    }
+                    Ok(()) if graph.fault == Fault::KeepsOutages => {}
+                    Ok(()) => outage = None,
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+        })
+    }
+
+    fn pause(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.waiting("pause", "", time.as_millis() as usize, sleep(time))
     }
 }
 

@@ -14,6 +14,9 @@ pub type ProgramBody = Box<dyn FnOnce(Arc<dyn Tasks>) -> BoxFuture<'static, ()> 
 /// The work on one message of a consumer.
 pub type MessageWork = Arc<dyn Fn(u32) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// The answer of a store, or its failure, in words.
+pub type StoreCall = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
+
 /// Makes the parts of a program so that the implementation under test can observe them, and looks at them.
 ///
 /// The adapter marks all that a careful user of the implementation marks: names, places, waits and holds.
@@ -32,7 +35,7 @@ pub trait Inspectable: Send + Sync {
 
     /// A drain that waits for a guard of this name, which is held that long.
     ///
-    /// Asked for with [`Capability::Stalls`](super::Capability::Stalls) alone, as the next two.
+    /// Asked for with [`Capability::Stalls`](super::Capability::Stalls) alone, as the next four.
     fn drain(&self, _guard: &'static str, _held_for: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
@@ -44,6 +47,17 @@ pub trait Inspectable: Send + Sync {
 
     /// A batch of this name and size without a time limit, into which these many items come, and no more.
     fn batch(&self, _name: &'static str, _size: usize, _items: u32) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    /// Takes a permit each second, of a limit of this name that processes share in a store. Each call of the store calls `store`;
+    /// while that fails, permits are refused. It never ends.
+    fn shared_limit(&self, _name: &'static str, _store: StoreCall) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    /// A pause of the task that is known to end by itself, such as that before the next attempt of a call.
+    fn pause(&self, _time: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
 }
@@ -147,6 +161,10 @@ pub enum StandStillKind {
     OldHolders,
     /// Work that is pending, and of which nothing is done.
     NoProgress,
+    /// A store or server that is out of reach.
+    Outage,
+    /// A wait that should have ended by itself, as of a task whose worker is blocked.
+    LateTimer,
     /// Another one.
     Other,
 }

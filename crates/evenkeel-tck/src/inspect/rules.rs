@@ -4,6 +4,7 @@ mod deadlocks;
 mod silence;
 mod stalls;
 mod views;
+mod workers;
 
 use self::prelude::{Rule, Settings};
 
@@ -29,4 +30,4 @@ mod prelude {
 }
 
 pub(super) const CHAPTERS: &[&[Rule<Settings>]] =
-    &[deadlocks::RULES, stalls::RULES, silence::RULES, views::RULES];
+    &[deadlocks::RULES, stalls::RULES, silence::RULES, views::RULES, workers::RULES];
