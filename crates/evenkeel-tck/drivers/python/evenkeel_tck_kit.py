@@ -131,9 +131,12 @@ class Program:
 
     async def do_loopback(self, step):
         async def echo(reader, writer):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+            try:
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+            except asyncio.CancelledError:
+                pass  # the test has ended
             writer.close()
 
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
