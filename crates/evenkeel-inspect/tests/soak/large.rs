@@ -1,9 +1,16 @@
 //! A hundred thousand tasks, ten thousand of which wait, while two workers are busy.
+//!
+//! # How it works
+//!
+//! On two processors a thread beside two busy workers has to wait for its turns, and they for theirs, whatever it does. So rounds of
+//! dumps alternate with rounds of a thread that spends the same processor time on nothing, and with rounds without one: what
+//! the dumps take beyond the second is theirs.
 
 use std::{
     fs,
+    hint::black_box,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
@@ -23,7 +30,9 @@ const GROUPS: usize = 100;
 const TASKS: usize = 1_000;
 /// Of each group, those that wait: the half of them for an object of its pool, and the others for what all share.
 const WAITING: usize = 100;
-const DUMPS: usize = 50;
+/// The rounds of each kind, and the dumps, or what is in their place, in each.
+const ROUNDS: usize = 5;
+const TURNS: usize = 10;
 const LONG: Duration = Duration::from_secs(86_400);
 
 /// Starts the program, whose tasks wait or sleep.
@@ -64,30 +73,56 @@ fn counts(dump: &Dump) -> (usize, usize) {
     (waiting, dump.groups.iter().map(|group| group.tasks.len()).sum())
 }
 
-/// The time for which this thread has run, and that for which it was ready and had no processor.
-fn thread_times() -> (Duration, Duration) {
-    let cpu = clock_gettime(ClockId::ThreadCPUTime);
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let delay = stat.split(' ').nth(1).unwrap().parse().unwrap();
-    let cpu = Duration::new(cpu.tv_sec.unsigned_abs(), u32::try_from(cpu.tv_nsec).unwrap());
-    (cpu, Duration::from_nanos(delay))
+/// A moment, with the time for which this thread has run, and that for which it was ready and had no processor.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Instant,
+    cpu: Duration,
+    delay: Duration,
 }
 
-/// Does what a busy program does with the objects that the dump looks at, and returns the longest time for which a worker was
+impl Moment {
+    #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+    fn now() -> Self {
+        loop {
+            let (delay, at, cpu) = (delay(), Instant::now(), clock_gettime(ClockId::ThreadCPUTime));
+            // It had the processor all the time between: the three are of one moment.
+            if delay == self::delay() {
+                let cpu = Duration::new(cpu.tv_sec.unsigned_abs(), u32::try_from(cpu.tv_nsec).unwrap());
+                return Self { at, cpu, delay };
+            }
+        }
+    }
+
+    fn cpu_since(&self) -> Duration {
+        Self::now().cpu - self.cpu
+    }
+
+    /// Returns the time since then in which this thread neither ran nor waited for a processor.
+    fn stopped_since(&self) -> Duration {
+        let now = Self::now();
+        (now.at - self.at).saturating_sub(now.cpu - self.cpu).saturating_sub(now.delay - self.delay)
+    }
+}
+
+fn delay() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').nth(1).unwrap().parse().unwrap())
+}
+
+/// Does what a busy program does with the objects that the dump looks at, and returns the times for which a worker was
 /// stopped in it: neither running nor waiting for a processor.
-#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 async fn load(own: Pool<Units>, is_over: Arc<AtomicBool>) -> Vec<Duration> {
     let (mut stops, calls) = (Vec::new(), ConcurrencyLimiter::new(4).named("load"));
     let run = group(async |g| {
         while !is_over.load(Relaxed) {
-            let (begun, (cpu, delay)) = (Instant::now(), thread_times());
+            let begun = Moment::now();
             for _ in 0..100 {
                 drop(own.try_get());
                 drop(calls.try_acquire());
                 g.spawn(yield_now());
             }
-            let ((cpu_then, delay_then), wall) = (thread_times(), begun.elapsed());
-            stops.push(wall.saturating_sub(cpu_then - cpu).saturating_sub(delay_then - delay));
+            stops.push(begun.stopped_since());
             yield_now().await;
         }
         Ok(())
@@ -96,9 +131,75 @@ async fn load(own: Pool<Units>, is_over: Arc<AtomicBool>) -> Vec<Duration> {
     stops
 }
 
+/// The thread beside the workers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Beside {
+    Nothing,
+    /// A thread that spends the processor time of a dump.
+    BusyThread,
+    Dumps,
+}
+
+#[derive(Default)]
+struct Times {
+    walls: Vec<Duration>,
+    cpus: Vec<Duration>,
+    stops: Vec<Duration>,
+}
+
+/// Takes a turn, and returns its time and processor time.
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn turn(beside: Beside, cpu: Duration, waiting: usize) -> Option<(Duration, Duration)> {
+    let begun = Moment::now();
+    let dump = match beside {
+        Beside::Nothing => return None,
+        Beside::BusyThread => {
+            while begun.cpu_since() < cpu {
+                for n in 0..10_000_u32 {
+                    black_box(n);
+                }
+            }
+            None
+        }
+        Beside::Dumps => Some(dump()),
+    };
+    let took = (begun.at.elapsed(), begun.cpu_since());
+    if let Some(dump) = dump {
+        let (waits, tasks) = counts(&dump);
+        assert_eq!(waits, waiting, "waits are there all the time");
+        assert!(tasks >= GROUPS * TASKS, "{tasks}");
+        assert!(dump.findings.is_empty(), "{}", dump.findings[0]);
+    }
+    Some(took)
+}
+
+/// Loads the workers for some turns of what is beside them.
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+async fn round(beside: Beside, cpu: Duration, waiting: usize, times: &mut Times) {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let loads: Vec<_> = (0..2).map(|_| spawn(load(pool("load", 8), Arc::clone(&is_over)))).collect();
+    let turns = thread::spawn(move || {
+        let mut turns = Vec::new();
+        for _ in 0..TURNS {
+            turns.extend(turn(beside, cpu, waiting));
+            thread::sleep(Duration::from_millis(20));
+        }
+        turns
+    });
+    while !turns.is_finished() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let (walls, cpus): (Vec<_>, Vec<_>) = turns.join().unwrap().into_iter().unzip();
+    times.walls.extend(walls);
+    times.cpus.extend(cpus);
+    is_over.store(true, Relaxed);
+    for load in loads {
+        times.stops.extend(load.await.unwrap());
+    }
+}
+
 #[test]
 #[ignore = "soak"]
-#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 fn a_dump_of_a_hundred_thousand_tasks_under_load() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -108,41 +209,23 @@ fn a_dump_of_a_hundred_thousand_tasks_under_load() {
         while counts(&dump()) != (waiting, GROUPS * TASKS) {
             yield_now().await;
         }
-        for is_looked_at in [false, true] {
-            let is_over = Arc::new(AtomicBool::new(false));
-            let loads: Vec<_> = (0..2).map(|_| spawn(load(pool("load", 8), Arc::clone(&is_over)))).collect();
-            let times = Arc::new(Mutex::new(Vec::new()));
-            let looker = thread::spawn({
-                let times = Arc::clone(&times);
-                move || {
-                    for _ in 0..DUMPS {
-                        let (begun, (cpu, _)) = (Instant::now(), thread_times());
-                        if is_looked_at {
-                            let dump = dump();
-                            times.lock().unwrap().push((begun.elapsed(), thread_times().0 - cpu));
-                            let (waits, tasks) = counts(&dump);
-                            assert_eq!(waits, waiting, "waits are there all the time");
-                            assert!(tasks >= GROUPS * TASKS, "{tasks}");
-                            assert!(dump.findings.is_empty(), "{}", dump.findings[0]);
-                        }
-                        thread::sleep(Duration::from_millis(20));
-                    }
+        let mut all =
+            [Beside::Dumps, Beside::BusyThread, Beside::Nothing].map(|beside| (beside, Times::default()));
+        for _ in 0..ROUNDS {
+            let mut cpu = Duration::ZERO;
+            for (beside, times) in &mut all {
+                round(*beside, cpu, waiting, times).await;
+                if *beside == Beside::Dumps {
+                    times.cpus.sort_unstable();
+                    cpu = times.cpus[times.cpus.len() / 2];
                 }
-            });
-            while !looker.is_finished() {
-                sleep(Duration::from_millis(10)).await;
             }
-            looker.join().unwrap();
-            is_over.store(true, Relaxed);
-            let mut stops = Vec::new();
-            for load in loads {
-                stops.extend(load.await.unwrap());
-            }
-            println!("{}", if is_looked_at { "with dumps:" } else { "without dumps:" });
-            let (mut walls, mut cpus): (Vec<_>, Vec<_>) = times.lock().unwrap().iter().copied().unzip();
-            tell("  a dump", &mut walls);
-            tell("  processor time of a dump", &mut cpus);
-            tell("  a worker was stopped", &mut stops);
+        }
+        for (beside, mut times) in all {
+            println!("{beside:?}:");
+            tell("  a turn", &mut times.walls);
+            tell("  processor time of a turn", &mut times.cpus);
+            tell("  a worker was stopped", &mut times.stops);
         }
     });
     runtime.shutdown_timeout(secs(60));

@@ -1,4 +1,4 @@
-//! Who holds the permits of a limiter with a name.
+//! The holders of the permits of a limiter with a name.
 //!
 //! # How it works
 //!
@@ -45,7 +45,7 @@ pub(super) struct Holders {
     listed: Mutex<Listed>,
 }
 
-/// What is behind the lock.
+/// The part behind the lock.
 #[derive(Debug, Default)]
 struct Listed {
     holds: Slab<Hold>,
