@@ -5,7 +5,7 @@ mod retry;
 mod stream;
 
 pub(super) use self::{limit::LIMIT, retry::RETRY, stream::STREAM};
-use super::{GO, Language, NODE, PYTHON};
+use super::{GO, Language, PYTHON};
 
 pub(super) struct Peer {
     pub(super) name: &'static str,
