@@ -41,20 +41,49 @@ pub(crate) fn pages(machines: &[Machine]) -> Vec<(String, String)> {
     pages
 }
 
-/// Returns the instructions of rows with the feature `inspect` beside those without it: they have no peers.
+/// Returns the instructions of rows with the feature `inspect` beside those without it, and then beside other observers.
 fn inspected<'a>(rows: impl Iterator<Item = &'a Compared<'a>>, all: &[Compared<'_>]) -> String {
     let mut table = "Instructions with the feature `inspect` and without it, on one thread, as counted by `cargo xtask bench \
                      --inspect --instructions`.\n\n| row | without | with | ratio |\n|---|---:|---:|---:|\n"
         .to_owned();
+    let mut beside_peers = String::new();
     for row in rows {
-        let Some(with) = row.counted.and_then(|line| line.ours) else { continue };
+        let Some(line) = row.counted else { continue };
+        if !line.peers.is_empty() {
+            if beside_peers.is_empty() {
+                beside_peers = observers(line.peers.keys());
+            }
+            beside_peers += &observed(row.id, line);
+            continue;
+        }
+        let Some(with) = line.ours else { continue };
         let id = row.id.strip_prefix(INSPECT).unwrap_or(row.id).trim_start_matches('/');
         let plain = all.iter().find(|other| other.id == id).and_then(|other| other.counted?.ours);
         let without = plain.map_or("–".to_owned(), |plain| format!("{plain:.0}"));
         let ratio = plain.map_or_else(String::new, |plain| short(with / plain));
         let _ = writeln!(table, "| `{id}` | {without} | {with:.0} | {ratio} |");
     }
-    table
+    table + &beside_peers
+}
+
+/// Returns the head of the table of other observers.
+fn observers<'a>(peers: impl Iterator<Item = &'a String>) -> String {
+    let (mut names, mut rule) = (String::new(), String::new());
+    for peer in peers {
+        let _ = write!(names, " {peer} |");
+        rule += "---:|";
+    }
+    format!("\nBeside other observers:\n\n| row | without one | evenkeel |{names}\n|---|---:|---:|{rule}\n")
+}
+
+fn observed(id: &str, line: &Line) -> String {
+    let value = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+    let id = id.strip_prefix(INSPECT).unwrap_or(id).trim_start_matches('/');
+    let mut row = format!("| `{id}` | {} | {} |", value(line.floor), value(line.ours));
+    for peer in line.peers.values() {
+        let _ = write!(row, " {peer:.0} |");
+    }
+    row + "\n"
 }
 
 /// Groups the rows by their first word, in their order.

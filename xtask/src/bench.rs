@@ -18,7 +18,7 @@ const PYTHON_PEERS: [&str; 3] = ["aiohttp", "httpx", "asyncpg"];
 
 pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let package = ["--release", "--package", "evenkeel-bench"];
-    let inspect: &[&str] = if flags.inspect { &["--features", "inspect"] } else { &[] };
+    let inspect: &[&str] = if flags.inspect { &["--features", "inspect-peers"] } else { &[] };
     let python = if flags.python { interpreter(project)? } else { None };
     if flags.instructions {
         if project.tool("valgrind").is_none() {

@@ -1,6 +1,9 @@
 //! The rows of objects that can be inspected, as they are with the feature: beside the same rows without it they tell its cost.
 //! And a dump of a large program.
 
+#[cfg(feature = "inspect-peers")]
+mod beside_peers;
+
 use std::{hint::black_box, time::Duration};
 
 use evenkeel::{
@@ -41,7 +44,10 @@ pub(crate) fn rows() -> Vec<Row> {
     let all = [limit::rows(), pool::rows(), stream::rows(), task::rows()].into_iter().flatten();
     let inspected = all.filter(|row| INSPECTED.iter().any(|id| row.id.starts_with(id)));
     let inspected = inspected.map(|row| Row { id: format!("inspect/{}", row.id), ..row });
-    inspected.chain(named().everywhere()).chain([large_dump()]).collect()
+    let rows = inspected.chain(named().everywhere()).chain([large_dump()]);
+    #[cfg(feature = "inspect-peers")]
+    let rows = rows.chain(beside_peers::rows());
+    rows.collect()
 }
 
 /// A permit of a limiter with a name, whose holder is recorded.
