@@ -18,6 +18,8 @@ use tokio::{
 
 #[cfg(target_os = "linux")]
 mod child_processes;
+#[cfg(feature = "inspect")]
+mod findings;
 #[cfg(feature = "http")]
 mod foreign;
 #[cfg(feature = "proxy")]
