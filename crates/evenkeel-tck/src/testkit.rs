@@ -12,7 +12,10 @@ mod settings;
 pub use self::{
     alone::run_alone,
     cutting::Cutting,
-    kit::{Calls, Connection, Connector, Controls, FakeServer, LocalFuture, Recorded, Reply, Route, TestKit},
+    kit::{
+        Calls, Connecting, Connection, Connector, Controls, FakeServer, LocalFuture, Recorded, Reply, Route,
+        TestKit,
+    },
     program::{Event, Program, Step},
     settings::{Capability, Settings},
 };

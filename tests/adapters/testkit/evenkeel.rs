@@ -1,12 +1,12 @@
 //! Ours.
 
-use std::{cell::RefCell, future::Future, io, pin::Pin, process::Command, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, future::Future, pin::Pin, process::Command, rc::Rc, sync::Arc, time::Duration};
 
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
     testkit::{
-        Calls, Capability, Connection, Connector, Controls, Cutting, FakeServer, LocalFuture, Program,
-        Recorded, Reply, Route, Settings, TestKit,
+        Calls, Capability, Connecting, Connection, Connector, Controls, Cutting, FakeServer, LocalFuture,
+        Program, Recorded, Reply, Route, Settings, TestKit,
     },
 };
 use evenkeel_testkit::{
@@ -153,7 +153,7 @@ fn reply_of(reply: Reply) -> http::Reply {
 }
 
 impl FakeServer for InMemory {
-    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>> {
+    fn connect(&self) -> Connecting {
         let net = self.net.clone();
         Box::pin(async move { Ok(Box::new(net.connect(ADDRESS).await?) as Box<dyn Connection>) })
     }

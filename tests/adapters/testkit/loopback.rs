@@ -1,8 +1,8 @@
 //! Fake servers on the loopback, whose clients take real time.
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin};
+use std::{future::Future, net::SocketAddr};
 
-use evenkeel_tck::testkit::Connection;
+use evenkeel_tck::testkit::{Connecting, Connection};
 use tokio::{net::TcpStream, runtime::Builder};
 
 /// Runs a test in real time.
@@ -12,6 +12,6 @@ pub(super) fn in_real_time(test: impl Future<Output = ()>) {
 }
 
 /// Connects to a server, also to one that has ended.
-pub(super) fn connect(address: SocketAddr) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>> {
+pub(super) fn connect(address: SocketAddr) -> Connecting {
     Box::pin(async move { Ok(Box::new(TcpStream::connect(address).await?) as Box<dyn Connection>) })
 }

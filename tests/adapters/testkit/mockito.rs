@@ -1,10 +1,10 @@
 //! mockito: a fake server on the loopback, in real time.
 
-use std::{cell::RefCell, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{cell::RefCell, net::SocketAddr, sync::Arc};
 
 use evenkeel_tck::{
     Adapter, AdapterError,
-    testkit::{Calls, Capability, Connection, FakeServer, Program, Reply, Route, Settings, TestKit},
+    testkit::{Calls, Capability, Connecting, FakeServer, Program, Reply, Route, Settings, TestKit},
 };
 use mockito::{Mock, Server, ServerGuard};
 
@@ -83,7 +83,7 @@ struct Started {
 }
 
 impl FakeServer for Started {
-    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>> {
+    fn connect(&self) -> Connecting {
         connect(self.address)
     }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, 
 use evenkeel_tck::{
     Adapter, AdapterError,
     testkit::{
-        Calls, Capability, Connection, FakeServer, Program, Recorded, Reply, Route, Settings, TestKit,
+        Calls, Capability, Connecting, FakeServer, Program, Recorded, Reply, Route, Settings, TestKit,
     },
 };
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path};
@@ -81,7 +81,7 @@ struct Started {
 }
 
 impl FakeServer for Started {
-    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>> {
+    fn connect(&self) -> Connecting {
         connect(self.address)
     }
 

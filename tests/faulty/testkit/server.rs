@@ -3,7 +3,6 @@
 use std::{
     cell::Cell,
     future::Future,
-    io,
     pin::Pin,
     sync::{
         Arc,
@@ -12,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::testkit::{Calls, Connection, FakeServer, Recorded, Reply, Route};
+use evenkeel_tck::testkit::{Calls, Connecting, FakeServer, Recorded, Reply, Route};
 use tokio::time::sleep;
 
 use super::Fault;
@@ -50,7 +49,7 @@ struct Faulty {
 }
 
 impl FakeServer for Faulty {
-    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>> {
+    fn connect(&self) -> Connecting {
         let before = self.connections.replace(self.connections.get() + 1);
         let connected = self.sound.connect();
         let is_slow = self.fault == Fault::SlowsWithEachCall;

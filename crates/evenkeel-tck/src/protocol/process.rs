@@ -53,8 +53,11 @@ pub struct Process {
     command: Box<dyn Fn() -> Command + Send + Sync>,
     limit: Duration,
     facts: Facts,
-    idle: Arc<Mutex<Vec<Pipes>>>,
+    idle: IdleChildren,
 }
+
+/// The children that no rule uses.
+pub(crate) type IdleChildren = Arc<Mutex<Vec<Pipes>>>;
 
 /// The facts that an adapter tells of itself.
 #[derive(Clone, Debug)]
@@ -304,7 +307,7 @@ impl Process {
     }
 
     /// A child for tests on a clock of their own, and the idle ones, to which it goes back.
-    pub(crate) fn lend(&self) -> Result<(Pipes, Arc<Mutex<Vec<Pipes>>>), AdapterError> {
+    pub(crate) fn lend(&self) -> Result<(Pipes, IdleChildren), AdapterError> {
         Ok((self.child()?, self.idle.clone()))
     }
 

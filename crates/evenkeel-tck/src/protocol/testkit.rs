@@ -3,11 +3,7 @@
 //! A kit has a clock of its own, so that of the protocol stands still: a test is one message, and all that came of it is the
 //! answer. Both directions are here: `serve_kit.rs` is the side of an adapter in Rust.
 
-use std::{
-    panic::resume_unwind,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{panic::resume_unwind, sync::Mutex, time::Duration};
 
 use evenkeel_base::lock;
 use serde_json::{Value, json};
@@ -15,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     link::found,
     pipes::Pipes,
-    process::Process,
+    process::{IdleChildren, Process},
     wire::{Members, Object, from_time, object},
 };
 use crate::{
@@ -48,7 +44,7 @@ struct Remote {
     settings: Value,
     /// `None` if the child was found wanting.
     pipes: Mutex<Option<Pipes>>,
-    idle: Arc<Mutex<Vec<Pipes>>>,
+    idle: IdleChildren,
 }
 
 impl Drop for Remote {

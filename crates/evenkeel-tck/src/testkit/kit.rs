@@ -96,7 +96,10 @@ pub trait Connection: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection for T {}
 
 /// Opens a connection.
-pub type Connector = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>>>;
+pub type Connector = Arc<dyn Fn() -> Connecting>;
+
+/// A connection that is opened.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>>;
 
 /// The body of a test that calls a fake server.
 pub type Calls = Box<dyn FnOnce(Arc<dyn FakeServer>) -> LocalFuture>;
@@ -104,7 +107,7 @@ pub type Calls = Box<dyn FnOnce(Arc<dyn FakeServer>) -> LocalFuture>;
 /// A fake server that runs.
 pub trait FakeServer {
     /// Opens a connection to it.
-    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>>;
+    fn connect(&self) -> Connecting;
 
     /// The calls that it got, the first one first. Asked for with [`Capability::Records`](super::Capability::Records) alone.
     fn recorded(&self) -> Pin<Box<dyn Future<Output = Vec<Recorded>>>> {

@@ -60,8 +60,11 @@ impl Drop for At {
     }
 }
 
-async fn three_awaits(cuts: Rc<Rc<RefCell<Vec<u32>>>>) {
-    let mut at = At { cuts: (*cuts).clone(), awaits: 0 };
+/// The cuts of all runs.
+struct Cuts(Rc<RefCell<Vec<u32>>>);
+
+async fn three_awaits(cuts: Rc<Cuts>) {
+    let mut at = At { cuts: cuts.0.clone(), awaits: 0 };
     for _ in 0..3 {
         at.awaits += 1;
         tokio::time::sleep(secs(1)).await;
@@ -71,7 +74,7 @@ async fn three_awaits(cuts: Rc<Rc<RefCell<Vec<u32>>>>) {
 
 fn testkit_34(subject: &Subject) -> Checked {
     let cuts = Rc::new(RefCell::new(Vec::new()));
-    let shared = Rc::new(cuts.clone());
+    let shared = Rc::new(Cuts(cuts.clone()));
     passes(cut(subject, move || shared.clone(), three_awaits, |_| {})?)?;
     let cuts = cuts.borrow();
     let times = [1, 2, 3].map(|at| cuts.iter().filter(|cut| **cut == at).count());
@@ -147,11 +150,14 @@ struct Hand {
     taken: u32,
 }
 
-async fn take_an_item(hand: Rc<Arc<Mutex<Hand>>>) {
+/// A hand that the operation shares with a task.
+struct SharedHand(Arc<Mutex<Hand>>);
+
+async fn take_an_item(hand: Rc<SharedHand>) {
     let (sender, item) = oneshot::channel();
-    lock(&hand).to = Some(sender);
+    lock(&hand.0).to = Some(sender);
     if item.await.is_ok() {
-        lock(&hand).taken += 1;
+        lock(&hand.0).taken += 1;
     }
 }
 
@@ -166,10 +172,10 @@ fn testkit_40(subject: &Subject) -> Checked {
                 lock(&giver).stayed += 1;
             }
         });
-        Rc::new(hand)
+        Rc::new(SharedHand(hand))
     };
-    let check = |hand: &Arc<Mutex<Hand>>| {
-        let hand = lock(hand);
+    let check = |hand: &SharedHand| {
+        let hand = lock(&hand.0);
         assert_eq!(hand.stayed + hand.taken, 1, "an item is lost");
     };
     is_found(cut(subject, setup, take_an_item, check)?, "an item that has come is lost")
