@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::{Verdict, protocol::Process, retry, task};
+use evenkeel_tck::{Verdict, pool, protocol::Process, retry, task};
 
 /// More than a shell needs on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
