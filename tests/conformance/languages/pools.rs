@@ -1,5 +1,5 @@
-//! The pools of other languages, each with the rules that it fails, and why. Each reason was found again by the library alone, on a real
-//! clock, with the numbers that are said here.
+//! The pools of other languages, each with the rules that it fails, and why. Most reasons were found again by the library alone, on a
+//! real clock, with the numbers that are said here; some follow from another one, and were read in the source.
 
 use super::{Language, NODE, PYTHON, peers::Peer};
 
