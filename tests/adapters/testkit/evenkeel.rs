@@ -68,7 +68,7 @@ impl TestKit for Kit {
     }
 
     fn serve(&self, routes: Vec<Route>, calls: Calls) {
-        world(&self.settings).run(async |_| calls(Arc::new(start(&routes))).await);
+        world(&self.settings).run(async |_| calls(Rc::new(start(&routes))).await);
     }
 
     fn simulate(&self, seed: u64, body: Box<dyn FnOnce(Connector) -> LocalFuture>) {

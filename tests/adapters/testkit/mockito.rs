@@ -1,6 +1,6 @@
 //! mockito: a fake server on the loopback, in real time.
 
-use std::{cell::RefCell, net::SocketAddr, sync::Arc};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc};
 
 use evenkeel_tck::{
     Adapter, AdapterError,
@@ -67,7 +67,7 @@ impl TestKit for Mockito {
                 }
             }
             let address = server.socket_address();
-            let started = Arc::new(Started { address, server: RefCell::new(Some((server, mocks))) });
+            let started = Rc::new(Started { address, server: RefCell::new(Some((server, mocks))) });
             // A server that is dropped forgets its counts.
             calls(started.clone()).await;
             for mock in expected {

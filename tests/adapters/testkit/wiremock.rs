@@ -1,6 +1,6 @@
 //! wiremock: a fake server on the loopback, in real time.
 
-use std::{cell::RefCell, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
+use std::{cell::RefCell, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc};
 
 use evenkeel_tck::{
     Adapter, AdapterError,
@@ -70,7 +70,7 @@ impl TestKit for Wiremock {
                 }
             }
             let address = *server.address();
-            calls(Arc::new(Started { address, server: RefCell::new(Some(Rc::new(server))) })).await;
+            calls(Rc::new(Started { address, server: RefCell::new(Some(Rc::new(server))) })).await;
         });
     }
 }

@@ -4,10 +4,8 @@ use std::{
     cell::Cell,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -39,7 +37,7 @@ pub(super) async fn serve(fault: Fault, mut routes: Vec<Route>, calls: Calls) {
     if fault == Fault::AnswersEverything {
         routes.push(Route { path: "/stock", replies: vec![Reply::Status(200)], expected: None });
     }
-    calls(Arc::new(Faulty { fault, sound: start(&routes), connections: Cell::new(0) })).await;
+    calls(Rc::new(Faulty { fault, sound: start(&routes), connections: Cell::new(0) })).await;
 }
 
 struct Faulty {

@@ -35,7 +35,9 @@ const LANGUAGES: [Language; 3] = [
         install: python,
         tests: |project, python| {
             let test = |file| project.program(python).arg("-B").arg(Path::new(PYTHON_DRIVER).join(file));
-            ["test_clock.py", "test_kit.py", "test_tasks.py", "test_streams.py", "test_pools.py"].map(test).into()
+            ["test_clock.py", "test_kit.py", "test_tasks.py", "test_streams.py", "test_pools.py"]
+                .map(test)
+                .into()
         },
     },
     Language {

@@ -4,7 +4,6 @@ use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
@@ -76,7 +75,7 @@ impl Ran {
 pub(crate) fn serve<T: 'static>(
     subject: &Subject,
     routes: &[Route],
-    body: impl AsyncFnOnce(Arc<dyn FakeServer>) -> T + 'static,
+    body: impl AsyncFnOnce(Rc<dyn FakeServer>) -> T + 'static,
 ) -> Checked<(T, Option<String>)> {
     let kit = configure(subject, &Settings::default())?;
     let output = Rc::new(RefCell::new(None));

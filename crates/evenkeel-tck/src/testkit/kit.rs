@@ -1,6 +1,6 @@
 //! A test kit under test, and the parts that it gives to a test.
 
-use std::{fmt, io, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -102,7 +102,7 @@ pub type Connector = Arc<dyn Fn() -> Connecting>;
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>>>>;
 
 /// The body of a test that calls a fake server.
-pub type Calls = Box<dyn FnOnce(Arc<dyn FakeServer>) -> LocalFuture>;
+pub type Calls = Box<dyn FnOnce(Rc<dyn FakeServer>) -> LocalFuture>;
 
 /// A fake server that runs.
 pub trait FakeServer {

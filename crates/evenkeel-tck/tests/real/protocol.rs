@@ -191,7 +191,7 @@ fn answer_to_a_get(events: &str) -> String {
     let configured = r#"{"turn":2,"at":0,"events":[{"event":"configured","id":2}]}"#;
     let answer = format!(r#"{{"turn":3,"at":0,"events":[{events}]}}"#);
     let lines = [&hello, configured, &answer].map(|line| format!("read line; echo '{line}'; ")).concat();
-    let process = shell(format!("{lines} read line"), LIMIT).unwrap();
+    let process = shell(format!("{lines} read line"), LIMIT).expect("it starts");
     process.check(pool::SUITE.rule("POOL-01").expect("there is one")).to_string()
 }
 

@@ -1,6 +1,6 @@
 //! Fake HTTP servers: their replies, their faults, their records.
 
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, io, pin::Pin, rc::Rc, task::Poll};
 
 use super::prelude::*;
 use crate::testkit::{
@@ -28,12 +28,12 @@ fn orders(replies: &[Reply], expected: Option<usize>) -> [Route; 1] {
     [Route { path: "/orders", replies: replies.to_vec(), expected }]
 }
 
-async fn get(server: &Arc<dyn FakeServer>, path: &str) -> io::Result<Answer> {
+async fn get(server: &Rc<dyn FakeServer>, path: &str) -> io::Result<Answer> {
     call(server.connect().await?, "GET", path, "").await
 }
 
 /// The statuses of so many calls; `None` for one without a reply.
-async fn statuses(server: &Arc<dyn FakeServer>, calls: usize) -> Vec<Option<u16>> {
+async fn statuses(server: &Rc<dyn FakeServer>, calls: usize) -> Vec<Option<u16>> {
     let mut statuses = Vec::new();
     for _ in 0..calls {
         statuses.push(get(server, "/orders").await.ok().map(|answer| answer.status));
