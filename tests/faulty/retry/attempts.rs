@@ -56,6 +56,7 @@ impl Attempts {
         let mut clock = Clock::start(self.fault, settings, self.made);
         let mut delays = Delays::new(self.fault, settings, self.nth);
         let (mut first, mut last, mut step) = (None, None, 0);
+        let mut all = Vec::new();
         if self.is(Fault::WaitsFirst) {
             sleep(settings.initial).await;
         }
@@ -96,9 +97,13 @@ impl Attempts {
             let _held = self.is(Fault::HoldsTheAttempt).then_some(attempt);
             let first = *first.get_or_insert(ended);
             let is_response = matches!(ended, Some(Ok(_)));
+            if self.is(Fault::TellsTheMostFrequentError) {
+                all.push(ended);
+            }
             last = Some(match self.fault {
                 Fault::KeepsTheFirstError if !is_response => first,
                 Fault::KeepsTheFirstResponse if is_response => first,
+                Fault::TellsTheMostFrequentError => most_frequent(&all),
                 _ => ended,
             });
             if clock.is_healthy(begun, settings.reset_after) {
@@ -255,4 +260,11 @@ impl Attempts {
             _ => {}
         }
     }
+}
+
+/// The last one of those that have the most frequent hint.
+fn most_frequent(all: &[Ended]) -> Ended {
+    let hint = |ended: &Ended| ended.and_then(Result::err).map(|error| error.hint);
+    let count = |one: &Ended| all.iter().filter(|other| hint(other) == hint(one)).count();
+    all.iter().copied().max_by_key(count).flatten()
 }

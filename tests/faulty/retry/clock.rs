@@ -51,14 +51,18 @@ impl Clock {
 
     /// Whether the call must have ended, after these waits.
     pub(super) fn is_over(&self, slept: Duration) -> bool {
-        self.total.is_some_and(|total| self.used(slept) > total)
+        let total = self.total.filter(|_| self.fault != Fault::LooksAfterFailuresOnly);
+        total.is_some_and(|total| self.used(slept) > total)
             || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Whether a wait of this time is pointless, because it ends too late.
     pub(super) fn is_too_long(&self, delay: Duration, is_asked: bool, slept: Duration) -> bool {
         let total = self.total.filter(|_| !is_asked || self.fault != Fault::ObeysBeyondTheTotalTime);
-        let outlasts_total = total.is_some_and(|total| self.used(slept).saturating_add(delay) > total);
+        let outlasts_total = total.is_some_and(|total| match self.fault {
+            Fault::LooksAfterFailuresOnly => self.used(slept) >= total,
+            _ => self.used(slept).saturating_add(delay) > total,
+        });
         let end = Instant::now().checked_add(delay);
         outlasts_total
             || self.deadline.is_some_and(|deadline| match self.fault {
@@ -104,6 +108,7 @@ impl Clock {
         match self.fault {
             Fault::ReadsTheWallClock => self.wall.elapsed(),
             Fault::SumsUpDelays => slept,
+            Fault::HalvesTheElapsedTime => self.began.elapsed() / 2,
             _ => self.began.elapsed(),
         }
     }

@@ -629,13 +629,14 @@ func (f *Factor) UnmarshalJSON(text []byte) error {
 type Policy func(context.Context, *Operation) (int, error)
 
 // Failure is the error of an attempt: its hint is "transient", "permanent", "not sent" or "retry after", with the time.
+// As with real errors, the text does not tell the attempt.
 type Failure struct {
 	Attempt int
 	Hint    string
 	After   *time.Duration
 }
 
-func (f *Failure) Error() string { return fmt.Sprintf("attempt %d: %s", f.Attempt, f.Hint) }
+func (f *Failure) Error() string { return f.Hint }
 
 // GaveUp is the error of a call that ends without the error of an attempt, or with a reason.
 type GaveUp struct {

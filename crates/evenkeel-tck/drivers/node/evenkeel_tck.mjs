@@ -30,10 +30,10 @@ const wall = Date.now();
 // The output is for lines alone: what a library prints goes to the errors.
 process.stdout.write = process.stderr.write.bind(process.stderr);
 
-/** The error of an attempt. `hint` is as in the protocol; `after` is the wait that it asks for, or null. */
+/** The error of an attempt. `hint` is as in the protocol; `after` is the wait that it asks for, or null. As with real errors, the message does not tell the attempt. */
 export class Failure extends Error {
   constructor(attempt, hint, after) {
-    super(`attempt ${attempt}: ${hint}`);
+    super(hint);
     Object.assign(this, { attempt, hint, after });
   }
 }

@@ -45,10 +45,12 @@ _lines, sys.stdout = sys.stdout, sys.stderr
 
 
 class Failure(Exception):
-    """The error of an attempt. `hint` is as in the protocol; `after` is the wait that it asks for, in seconds, or None."""
+    """The error of an attempt. `hint` is as in the protocol; `after` is the wait that it asks for, in seconds, or None.
+
+    As with real errors, the text does not tell the attempt."""
 
     def __init__(self, attempt, hint, after):
-        super().__init__(f"attempt {attempt}: {hint}")
+        super().__init__(hint)
         self.attempt, self.hint, self.after = attempt, hint, after
 
 

@@ -286,7 +286,8 @@ impl fmt::Debug for Attempt {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "attempt {} was refused: {:?}", self.attempt, self.hint)
+        // Without the attempt: real errors do not differ by their number.
+        write!(f, "refused: {:?}", self.hint)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Settings {
     pub initial: Duration,
     /// How the delays after it grow.
     pub growth: Growth,
-    /// The longest delay.
+    /// The longest delay. The initial one is longer in one rule alone.
     pub cap: Duration,
     /// Chance in the delays; none if it is `None`.
     pub jitter: Option<Jitter>,
@@ -110,7 +110,9 @@ impl Settings {
 
     /// Four attempts, with the same delay between them, and nothing else.
     pub(crate) fn fixed(delay: Duration) -> Self {
-        Self { initial: delay, growth: Growth::Fixed, ..Self::doubling() }
+        let settings = Self::doubling();
+        // A delay above the cap may be refused.
+        Self { initial: delay, growth: Growth::Fixed, cap: settings.cap.max(delay), ..settings }
     }
 
     pub(crate) fn attempts(mut self, attempts: u32) -> Self {
