@@ -32,6 +32,54 @@ pub(in super::super) const LIMIT: [(Language, &[Peer]); 3] = [
                 docs: "https://docs.python.org/3/library/asyncio-sync.html#semaphore",
                 fails: &[],
             },
+            Peer {
+                name: "pyrate-limiter",
+                adapter: "pyrate_adapter.py",
+                docs: "https://pyratelimiter.readthedocs.io",
+                fails: &[
+                    (
+                        "LIMIT-06",
+                        "The time of a permit is rounded up to whole microseconds (`_emission_us`): 600,000,000 per second are 1,000,000.",
+                    ),
+                    (
+                        "LIMIT-08",
+                        "Its clock has whole milliseconds: what is earned within one of them is not there before the next.",
+                    ),
+                    (
+                        "LIMIT-17",
+                        "For that reason a wait is rounded up to whole milliseconds: a nanosecond before its end the permits are \
+                         there.",
+                    ),
+                    (
+                        "LIMIT-23",
+                        "Those who wait sleep and then try again: a request that does not wait passes them.",
+                    ),
+                    (
+                        "LIMIT-27",
+                        "For that reason the wait that a refusal tells does not count them: 1 s behind two who wait.",
+                    ),
+                    (
+                        "LIMIT-32",
+                        "A request whose wait is longer than its `timeout` sleeps for the rest of that, and is refused then.",
+                    ),
+                    (
+                        "LIMIT-33",
+                        "`asyncio.wait_for` ends the request at its `timeout`, which is before the sleep of the same time is over.",
+                    ),
+                    (
+                        "LIMIT-46",
+                        "A window includes both of its ends: a permit is there again a millisecond later.",
+                    ),
+                    (
+                        "LIMIT-49",
+                        "`BucketFactory` keeps each bucket until `dispose`: of 2,000 keys 2,000 are kept.",
+                    ),
+                    (
+                        "LIMIT-52",
+                        "A request holds the one lock of its `Limiter` while it waits: those of another key wait for it, too.",
+                    ),
+                ],
+            },
         ],
     ),
     (

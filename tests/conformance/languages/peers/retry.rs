@@ -35,6 +35,15 @@ pub(in super::super) const RETRY: [(Language, &[Peer]); 3] = [
                         "RETRY-26",
                         "Jitter is added to the delay, and the sum is cut to `wait_max`: at a cap of 10 s every delay is 10 s.",
                     ),
+                    (
+                        "RETRY-33",
+                        "`timeout` is tenacity's `stop_after_delay`, which is looked at after a failure, and not before the next \
+                         attempt: with 5 s, attempts of 1 s and delays of 2 s, the third one begins at 6 s.",
+                    ),
+                    (
+                        "RETRY-34",
+                        "For that reason, with 5 s and delays of 3 s, attempts are made at 0, 3 and 6 s.",
+                    ),
                     ("RETRY-35", IN_FLIGHT),
                     (
                         "RETRY-39",
@@ -102,6 +111,38 @@ pub(in super::super) const RETRY: [(Language, &[Peer]); 3] = [
                     (
                         "RETRY-74",
                         "`noJitterGenerator` has the base 2, and ignores `exponent`: with 1e300 the third delay is 400 ms.",
+                    ),
+                ],
+            },
+            Peer {
+                name: "async-retry",
+                adapter: "async-retry.mjs",
+                docs: "https://github.com/vercel/async-retry",
+                fails: &[
+                    (
+                        "RETRY-07",
+                        "node-retry's `mainError` takes the last of those errors whose message is the most frequent: where three \
+                         messages are equal and the fourth is another, the error of attempt 3 comes back.",
+                    ),
+                    (
+                        "RETRY-17",
+                        "`createTimeout` makes at least 1 ms of `minTimeout`, and multiplies that: 20 attempts take 524 s.",
+                    ),
+                    (
+                        "RETRY-18",
+                        "With the factor NaN the later delays are NaN, of which `setTimeout` makes 1 ms.",
+                    ),
+                    (
+                        "RETRY-19",
+                        "A delay of more than 2^31 - 1 ms goes to `setTimeout` as it is, which makes 1 ms of it.",
+                    ),
+                    (
+                        "RETRY-26",
+                        "The delay times a number from 1 to 2 is cut to `maxTimeout`: at a cap of 10 s every delay is 10 s.",
+                    ),
+                    (
+                        "RETRY-32",
+                        "`maxRetryTime` is measured by `Date`, and follows every change of the system's time.",
                     ),
                 ],
             },
