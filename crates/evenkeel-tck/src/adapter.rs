@@ -180,15 +180,21 @@ pub(crate) fn where_needed<C, const N: usize>(needed: [(bool, C); N]) -> impl It
 
 /// Declares the capabilities of one pattern, each with the name that reports show.
 macro_rules! capabilities {
-    ($(#[$docs:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $capability:ident = $text:literal,)+ }) => {
+    ($(#[$docs:meta])* $vis:vis enum $name:ident { $(#[doc = $about:literal] $capability:ident = $text:literal,)+ }) => {
         $(#[$docs])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
-        $vis enum $name { $($(#[$doc])* $capability,)+ }
+        $vis enum $name { $(#[doc = $about] $capability,)+ }
 
         impl $name {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$capability),+];
+
+            /// What it is, in a few words.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$capability => $about.trim_ascii(),)+ }
+            }
         }
 
         impl std::fmt::Display for $name {

@@ -2,6 +2,7 @@
 
 mod limit;
 mod link;
+mod names;
 mod pipes;
 mod pool;
 mod probe;
@@ -18,4 +19,4 @@ mod testkit;
 mod wire;
 
 pub(crate) use self::process::{flush, signal};
-pub use self::{process::Process, serve::Server, serve_kit::serve_kit};
+pub use self::{names::capabilities, process::Process, serve::Server, serve_kit::serve_kit};

@@ -100,6 +100,9 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
+    /// The names of all of them.
+    pub(crate) const NAMES: [&str; 5] = ["lazy", "cancel", "drops", "abort", "cut"];
+
     /// Its name in the protocol.
     pub(crate) const fn name(self) -> &'static str {
         match self {

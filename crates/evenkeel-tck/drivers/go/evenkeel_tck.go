@@ -681,6 +681,9 @@ func (o *Operation) Observed(delay time.Duration) {
 	o.r.say("observed", event{"id": o.id, "delay": nanos(delay)})
 }
 
+// ObservedRetry tells of a retry, from a hook that is told no delay.
+func (o *Operation) ObservedRetry() { o.r.say("observed", event{"id": o.id, "delay": nil}) }
+
 // Keyed tells the idempotency key of the attempt that is called next.
 func (o *Operation) Keyed(key string) { o.r.say("keyed", event{"id": o.id, "key": key}) }
 

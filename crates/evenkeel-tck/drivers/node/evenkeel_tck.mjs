@@ -13,6 +13,19 @@
 //       }),
 //     });
 //
+// A limit, with `limit: {...}` for its capabilities; `per` in `settings.limit` and `settings.also` is in milliseconds:
+//
+//       limiter: ({ limit, also }) => {
+//         if (limit.kind !== 'bucket' || also) throw new NotExpressible('other limits than one bucket');
+//         const bucket = new Bucket(limit.permits, limit.per, limit.burst);
+//         return {
+//           async acquire(permits) { await bucket.take(permits); return () => {}; }, // to call when the permits come back
+//           tryAcquire(permits) { if (!bucket.tryTake(permits)) throw new Denied('busy'); return () => {}; },
+//         };
+//       },
+//
+// `Denied` has one of the reasons busy (with `retryAfter`, in milliseconds), never fits, queue full, deadline and closed.
+//
 // Times in settings and errors are milliseconds. Timers are whole milliseconds, as Node's are, and exact in them. Not covered:
 // `node:timers/promises`, `AbortSignal.timeout`, worker threads, real input and output. Node 20 and newer; nothing else is needed.
 
@@ -387,9 +400,14 @@ export class Rule extends Pools {
       return number;
     };
     // The `hint` of a response that counts as a failure, and the wait `after` that it asks for; a retry, from the library's
-    // hook; the key of the next attempt.
+    // hook, with its delay, or null if the hook is told none; the key of the next attempt.
     attempt.judge = (value) => responses.get(value) ?? null;
-    attempt.observed = (ms) => this.say('observed', { id, delay: nanos(ms) });
+    attempt.observed = (ms = null) => {
+      if (ms !== null && (typeof ms !== 'number' || Number.isNaN(ms))) {
+        return this.say('broken', { says: `the delay of a retry is ${ms}, and no number; a hook without a delay tells null` });
+      }
+      return this.say('observed', { id, delay: ms === null ? null : nanos(ms) });
+    };
     attempt.keyed = (key) => this.say('keyed', { id, key: String(key) });
     return attempt;
   }

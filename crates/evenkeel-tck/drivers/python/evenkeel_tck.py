@@ -13,6 +13,26 @@ Import it before the library, which may keep `time.monotonic` under a name of it
 
     tck.serve("tenacity", tenacity.__version__, retry={"jitter": "not in this example"}, policy=policy)
 
+A limit, with `limit={...}` for its capabilities. The settings `limit` and `also` have a `kind`, and their `per` is in seconds:
+
+    def limiter(settings):
+        if settings.limit.kind != "concurrency" or settings.also is not None:
+            raise tck.NotExpressible("other limits than one of concurrency")
+        return Limiter(asyncio.Semaphore(settings.limit.limit))
+
+    class Limiter:
+        def __init__(self, semaphore):
+            self.semaphore = semaphore
+
+        async def acquire(self, permits, key=None, deadline=None):
+            if permits != 1:
+                raise tck.Denied("never fits")
+            await self.semaphore.acquire()
+            return self.semaphore.release
+
+`try_acquire(permits, key=None)` is the same, but never waits: it raises `Denied("busy")`. What is returned gives the permits back when it is called. `Denied` has one of the reasons busy (with `retry_after`, in seconds), never fits,
+queue full, deadline and closed. `policy`, `limiter`, `group` and so on may be coroutine functions.
+
 Times in settings and errors are seconds. Python 3.11 and newer; nothing else is needed.
 """
 import asyncio
@@ -244,9 +264,11 @@ class Operation:
         """The `hint` of a response that counts as a failure, and the wait `after` that it asks for; None for one to keep."""
         return self._responses.get(value)
 
-    def observed(self, seconds):
-        """Tells of a retry, from the library's hook."""
-        self._rule.say("observed", id=self._id, delay=_nanos(seconds))
+    def observed(self, seconds=None):
+        """Tells of a retry, from the library's hook; with None if the hook is told no delay."""
+        if seconds is not None and math.isnan(seconds):
+            return self._rule.say("broken", says="the delay of a retry is no number; a hook without a delay tells None")
+        self._rule.say("observed", id=self._id, delay=None if seconds is None else _nanos(seconds))
 
     def keyed(self, key):
         """Tells the idempotency key of the attempt that is called next."""
@@ -259,25 +281,11 @@ class Pools:
     AT_ONCE = {"get", "warm", "close_pool", "return", "discard", "ended", "break", "destructor"}  # the next message follows before anything else can run
 
     def do_pool(self, message):
-        id, settings = message["id"], _settings(message["settings"])
+        settings = _settings(message["settings"])
         self.backends[settings.backend] = Backend(self, settings.backend)
         settings.backend, _clock.wall = self.backends[settings.backend], True
         random.seed(0)  # a pause with jitter is the same in each run
-
-        async def make():
-            pool = self.adapter.pool(settings)
-            return await pool if inspect.isawaitable(pool) else pool
-
-        async def configure():
-            try:
-                self.made[id] = await make()
-                self.say("configured", id=id)
-            except NotExpressible as why:
-                self.say("not expressible", id=id, says=str(why))
-            except Exception as error:
-                self.say("refused", id=id, says=_said(error))
-
-        self.tasks[id] = self.loop.create_task(configure())
+        self._make(message, lambda _: self.adapter.pool(settings))
 
     def do_get(self, message):
         deadline = message.get("deadline")
@@ -469,14 +477,19 @@ class Rule(Pools):
         self.is_over = True
 
     def _make(self, message, make):
-        id = message["id"]
-        try:
-            self.made[id] = make(_settings(message["settings"]))
-            self.say("configured", id=id)
-        except NotExpressible as why:
-            self.say("not expressible", id=id, says=str(why))
-        except Exception as error:
-            self.say("refused", id=id, says=_said(error))
+        """Makes it in the loop, where a function that is a coroutine is awaited."""
+        id, settings = message["id"], _settings(message["settings"])
+
+        async def configure():
+            try:
+                self.made[id] = await _awaited(make(settings))
+                self.say("configured", id=id)
+            except NotExpressible as why:
+                self.say("not expressible", id=id, says=str(why))
+            except Exception as error:
+                self.say("refused", id=id, says=_said(error))
+
+        self.tasks[id] = self.loop.create_task(configure())
 
     def do_policy(self, message):
         def policy(settings):

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     link::{Link, take_verdict},
+    names::{PATTERNS, capabilities, unknown},
     pipes::Pipes,
     wire::{Members, Object, VERSION, object},
 };
@@ -272,6 +273,14 @@ impl Process {
         self.facts.can.iter().any(|can| can == feature.name())
     }
 
+    /// The capabilities of a pattern that the adapter neither claims nor withholds. Rules that need them are not put to it.
+    #[must_use]
+    pub fn unclaimed(&self, pattern: &str) -> Vec<String> {
+        let Some(claims) = self.facts.patterns.get(pattern) else { return Vec::new() };
+        let names = capabilities(pattern).into_iter().map(|(name, _)| name);
+        names.filter(|name| !claims.contains_key(name)).collect()
+    }
+
     /// Whether the implementation has a capability, which reports call by this name.
     pub(crate) fn claims(&self, pattern: &str, capability: &str) -> Result<(), &'static str> {
         let claimed = self.facts.patterns.get(pattern).and_then(|claims| claims.get(capability));
@@ -377,9 +386,18 @@ impl Facts {
         }
         let can = hello.get("can").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut patterns = HashMap::new();
-        for pattern in ["retry", "limit", "task", "shutdown", "stream", "pool", "testkit"] {
+        for name in can.iter().filter_map(Value::as_str) {
+            if !Runtime::NAMES.contains(&name) {
+                return Err(unknown("feature of a runtime", name, &Runtime::NAMES));
+            }
+        }
+        for pattern in PATTERNS {
             let Some(claims) = hello.get(pattern) else { continue };
             let claims = claims.as_object().ok_or_else(|| format!("`{pattern}` is no object"))?;
+            let known: Vec<String> = capabilities(pattern).into_iter().map(|(name, _)| name).collect();
+            if let Some(name) = claims.keys().find(|name| !known.contains(name)) {
+                return Err(unknown(&format!("capability of {pattern}"), name, &known));
+            }
             let claims = claims.iter().map(|(name, claim)| (name.clone(), claimed(claim))).collect();
             patterns.insert(pattern.to_owned(), claims);
         }

@@ -173,7 +173,7 @@ capabilities! {
         PanicResults = "panics as results",
         /// A map runs its items on several threads.
         Parallel = "parallel",
-        /// The results are a stream: [`Operator::map`].
+        /// The results of a map are a stream.
         Stream = "stream",
         /// Order within a key, concurrency across keys.
         Keys = "keys",

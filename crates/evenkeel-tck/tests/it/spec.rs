@@ -68,6 +68,19 @@ fn rules_are_numbered_without_a_gap() {
 }
 
 #[test]
+fn the_protocol_lists_every_capability() {
+    let spec = include_str!("../../spec/PROTOCOL.md");
+    for pattern in ["retry", "limit", "task", "shutdown", "stream", "pool", "testkit"] {
+        let known = evenkeel_tck::protocol::capabilities(pattern);
+        assert!(!known.is_empty(), "{pattern}");
+        let rows: Vec<String> = known.iter().map(|(name, about)| format!("| `{name}` | {about} |")).collect();
+        let table = spec.split(&format!("| `{pattern}` | |\n|---|---|\n")).nth(1).expect("there is a table");
+        assert_eq!(table.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>(), rows, "{pattern}");
+    }
+    assert_eq!(evenkeel_tck::protocol::capabilities("sunny"), []);
+}
+
+#[test]
 fn the_readme_counts_right() {
     fn test<S: Pattern>(suite: &Suite<S>) {
         let count =

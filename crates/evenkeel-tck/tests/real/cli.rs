@@ -96,6 +96,9 @@ fn the_formats_have_every_rule_with_its_outcome() {
 fn lists_specifications_and_drivers_are_printed() {
     let (code, told, _) = tck(&["rules", "limit"]);
     assert_eq!((code, told.lines().count()), (Some(0), 76));
+    let (code, told, _) = tck(&["capabilities", "retry"]);
+    assert_eq!((code, told.lines().next()), (Some(0), Some("jitter               Chance in the delays.")));
+    assert_eq!(tck(&["capabilities", "sunny"]).0, Some(2));
     assert!(tck(&["spec", "protocol"]).1.starts_with("# The protocol\n"));
     assert!(tck(&["driver", "python"]).1.contains("class VirtualLoop"));
     assert!(tck(&["driver", "node"]).1.contains("class Rule"));

@@ -137,6 +137,27 @@ fn another_version_and_no_hello_are_bad_adapters() {
 
 #[test]
 #[ignore = "real tier"]
+fn a_name_that_is_unknown_is_a_bad_adapter_and_what_is_left_out_is_told() {
+    let hello = |claims: &str| HELLO.replace("\"retry\":{}", &format!("\"retry\":{claims}"));
+    assert_eq!(
+        answer(&[], &hello(r#"{"total timout":true}"#)),
+        "bad adapter: there is no capability of retry \"total timout\"; the nearest is \"total timeout\""
+    );
+    assert_eq!(
+        answer(&[], &HELLO.replace("[]", r#"["cancle"]"#)),
+        "bad adapter: there is no feature of a runtime \"cancle\"; the nearest is \"cancel\""
+    );
+    let script = format!("read line; echo '{}'; read line", hello(r#"{"jitter":true,"seed":"it has none"}"#));
+    let process = shell(script, LIMIT).unwrap();
+    let unclaimed = process.unclaimed("retry");
+    let all = retry::Capability::ALL.iter().map(ToString::to_string);
+    let wanted: Vec<String> = all.filter(|name| !["jitter", "seed"].contains(&name.as_str())).collect();
+    assert_eq!(unclaimed, wanted);
+    assert_eq!(process.unclaimed("limit"), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "real tier"]
 fn output_without_an_end_is_a_bad_adapter() {
     let line = verdict(&[HELLO], "tr '\\0' x < /dev/zero");
     assert_eq!(line, "bad adapter: a line is longer than 1048576 bytes");

@@ -16,7 +16,7 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, pool, protocol::Process, retry, shutdown,
+    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, pool, protocol::{Process, capabilities}, retry, shutdown,
     stream, task, testkit,
 };
 
@@ -27,6 +27,7 @@ The reference suite: numbered rules for an implementation in any language.
 
     evenkeel-tck run PATTERN --adapter COMMAND    puts the rules of a pattern to an adapter
     evenkeel-tck rules PATTERN                    lists the rules
+    evenkeel-tck capabilities PATTERN             lists the names that an adapter claims or withholds
     evenkeel-tck spec PATTERN                     prints the specification: of a pattern, or protocol
     evenkeel-tck driver LANGUAGE                  prints the driver of a language, a file to import: python, node or go;
                                                   python-kit or node-kit for test kits
@@ -95,6 +96,10 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["rules", "stream"] => list(&stream::SUITE),
         ["rules", "pool"] => list(&pool::SUITE),
         ["rules", "testkit"] => list(&testkit::SUITE),
+        ["capabilities", pattern] => match capabilities(pattern) {
+            known if known.is_empty() => Err(unknown(pattern)),
+            known => known.iter().try_for_each(|(name, about)| say(&format!("{name:20} {about}\n"))),
+        },
         ["spec", "retry"] => say(retry::SUITE.spec),
         ["spec", "limit"] => say(limit::SUITE.spec),
         ["spec", "task"] => say(task::SUITE.spec),
@@ -181,6 +186,14 @@ where
         command
     });
     let process = started.map_err(|verdict| Failure::Adapter(verdict.to_string()))?;
+    let unclaimed = process.unclaimed(&suite.pattern.to_lowercase());
+    if !unclaimed.is_empty() {
+        let names = unclaimed.join(", ");
+        let _ = writeln!(
+            io::stderr(),
+            "warning: the adapter neither claims nor withholds, so that rules about it are unsupported: {names}"
+        );
+    }
     let report = if run.rules.is_empty() && !run.is_verbose {
         process.run(suite)
     } else {
