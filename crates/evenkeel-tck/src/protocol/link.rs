@@ -184,7 +184,15 @@ impl Link {
         self.handle(id, answer.clone());
         self.send_now(message.clone());
         let answer = lock(&answer.0).take();
-        answer.unwrap_or_else(|| self.refuse(&format!("it does not answer {message} in the same turn")))
+        answer.unwrap_or_else(|| {
+            if message["do"] == "try" {
+                // It is the library that waits, and not the adapter.
+                let waits = "it does not answer in the turn";
+                self.fail(Verdict::fail("that a request that does not wait is answered at once", waits));
+                self.unwind();
+            }
+            self.refuse(&format!("it does not answer {message} in the same turn"))
+        })
     }
 
     /// Ends what runs, since the adapter does not keep the protocol.

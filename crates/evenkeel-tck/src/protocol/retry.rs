@@ -260,7 +260,7 @@ impl Handler for CallEvents {
             "called" => self.call(event.small("attempt")?)?,
             "attempt" => self.begin(event.small("attempt")?)?,
             "dropped" => self.let_go(event.small("attempt")?)?,
-            "observed" => self.operation.observed(event.time("delay")?),
+            "observed" => self.operation.observed(event.optional_time("delay")?),
             "keyed" => self.operation.keyed(event.text("key")?),
             "end" => self.end(event)?,
             other => return Err(format!("a call has no event {other:?}")),

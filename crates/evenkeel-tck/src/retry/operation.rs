@@ -44,7 +44,7 @@ pub(crate) trait Remote: Send + Sync {
     fn call(&self) -> (u32, BoxFuture<'static, Result<u32, Refused>>);
     fn judge(&self, response: u32) -> Option<Hint>;
     fn keyed(&self, key: String);
-    fn observed(&self, delay: Duration);
+    fn observed(&self, delay: Option<Duration>);
 }
 
 struct Play {
@@ -169,8 +169,9 @@ impl Operation {
         }
     }
 
-    /// Records a retry with its delay; the implementation's observer calls this.
-    pub fn observed(&self, delay: Duration) {
+    /// Records a retry with its delay, or with `None` if none is told; the implementation's observer calls this.
+    pub fn observed(&self, delay: impl Into<Option<Duration>>) {
+        let delay = delay.into();
         match &self.0 {
             Source::Here(play) => play.record.note(Event::Observed(delay)),
             Source::Remote(remote) => remote.observed(delay),

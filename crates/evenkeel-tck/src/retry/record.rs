@@ -18,8 +18,8 @@ pub(crate) enum Event {
     Ended(u32),
     /// The future was dropped, with everything that it held.
     Freed(u32),
-    /// The observer was told of a retry after this delay.
-    Observed(Duration),
+    /// The observer was told of a retry after this delay, or without a delay.
+    Observed(Option<Duration>),
     /// The next attempt is to have this idempotency key.
     Keyed(String),
 }
@@ -45,8 +45,8 @@ impl Record {
         self.pick(|at, event| matches!(event, Event::Freed(_)).then_some(at))
     }
 
-    /// The delays that the observer was told.
-    pub(crate) fn observed(&self) -> Vec<Duration> {
+    /// The delay of each retry that the observer was told of, if it was told one.
+    pub(crate) fn observed(&self) -> Vec<Option<Duration>> {
         self.pick(|_, event| match event {
             Event::Observed(delay) => Some(*delay),
             _ => None,
@@ -75,7 +75,8 @@ impl fmt::Display for Event {
             Self::Polled(number) => write!(f, "attempt {number} begins"),
             Self::Ended(number) => write!(f, "attempt {number} ends"),
             Self::Freed(number) => write!(f, "attempt {number} is dropped"),
-            Self::Observed(delay) => write!(f, "the observer is told of {delay:?}"),
+            Self::Observed(Some(delay)) => write!(f, "the observer is told of {delay:?}"),
+            Self::Observed(None) => f.write_str("the observer is told of a retry, and of no delay"),
             Self::Keyed(key) => write!(f, "the next key is {key}"),
         }
     }

@@ -54,6 +54,10 @@ fn the_exit_code_says_whether_all_tested_rules_hold() {
                   fail: expected that it takes ordinary settings; got refused: <no>\n\
                   RETRY-29: unsupported: jitter: the adapter does not claim it\n\n1 of 2 rules hold\n";
     assert_eq!(told, wanted);
+    let (code, _, errors) = run(&["--rule", "RETRY-29"]);
+    assert_eq!((code, errors.ends_with("no rule was tested\n")), (Some(4), true));
+    let (code, told, _) = tck(&["run", "--help"]);
+    assert_eq!((code, told.contains("--verbose")), (Some(0), true));
     let (code, told, errors) = run(&["--rule", "RETRY-77777"]);
     assert_eq!((code, told.as_str()), (Some(2), ""));
     assert_eq!(errors, "`RETRY-77777` is unknown\n`evenkeel-tck help` shows the options\n");

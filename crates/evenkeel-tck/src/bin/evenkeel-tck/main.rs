@@ -16,8 +16,9 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, pool, protocol::{Process, capabilities}, retry, shutdown,
-    stream, task, testkit,
+    Adapter, Finding, Pattern, Report, Suite, Verdict, limit, pool,
+    protocol::{Process, capabilities},
+    retry, shutdown, stream, task, testkit,
 };
 
 use self::format::{Format, Subject};
@@ -40,7 +41,7 @@ PATTERN is retry, limit, task, shutdown, stream, pool or testkit. Options of `ru
     --limit SECONDS      the limit of real time for one answer of the adapter: 10
 
 The exit code is 0 if all rules that were tested hold, 1 if one does not, 2 for a wrong command line, and 3 if the adapter does
-not start or does not keep the protocol.
+not start or does not keep the protocol, and 4 if no rule was tested.
 ";
 
 /// The options of `run`.
@@ -57,6 +58,7 @@ struct Run {
 #[derive(Debug)]
 enum Failure {
     Broken,
+    Untested,
     Usage(String),
     Adapter(String),
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
     let (code, message) = match run(&words) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Broken) => return ExitCode::FAILURE,
+        Err(Failure::Untested) => (4, "no rule was tested".to_owned()),
         Err(Failure::Usage(message)) => (2, format!("{message}\n`evenkeel-tck help` shows the options")),
         Err(Failure::Adapter(message)) => (3, message),
     };
@@ -75,6 +78,14 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result<(), Failure> {
+    if words
+        .iter()
+        .skip(1)
+        .take_while(|word| **word != "--adapter")
+        .any(|word| ["--help", "-h"].contains(word))
+    {
+        return say(HELP);
+    }
     match *words {
         ["run", pattern, ref rest @ ..] => {
             let options = options(rest)?;
@@ -205,6 +216,9 @@ where
     let verdicts = || report.findings.iter().map(|finding| &finding.verdict);
     if let Some(bad) = verdicts().find(|verdict| matches!(verdict, Verdict::BadAdapter(_))) {
         return Err(Failure::Adapter(bad.to_string()));
+    }
+    if !verdicts().any(|verdict| verdict.passed() || verdict.failed()) && report.is_clean() {
+        return Err(Failure::Untested);
     }
     if report.is_clean() { Ok(()) } else { Err(Failure::Broken) }
 }

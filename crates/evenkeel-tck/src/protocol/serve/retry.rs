@@ -77,8 +77,8 @@ impl Remote for Called {
         self.0.events.note(json!({"event": "keyed", "id": self.0.id, "key": key}));
     }
 
-    fn observed(&self, delay: Duration) {
-        self.0.events.note(json!({"event": "observed", "id": self.0.id, "delay": from_time(delay)}));
+    fn observed(&self, delay: Option<Duration>) {
+        self.0.events.note(json!({"event": "observed", "id": self.0.id, "delay": delay.map(from_time)}));
     }
 }
 
