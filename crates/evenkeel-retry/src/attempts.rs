@@ -120,6 +120,36 @@ impl<'p> Attempts<'p> {
         self
     }
 
+    /// Returns the time at which the series ends: the earlier of the policy's total time and its [`deadline`](Self::deadline).
+    ///
+    /// `None` if it has neither. It bounds waits of your own in the loop, of which the series knows nothing: for a permit,
+    /// a turn, a connection. The total time begins now, if it has not begun before.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::time::Duration;
+    /// use tokio::{sync::Semaphore, time::{Instant, timeout_at}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let policy = Policy::fixed(Duration::from_secs(1)).total_timeout(Duration::from_secs(5));
+    /// let queue = Semaphore::new(0);
+    ///
+    /// let start = Instant::now();
+    /// let mut attempts = policy.start();
+    /// let end = attempts.ends_at().expect("the policy has a total time");
+    /// assert!(timeout_at(end, queue.acquire()).await.is_err());
+    /// assert_eq!(start.elapsed(), Duration::from_secs(5));
+    /// # }
+    /// ```
+    ///
+    /// With evenkeel-limit the wait for a turn is `limiter.acquire().by(end).await?`.
+    #[must_use]
+    pub fn ends_at(&mut self) -> Option<Instant> {
+        self.end_of_call(Instant::now())
+    }
+
     /// Returns the number of attempts that were started, from the last healthy one on if [`Policy::reset_after`] is set.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
@@ -429,6 +459,7 @@ impl<'p> Attempts<'p> {
     fn end_of_call(&mut self, now: Instant) -> Option<Instant> {
         let total_timeout = self.policy.total_timeout;
         let state = self.state().project();
+        state.began.get_or_insert(now);
         earlier(*state.total.get_or_insert_with(|| now.checked_add(total_timeout)), *state.deadline)
     }
 

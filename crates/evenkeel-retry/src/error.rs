@@ -109,8 +109,8 @@ pub struct RetryError<E> {
 impl<E> RetryError<E> {
     /// Returns the time that the call took in all.
     ///
-    /// It begins when an attempt first has to wait, which is when the clock is first read: under a policy without any
-    /// time limit that is after the first failure.
+    /// It begins when the clock is first read: when an attempt first has to wait, or its description or the end of the
+    /// series is asked for; under a policy without any time limit that is after the first failure.
     #[must_use]
     pub const fn total(&self) -> Duration {
         Duration::from_nanos(self.total)

@@ -7,7 +7,7 @@ use std::{
 
 use evenkeel_retry::{Budget, GaveUp};
 use evenkeel_testkit::{World, assert_took};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Flaky, Refused, doubling, ms};
 
@@ -154,5 +154,55 @@ fn an_attempt_after_one_that_was_dropped_has_its_time() {
         let failed = assert_took!(attempts.attempt(hang()), ms(1000)).unwrap_err();
         assert!(failed.is_timeout());
         assert_eq!(attempts.attempts(), 2);
+    });
+}
+
+#[test]
+fn a_series_says_when_it_ends() {
+    World::run(async |_| {
+        let (start, unbounded) = (Instant::now(), doubling());
+        let bounded = doubling().total_timeout(ms(500));
+        assert_eq!(unbounded.start().ends_at(), None);
+        assert_eq!(bounded.start().ends_at(), Some(start + ms(500)));
+        assert_eq!(unbounded.start().deadline(start + ms(300)).ends_at(), Some(start + ms(300)));
+        for (own, end) in [(300, 300), (500, 500), (900, 500), (0, 0)] {
+            assert_eq!(
+                bounded.start().deadline(start + ms(own)).ends_at(),
+                Some(start + ms(end)),
+                "{own} ms"
+            );
+        }
+        assert_eq!(doubling().total_timeout(Duration::MAX).start().ends_at(), None);
+    });
+}
+
+#[test]
+fn the_total_time_begins_when_its_end_is_first_asked() {
+    World::run(async |_| {
+        let start = Instant::now();
+        let policy = doubling().total_timeout(ms(500));
+        let mut attempts = policy.start();
+        sleep(ms(100)).await; // the series has not begun
+        let end = attempts.ends_at();
+        assert_eq!(end, Some(start + ms(600)));
+        sleep(ms(450)).await; // a queue
+        let failed = attempts.attempt(pending::<Result<(), Refused>>()).await.unwrap_err();
+        assert_eq!(attempts.ends_at(), end, "it moves no more");
+        let error = attempts.backoff(failed).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 1));
+        assert_eq!((start.elapsed(), error.total()), (ms(600), ms(500)));
+    });
+}
+
+#[test]
+fn after_a_queue_that_took_all_of_the_time_no_attempt_is_made() {
+    World::run(async |_| {
+        let policy = doubling().total_timeout(ms(500));
+        let flaky = Flaky::failing(0);
+        let mut attempts = policy.start();
+        sleep_until(attempts.ends_at().unwrap()).await;
+        let failed = attempts.attempt(flaky.call()).await.unwrap_err();
+        let error = attempts.backoff(failed).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, error.total()), (GaveUp::Deadline, 0, ms(500)));
     });
 }
