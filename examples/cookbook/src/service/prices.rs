@@ -8,12 +8,15 @@ use evenkeel::{
     task::BoxError,
 };
 use reqwest::Client;
+use tokio::time::Instant;
 
-/// Up to five attempts, with jitter; two seconds for each, ten for all of them.
+/// The time for all of it: turns in the limiter, attempts, and pauses between them.
+const TIME: Duration = Duration::from_secs(5);
+
+/// Up to five attempts, with jitter; two seconds for each.
 static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(1))
     .max_attempts(5)
-    .attempt_timeout(Duration::from_secs(2))
-    .total_timeout(Duration::from_secs(10));
+    .attempt_timeout(Duration::from_secs(2));
 
 pub(crate) struct Prices {
     partner: String,
@@ -29,10 +32,12 @@ impl Prices {
 
     /// Asks the partner until there is an answer.
     pub(crate) async fn price(&self, item: &str) -> Result<u32, BoxError> {
-        let mut attempts = POLICY.start();
+        let deadline = Instant::now() + TIME;
+        let mut attempts = POLICY.start().deadline(deadline);
         let body = loop {
             // Each attempt takes its turn. The wait for it is none of the partner's time, so it is outside of the attempt.
-            self.limit.acquire().await;
+            // It is the loop's own wait, so it needs the deadline, too: a turn that would come later is refused at once.
+            self.limit.acquire().by(deadline).await?;
             match attempts.attempt(self.call(item)).await {
                 Ok(body) => break body,
                 Err(failed) => attempts.backoff(failed.classify(verdict)).await?,

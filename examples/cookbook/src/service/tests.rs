@@ -1,11 +1,13 @@
 //! Tests in virtual time: they wait for nothing, and times are exact.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use evenkeel_testkit::{
     World, assert_took,
     http::{Method, Server},
 };
+
+use tokio::task::JoinSet;
 
 use super::prices::Prices;
 
@@ -47,5 +49,23 @@ fn eleven_calls_take_a_second() {
             }
         };
         assert_took!(calls, Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn a_queue_takes_no_longer_than_the_time_for_all() {
+    World::run(async |_| {
+        let partner = Server::loopback().await.unwrap();
+        partner.on(Method::GET, "/apple").reply(200).body("42").expect(50);
+        let prices = Arc::new(Prices::new(partner.url("")));
+
+        // Fifty of a hundred callers have a turn before five seconds are over. No other waits longer than that.
+        let call = |_| {
+            let prices = Arc::clone(&prices);
+            async move { prices.price("apple").await.is_ok() }
+        };
+        let calls: JoinSet<bool> = (0..100).map(call).collect();
+        let answers = assert_took!(calls.join_all(), Duration::from_secs(5));
+        assert_eq!(answers.into_iter().filter(|ok| *ok).count(), 50);
     });
 }
