@@ -8,7 +8,7 @@ use std::{
 };
 
 use evenkeel::{
-    limit::{ConcurrencyLimiter, RateLimiter},
+    limit::{ConcurrencyLimiter, RateLimiter, Reason},
     retry::{Backoff, GaveUp, Policy},
 };
 use evenkeel_testkit::{World, assert_took};
@@ -91,6 +91,25 @@ fn the_total_limit_bounds_all_of_it() {
         };
         let error = assert_took!(call, secs(5));
         assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 5));
+    });
+}
+
+#[test]
+fn a_loop_that_waits_for_a_turn_without_the_deadline_queues_beyond_the_total_time() {
+    World::run(async |_| {
+        let policy = POLICY.clone().total_timeout(secs(5));
+        // A queue of ten seconds.
+        let limiter = RateLimiter::per_second(1).burst(10).start_empty();
+        let mut tries = policy.start();
+        let unbounded = async {
+            limiter.acquire_many(10).await.unwrap();
+            tries.attempt(ready(Ok::<_, &str>("late"))).await.unwrap()
+        };
+        assert_eq!(assert_took!(unbounded, secs(10)), "late");
+
+        let end = policy.start().ends_at().unwrap();
+        let denied = assert_took!(limiter.acquire_many(10).by(end), Duration::ZERO).unwrap_err();
+        assert_eq!(denied.reason, Reason::Deadline);
     });
 }
 
