@@ -10,7 +10,7 @@ use evenkeel::{
 use reqwest::Client;
 use tokio::time::Instant;
 
-/// The time for all of it: turns in the limiter, attempts, and pauses between them.
+/// The time for all of it: turns in the limiter, attempts, and pauses between them. It fits into the stop of the program.
 const TIME: Duration = Duration::from_secs(5);
 
 /// Up to five attempts, with jitter; two seconds for each.
