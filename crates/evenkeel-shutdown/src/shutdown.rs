@@ -227,7 +227,8 @@ impl Shutdown {
 
     /// Runs all tasks until they have ended, and returns the report.
     ///
-    /// When it returns, no task is alive and all their destructors have run.
+    /// When it returns, none of its tasks is alive and all their destructors have run. A task that one of them detached by
+    /// `tokio::spawn`, as `axum::serve` does for each connection, is not one of them: it ends with the runtime.
     ///
     /// # Cancel safety
     ///
