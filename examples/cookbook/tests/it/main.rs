@@ -11,6 +11,7 @@
 // kubernetes.rs | the numbers of a program and its manifest, and how it stops
 // fleet.rs     | the figures of a simulation
 // f04_one_client.rs | programs that are tests: a client that is reused
+// world_clock.rs | what follows the clock of a world, and what it waits for
 // h01_virtual_time.rs, h02_test_server.rs, h03_block_watch.rs, h04_no_silent_errors.rs | how to test
 
 /// Stands in for that of std, in all modules below.
@@ -34,3 +35,4 @@ mod kubernetes;
 mod output;
 mod real_time;
 mod virtual_time;
+mod world_clock;
