@@ -4,6 +4,7 @@
 // file             | holds
 // lock.rs          | `lock`
 // error_chain.rs   | `error_chain`
+// rounded.rs       | `rounded`
 // timer.rs         | `sleep_until`, `far_future`, `poll_timer`
 // first_panic.rs   | `FirstPanic`
 // wake_list.rs     | `WakeList`
@@ -16,6 +17,7 @@ mod first_panic;
 mod linked_queue;
 mod lock;
 mod random;
+mod rounded;
 mod slab;
 mod timer;
 mod wake_list;
@@ -27,6 +29,7 @@ pub use self::{
     linked_queue::LinkedQueue,
     lock::lock,
     random::{Random, SeedGuard, seed_random},
+    rounded::rounded,
     slab::Slab,
     timer::{far_future, poll_timer, sleep_until},
     wake_list::WakeList,

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use evenkeel_base::rounded;
 use tokio::time::Instant;
 
 pub(crate) use self::sealed::StdError;
@@ -148,9 +149,11 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 impl<E> fmt::Display for RetryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.attempts == 1 { "" } else { "s" };
-        write!(f, "gave up after {} attempt{plural} and {:?}", self.attempts, self.total())?;
-        if !self.elapsed.is_zero() && self.elapsed != self.total() {
-            write!(f, ", {:?} after the first failure", self.elapsed)?;
+        let (total, elapsed) = (rounded(self.total()), rounded(self.elapsed));
+        write!(f, "gave up after {} attempt{plural} and {total:?}", self.attempts)?;
+        // After one attempt there was no wait that the first failure began.
+        if self.attempts > 1 && !elapsed.is_zero() && elapsed != total {
+            write!(f, ", {elapsed:?} after the first failure")?;
         }
         write!(f, ": {}", self.reason)?;
         // `GaveUp::Deadline` already says that the attempt was cut, or never begun.
