@@ -67,8 +67,8 @@ async fn http(listener: TcpListener, service: Service, stop: Stop) -> io::Result
 async fn main() -> Result<Report, BoxError> {
     // First of all: from here on signals are heard.
     let shutdown = Shutdown::new();
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    let partner = TcpListener::bind("127.0.0.1:3001").await?;
+    let listener = TcpListener::bind("127.0.0.1:3000").await.expect("port 3000 is free");
+    let partner = TcpListener::bind("127.0.0.1:3001").await.expect("port 3001 is free");
     let store = Store::open("prices.sqlite")?;
     let prices = Prices::new("http://127.0.0.1:3001".to_owned());
     let service = Service { prices, store: store.clone() };
