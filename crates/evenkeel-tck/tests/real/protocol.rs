@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::{Verdict, pool, protocol::Process, retry, task};
+use evenkeel_tck::{Verdict, limit, pool, protocol::Process, retry, task};
 
 /// More than a shell needs on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -175,6 +175,19 @@ fn an_adapter_that_ends_has_crashed_and_its_errors_are_shown() {
     );
     assert_eq!(verdict(&[], "exit 0"), "crashed: ended without a verdict: exit status: 0");
     assert_eq!(verdict(&[HELLO], "exec >&-; sleep 1000"), "crashed: it has closed its output");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_try_that_waits_breaks_its_rule() {
+    let claims = r#""limit":{"try":true,"rate":true,"burst":true,"weights":true}"#;
+    let hello = HELLO.replace("\"retry\":{}", claims);
+    let lines = [&hello, CONFIGURED, r#"{"turn":3,"at":0,"events":[]}"#];
+    let script = lines.map(|line| format!("read line; echo '{line}'; ")).concat();
+    let process = shell(format!("{script} read line"), LIMIT).unwrap();
+    let told = process.check(limit::SUITE.rule("LIMIT-01").expect("there is one")).to_string();
+    let waits = "a request that does not wait is answered at once; got it does not answer in the turn";
+    assert_eq!(told, format!("fail: expected that {waits}"));
 }
 
 #[test]
