@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::rounded;
 #[cfg(feature = "inspect")]
 use evenkeel_inspect::Dump;
 use evenkeel_task::{BoxError, Panic};
@@ -228,7 +229,7 @@ impl fmt::Display for TaskReport {
         if let Some(phase) = phase {
             write!(f, "of phase '{phase}' ")?;
         }
-        write!(f, "({place}) {outcome} after {after:?}")?;
+        write!(f, "({place}) {outcome} after {:?}", rounded(*after))?;
         let mut cause: Option<&dyn Error> = match outcome {
             Outcome::Failed(error) => Some(error.as_ref()),
             Outcome::Panicked(panic) => Some(panic),
