@@ -1,4 +1,4 @@
-//! What runs and stops: tasks, clean-ups, and the phases of their order.
+//! The parts of a program: tasks, clean-ups, and the phases of their order.
 
 use std::{borrow::Cow, panic::Location, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is set before the run: the signals, and the time for the stop.
+//! The settings of a run: the signals, and the time for the stop.
 
 #[cfg(all(feature = "inspect", unix))]
 use std::sync::Arc;

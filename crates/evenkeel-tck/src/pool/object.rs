@@ -30,7 +30,7 @@ pub struct Object {
     is_lease: bool,
 }
 
-/// What the destructor of an object does.
+/// The action of an object's destructor.
 #[derive(Clone)]
 pub(crate) enum Destructor {
     Panics,

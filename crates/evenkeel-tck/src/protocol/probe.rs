@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     link::Handler,
     process::Session,
-    tasks::Way,
+    tasks::ScriptLink,
     wire::{Members, Object},
 };
 use crate::BoxFuture;
@@ -43,13 +43,13 @@ pub(super) struct Probe {
 }
 
 struct State {
-    life: Life,
+    life: Stage,
     drain: Option<oneshot::Sender<Option<String>>>,
     end: Option<oneshot::Sender<()>>,
     running: Option<AbortHandle>,
 }
 
-enum Life {
+enum Stage {
     /// It has not begun.
     Waiting(Box<dyn FnOnce() -> Playing + Send>),
     Running(Playing),
@@ -60,13 +60,13 @@ enum Life {
 
 impl Probe {
     pub(super) fn new(
-        way: &Way,
+        way: &ScriptLink,
         id: u64,
         begin: impl FnOnce(oneshot::Receiver<Option<String>>, oneshot::Receiver<()>) -> Playing + Send + 'static,
     ) -> Arc<Self> {
         let (drain, drained) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let life = Life::Waiting(Box::new(move || begin(drained, ended)));
+        let life = Stage::Waiting(Box::new(move || begin(drained, ended)));
         let state = State { life, drain: Some(drain), end: Some(end), running: None };
         Arc::new_cyclic(|this| Self {
             id,
@@ -77,8 +77,8 @@ impl Probe {
     }
 
     fn begin(&self) -> Result<(), String> {
-        let waiting = mem::replace(&mut lock(&self.state).life, Life::Polled);
-        let Life::Waiting(begin) = waiting else {
+        let waiting = mem::replace(&mut lock(&self.state).life, Stage::Polled);
+        let Stage::Waiting(begin) = waiting else {
             lock(&self.state).life = waiting;
             return Err("it begins twice, or after its end".to_owned());
         };
@@ -88,7 +88,7 @@ impl Probe {
         };
         let running = spawn_local(Running { probe, _session: session }).abort_handle();
         let mut state = lock(&self.state);
-        state.life = Life::Running(playing);
+        state.life = Stage::Running(playing);
         state.running = Some(running);
         Ok(())
     }
@@ -106,8 +106,8 @@ impl Probe {
 
     /// The implementation has let go of it.
     fn dropped(&self) -> Result<(), String> {
-        let life = mem::replace(&mut lock(&self.state).life, Life::Over);
-        if matches!(life, Life::Over) {
+        let life = mem::replace(&mut lock(&self.state).life, Stage::Over);
+        if matches!(life, Stage::Over) {
             return Err("it is dropped after its end".to_owned());
         }
         drop(life);
@@ -123,20 +123,20 @@ impl Probe {
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let life = mem::replace(&mut lock(&self.state).life, Life::Polled);
-        let Life::Running(mut playing) = life else {
-            let is_over = matches!(life, Life::Over);
+        let life = mem::replace(&mut lock(&self.state).life, Stage::Polled);
+        let Stage::Running(mut playing) = life else {
+            let is_over = matches!(life, Stage::Over);
             lock(&self.state).life = life;
             return if is_over { Poll::Ready(()) } else { Poll::Pending };
         };
         let outer = CURRENT.replace(Some(self.id));
         let polled = playing.as_mut().poll(cx);
         CURRENT.set(outer);
-        let next = if polled.is_pending() { Life::Running(playing) } else { Life::Over };
+        let next = if polled.is_pending() { Stage::Running(playing) } else { Stage::Over };
         let mut state = lock(&self.state);
         // It may have been dropped meanwhile.
         let unused =
-            if matches!(state.life, Life::Polled) { mem::replace(&mut state.life, next) } else { next };
+            if matches!(state.life, Stage::Polled) { mem::replace(&mut state.life, next) } else { next };
         drop(state);
         drop(unused);
         polled

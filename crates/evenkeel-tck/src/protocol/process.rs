@@ -237,7 +237,7 @@ impl Process {
         self.finish_links();
         match (found, take_verdict()) {
             (Some(found), _) => found,
-            // What is left alive is no news where the rule does not hold.
+            // A leak is no news where the rule does not hold.
             (None, Some(left)) if !verdict.failed() => left,
             _ => verdict,
         }

@@ -9,7 +9,7 @@ use super::{
     probe::Probe,
     process::{Process, Session},
     run::Run,
-    tasks::Way,
+    tasks::ScriptLink,
     wire::{Object, from_time},
 };
 use crate::{
@@ -45,7 +45,7 @@ fn settings_of(settings: &Settings) -> Value {
 fn run_of(session: &Arc<Session>, program: u64, parts: Parts) -> Run {
     let link = &session.link;
     let id = link.id();
-    let way = Way::new(session, id);
+    let way = ScriptLink::new(session, id);
     let start_up = parts.start_up_takes_time().then(|| {
         let (id, takes, way) = (link.id(), parts.start_up(), way.clone());
         let probe = Probe::new(&way.clone(), id, move |_, ended| {

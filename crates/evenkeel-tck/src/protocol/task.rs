@@ -8,7 +8,7 @@ use super::{
     probe::Probe,
     process::{Process, Session},
     run::Run,
-    tasks::Way,
+    tasks::ScriptLink,
     wire::from_time,
 };
 use crate::{
@@ -47,7 +47,7 @@ fn settings_of(settings: &Settings) -> Value {
 /// The future of a group, not yet polled.
 fn run_of(session: &Arc<Session>, group: u64, mut body: Body, has_body: bool, has_handle: bool) -> Run {
     let id = session.link.id();
-    let way = Way::new(session, id);
+    let way = ScriptLink::new(session, id);
     if has_handle {
         let way = way.clone();
         body.hand_out(move |task| way.spawn(task, None));

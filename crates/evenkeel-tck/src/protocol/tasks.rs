@@ -35,16 +35,16 @@ pub(super) const KINDS: [(FailureKind, &str); 5] = [
 /// The ends of a task, with their names in the protocol.
 pub(super) const ENDS: [(End, &str); 3] = [(End::Ok, "ok"), (End::Error, "error"), (End::Panic, "panic")];
 
-/// The way of a script to the implementation.
+/// The connection of a script to the implementation.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(super) struct ScriptLink {
     link: Weak<Link>,
     pub(super) session: Weak<Session>,
     /// The group or the program that runs.
     run: u64,
 }
 
-impl Way {
+impl ScriptLink {
     pub(super) fn new(session: &Arc<Session>, run: u64) -> Self {
         Self { link: Arc::downgrade(&session.link), session: Arc::downgrade(session), run }
     }
@@ -111,7 +111,7 @@ impl Way {
     }
 }
 
-/// What is told, or nothing at all.
+/// The value that is told, or a wait without end.
 async fn told<T>(receiver: oneshot::Receiver<T>) -> T {
     match receiver.await {
         Ok(value) => value,

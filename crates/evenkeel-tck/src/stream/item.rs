@@ -141,9 +141,9 @@ struct Guard {
 }
 
 /// Is told of the end of work, and awaited before that.
-pub(crate) type Gate = Box<dyn FnOnce(End) -> BoxFuture<'static, ()> + Send>;
+pub(crate) type BeforeEnd = Box<dyn FnOnce(End) -> BoxFuture<'static, ()> + Send>;
 
-/// Who is told of the steps of an item.
+/// The listener of the steps of an item.
 enum Told {
     Record(Record),
     Remote(Arc<dyn RemoteItem>),
@@ -227,7 +227,7 @@ impl Item {
     /// As [`run`](Self::run), and ends when this does, if its script is played for another process.
     pub(crate) fn run_behind(
         self,
-        gate: Option<Gate>,
+        gate: Option<BeforeEnd>,
     ) -> impl Future<Output = Result<u32, ReportedFailure>> + Send + 'static {
         if self.script.panics_at_call {
             self.guard.panic();
@@ -245,7 +245,7 @@ impl Item {
         }
     }
 
-    async fn work(self, gate: Option<Gate>) -> Result<u32, ReportedFailure> {
+    async fn work(self, gate: Option<BeforeEnd>) -> Result<u32, ReportedFailure> {
         let Self { script, guard } = self;
         if let Told::Remote(remote) = &guard.told {
             return remote.work().await;

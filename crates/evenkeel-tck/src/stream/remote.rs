@@ -8,7 +8,7 @@ use std::{
 use super::Item;
 use crate::{BoxFuture, probe_task::ReportedFailure};
 
-/// What the other process is told of an item.
+/// The steps of an item of which the other process is told.
 pub(crate) trait RemoteItem: Send + Sync {
     /// Its number in the protocol.
     fn id(&self) -> u64;

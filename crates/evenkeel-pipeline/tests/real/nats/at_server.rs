@@ -98,7 +98,7 @@ fn messages_that_the_server_gives_to_nobody_are_found() {
         until_done(&done, 5).await;
         assert_eq!(source(&dump_in(MINUTE)).backlog, None);
         assert!(dump_in(60 * MINUTE).findings.is_empty());
-        running.drain(ms(5000)).await;
+        running.drain(ms(5000)).await.expect("it drains");
     });
 }
 
@@ -120,7 +120,7 @@ fn messages_behind_the_limit_of_those_in_hand_are_found_late() {
         settle(&other, &held, Settle::Ack).await;
         until_done(&done, 5).await;
         assert!(dump_in(60 * MINUTE).findings.is_empty());
-        running.drain(ms(5000)).await;
+        running.drain(ms(5000)).await.expect("it drains");
     });
 }
 
@@ -140,6 +140,6 @@ fn an_empty_consumer_is_read_seldom_and_is_no_finding() {
         assert!(before >= 1, "no read was seen");
         assert!(timeout(ms(10_000), reads.next()).await.is_err(), "it was read again");
         assert!(dump_in(60 * MINUTE).findings.is_empty());
-        running.drain(ms(5000)).await;
+        running.drain(ms(5000)).await.expect("it drains");
     });
 }

@@ -1,4 +1,4 @@
-//! What is waited for in a pool of another process: a get, a warm-up, a close.
+//! The waits in a pool of another process: a get, a warm-up, a close.
 
 use std::{
     pin::Pin,

@@ -17,7 +17,7 @@ use self::steps::Steps;
 use super::{
     super::wire::{Members, Object as Message, from_time},
     Scene,
-    work::{Runner, Work},
+    work::{CallerTask, Work},
 };
 use crate::{
     BoxFuture,
@@ -33,7 +33,7 @@ pub(super) struct Pools {
     pools: HashMap<u64, Arc<dyn Pool>>,
     backends: HashMap<u64, Arc<Steps>>,
     /// The tasks of callers, where a pool looks for deadlocks.
-    runners: Option<HashMap<u64, Rc<Runner>>>,
+    runners: Option<HashMap<u64, Rc<CallerTask>>>,
 }
 
 /// The leases that are out, each by the id of its get.
@@ -52,10 +52,10 @@ impl Leases {
 
 impl Pools {
     /// The task that stands for the one of the suite which awaits this, where that matters.
-    pub(super) fn runner_of(&mut self, message: &Message) -> Result<Option<Rc<Runner>>, String> {
+    pub(super) fn runner_of(&mut self, message: &Message) -> Result<Option<Rc<CallerTask>>, String> {
         let Some(runners) = &mut self.runners else { return Ok(None) };
         let task = message.optional_number("task")?;
-        Ok(task.map(|task| runners.entry(task).or_insert_with(|| Rc::new(Runner::new())).clone()))
+        Ok(task.map(|task| runners.entry(task).or_insert_with(|| Rc::new(CallerTask::new())).clone()))
     }
 
     /// Returns the object of a get; a panic of its destructor is that of its user.

@@ -42,7 +42,7 @@ impl Work {
     }
 
     /// Starts it in the task of others.
-    pub(super) fn start_on(&self, runner: &Runner) {
+    pub(super) fn start_on(&self, runner: &CallerTask) {
         runner.add(Run { slot: self.slot.clone() });
     }
 
@@ -59,7 +59,7 @@ impl Work {
 }
 
 /// One task that runs all that a task of the suite awaits: a deadlock is found by the tasks that wait and hold.
-pub(super) struct Runner {
+pub(super) struct CallerTask {
     shared: Rc<RefCell<Shared>>,
     task: AbortHandle,
 }
@@ -70,7 +70,7 @@ struct Shared {
     waker: Option<Waker>,
 }
 
-impl Runner {
+impl CallerTask {
     pub(super) fn new() -> Self {
         let shared: Rc<RefCell<Shared>> = Rc::default();
         let seen = shared.clone();
@@ -96,7 +96,7 @@ impl Runner {
     }
 }
 
-impl Drop for Runner {
+impl Drop for CallerTask {
     fn drop(&mut self) {
         self.task.abort();
     }

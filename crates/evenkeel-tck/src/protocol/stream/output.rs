@@ -25,7 +25,7 @@ use crate::stream::{
     BatchStream, BoxStream, Consumer, FailureKind, Item, MapResult, PageResult, ReportedFailure,
 };
 
-/// What a stream gives when it is asked.
+/// The answer of a stream that is asked.
 pub(super) enum Given<T> {
     Value(T),
     Over,

@@ -12,9 +12,11 @@ use std::{
 use evenkeel_base::lock;
 use serde_json::{Value, json};
 
-use super::super::{process::Session, wire::object};
 use super::{
-    super::wire::{Members, from_time},
+    super::{
+        process::Session,
+        wire::{Members, from_time, object},
+    },
     Remote,
     asked::{Answered, Asked},
     item::Items,
@@ -25,7 +27,7 @@ use crate::{
     stream::{Channel, Item, Job, QueueConsumer, QueueProducer, Worked},
 };
 
-/// What the ends of a queue share.
+/// The state that the ends of a queue share.
 struct Shared {
     session: Arc<Session>,
     id: u64,
@@ -253,7 +255,8 @@ impl Future for Pop {
             return Poll::Ready(Some(self.job(popped)));
         }
         let Poll::Ready(answered) = Pin::new(&mut self.asked).poll(cx) else {
-            lock(&self.shared.pops).waiting.push(cx.waker().clone());
+            let waker = cx.waker().clone();
+            lock(&self.shared.pops).waiting.push(waker);
             return Poll::Pending;
         };
         match self.shared.popped(self.id, &answered) {
@@ -269,7 +272,7 @@ impl Drop for Pop {
         if let Some(popped) = self.leave() {
             self.shared.keep(popped);
         }
-        // Those that wait beside it look again, and are kept anew.
+        // Other waits look again, and are kept anew.
         waiting.into_iter().for_each(Waker::wake);
     }
 }

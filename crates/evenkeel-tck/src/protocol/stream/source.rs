@@ -1,6 +1,6 @@
 //! Sources whose script is here, and whose items another process asks for.
 //!
-//! What a source has at once is sent ahead, so that the other process finds it ready. When that is used up, it asks: then the
+//! Items that a source has at once are sent ahead, so that the other process finds them ready. When they are used up, it asks: then the
 //! silence of the script begins, and after it the next steps are sent.
 
 use std::{
@@ -62,7 +62,7 @@ pub(super) fn play(link: &Arc<Link>, items: &Arc<Items>, source: Source) -> Valu
 }
 
 impl SourceEvents {
-    /// What it has at once, as a message has it.
+    /// The steps that it has at once, as a message has them.
     fn ahead(&self) -> Vec<Value> {
         let Some(link) = self.link.upgrade() else { return Vec::new() };
         let mut state = lock(&self.state);

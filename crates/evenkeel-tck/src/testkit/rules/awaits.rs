@@ -61,9 +61,9 @@ impl Drop for At {
 }
 
 /// The cuts of all runs.
-struct Cuts(Rc<RefCell<Vec<u32>>>);
+struct AwaitsCut(Rc<RefCell<Vec<u32>>>);
 
-async fn three_awaits(cuts: Rc<Cuts>) {
+async fn three_awaits(cuts: Rc<AwaitsCut>) {
     let mut at = At { cuts: cuts.0.clone(), awaits: 0 };
     for _ in 0..3 {
         at.awaits += 1;
@@ -74,7 +74,7 @@ async fn three_awaits(cuts: Rc<Cuts>) {
 
 fn testkit_34(subject: &Subject) -> Checked {
     let cuts = Rc::new(RefCell::new(Vec::new()));
-    let shared = Rc::new(Cuts(cuts.clone()));
+    let shared = Rc::new(AwaitsCut(cuts.clone()));
     passes(cut(subject, move || shared.clone(), three_awaits, |_| {})?)?;
     let cuts = cuts.borrow();
     let times = [1, 2, 3].map(|at| cuts.iter().filter(|cut| **cut == at).count());

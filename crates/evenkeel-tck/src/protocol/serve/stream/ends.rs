@@ -135,7 +135,7 @@ impl Drop for KeyOf {
     }
 }
 
-/// What the suite has given a source.
+/// The steps that the suite has given a source.
 pub(super) struct Given(Arc<Mutex<State>>);
 
 #[derive(Default)]
