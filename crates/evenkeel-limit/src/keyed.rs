@@ -47,10 +47,10 @@ use crate::{
 pub(crate) use self::shard::Decision;
 
 mod coarse_clock;
-mod control;
 mod hash;
 mod key;
 mod key_count;
+mod overrides;
 mod settings;
 mod shard;
 mod shards;

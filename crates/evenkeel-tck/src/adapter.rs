@@ -190,7 +190,7 @@ macro_rules! capabilities {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$capability),+];
 
-            /// What it is, in a few words.
+            /// Explains it in a few words.
             #[must_use]
             pub const fn about(self) -> &'static str {
                 match self { $(Self::$capability => $about.trim_ascii(),)+ }

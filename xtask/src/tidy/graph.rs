@@ -63,8 +63,8 @@ const OWN: [(&str, &[&str]); 8] = [
     ("evenkeel-retry-after", &["httpdate", "jiff"]),
     // The default action of a signal, and an end of the process that no atexit handler holds up.
     ("evenkeel-shutdown", &["signal-hook"]),
-    // Adapters in other processes: their lines, and their end.
-    ("evenkeel-tck", &["rustix", "serde_json"]),
+    // Adapters in other processes: their lines, their end, and the name that was meant.
+    ("evenkeel-tck", &["rustix", "serde_json", "strsim"]),
     // The processor time of a thread.
     ("evenkeel-testkit", &["rustix"]),
     // The messages of the protocol, and the client for it.

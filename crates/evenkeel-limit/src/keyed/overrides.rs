@@ -1,4 +1,4 @@
-//! What changes while a keyed limiter is used: its rate, and the keys that are overridden or paused.
+//! Overrides and pauses of single keys, and the rate of all others.
 
 use std::{borrow::Borrow, hash::Hash, sync::Arc, time::Duration};
 
