@@ -49,7 +49,7 @@ fn inspected<'a>(rows: impl Iterator<Item = &'a Compared<'a>>, all: &[Compared<'
     let mut beside_peers = String::new();
     for row in rows {
         let Some(line) = row.counted else { continue };
-        if !line.peers.is_empty() {
+        if row.id.contains("/beside-peers/") {
             if beside_peers.is_empty() {
                 beside_peers = observers(line.peers.keys());
             }
