@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
         mpsc,
     },
     thread,
@@ -125,7 +125,7 @@ fn inspect_23(subject: &Subject) -> Checked {
     const ROUNDS: u32 = 200;
     let threads = runtime(Builder::new_multi_thread().worker_threads(2).enable_time())?;
     let views = threads.block_on(run_scene(subject, &FREE, async |scene: Scene| {
-        let ended = Arc::new(AtomicU32::new(0));
+        let (ended, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
         let (rounds, tasks) = (ended.clone(), scene.tasks());
         let (orders, stock) = (scene.pool("orders", 3), scene.pool("stock", 3));
         let work = scene.spawn("main", async move {
@@ -147,21 +147,27 @@ fn inspect_23(subject: &Subject) -> Checked {
             }
         });
         let (program, handle) = (scene.program.clone(), Handle::current());
+        let (stops, done) = (is_over.clone(), ended.clone());
         let looks = thread::spawn(move || {
             let _entered = handle.enter();
             loop {
-                let before = ended.load(Ordering::Acquire);
+                let (is_last, before) = (stops.load(Ordering::Acquire), ended.load(Ordering::Acquire));
                 let view = program.look();
-                if before == ROUNDS || !view.findings.is_empty() || view.ended(before).is_some() {
+                if is_last || !view.findings.is_empty() || view.ended(before).is_some() {
                     return (before, view);
                 }
             }
         });
         work.ended().await;
-        looks.join()
+        is_over.store(true, Ordering::Release);
+        (done.load(Ordering::Acquire), looks.join())
     }));
-    let (before, view) = views?.map_err(|_| Verdict::fail("views", "a look panicked"))?;
+    let (done, looks) = views?;
+    let (before, view) = looks.map_err(|_| Verdict::fail("views", "a look panicked"))?;
     view.tells_nothing("in a program that goes on")?;
+    if done < ROUNDS {
+        return Err(Verdict::fail(format_args!("{ROUNDS} rounds of tasks"), format_args!("{done}")));
+    }
     match view.ended(before) {
         Some(name) => Err(view.fail(format!("no task of a round before {before}, as `{name}` is"))),
         None => Ok(()),
