@@ -21,6 +21,8 @@ use tokio::{
 
 use super::harness::{ms, pull, run, settle, skip};
 
+const UNREAD: &str = "the server did not tell the numbers of the consumer in 30 s";
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A dump of this test, as it would be if nothing happened for this time.
@@ -47,15 +49,16 @@ async fn counting(builder: JetStream) -> (Running, Arc<AtomicUsize>) {
     (pipeline.start().unwrap(), done)
 }
 
-/// Waits until the numbers of the consumer are in a dump with these words.
-async fn until_read(words: &str) {
+/// Waits until the numbers of the consumer are in a dump with these words. Returns whether they came: a busy server may not have
+/// answered in half a minute, which is seen as SKIPPED.
+async fn is_read(words: &str) -> bool {
     for _ in 0..600 {
         if source(&dump_in(Duration::ZERO)).notes.iter().any(|note| note.contains(words)) {
-            return;
+            return true;
         }
         sleep(ms(50)).await;
     }
-    panic!("it was not read: {}", dump_in(Duration::ZERO));
+    false
 }
 
 async fn until_done(done: &AtomicUsize, count: usize) {
@@ -83,7 +86,9 @@ fn messages_that_the_server_gives_to_nobody_are_found() {
         };
         set_paused("2999-01-01T00:00:00Z").await;
         queue.fill(5).await;
-        until_read("had 5 messages to deliver, 0 of at most 65536 in hand").await;
+        if !is_read("had 5 messages to deliver, 0 of at most 65536 in hand").await {
+            return skip(UNREAD);
+        }
         let dump = dump_in(MINUTE);
         let [finding] = &*dump.findings else { panic!("{dump}") };
         assert_eq!(finding.kind, FindingKind::NoProgress, "{dump}");
@@ -112,7 +117,9 @@ fn messages_behind_the_limit_of_those_in_hand_are_found_late() {
         let mut other = builder().open().await.unwrap();
         let held = pull(&mut other, 1).await;
         let (running, done) = counting(builder()).await;
-        until_read("had 5 messages to deliver, 1 of at most 1 in hand").await;
+        if !is_read("had 5 messages to deliver, 1 of at most 1 in hand").await {
+            return skip(UNREAD);
+        }
         assert!(dump_in(5 * MINUTE).findings.is_empty(), "it may work on it: {}", dump_in(5 * MINUTE));
         let dump = dump_in(11 * MINUTE);
         let [finding] = &*dump.findings else { panic!("{dump}") };
@@ -131,7 +138,9 @@ fn an_empty_consumer_is_read_seldom_and_is_no_finding() {
         let subject = format!("$JS.API.CONSUMER.INFO.{}.worker", queue.name);
         let mut reads = queue.client.subscribe(subject).await.unwrap();
         let (running, _) = counting(queue.builder()).await;
-        until_read("had 0 messages to deliver, 0 of at most 65536 in hand, and 1 requests").await;
+        if !is_read("had 0 messages to deliver, 0 of at most 65536 in hand, and 1 requests").await {
+            return skip(UNREAD);
+        }
         // The check before the start reads them as well.
         let mut before = 0;
         while let Ok(Some(_)) = timeout(ms(500), reads.next()).await {
