@@ -44,7 +44,7 @@ impl Shutdown {
     ///
     /// The terminal sends Ctrl-C to the program and to the runner that started it, and most runners pass it on,
     /// some as another signal: npm, pnpm, `timeout`, nodemon, a shell whose terminal closes. All these signals are
-    /// one request. A signal that does not count is in the [report](Report::signals) and does not extend the
+    /// one request. A signal that does not count is in the [report](crate::Report::signals) and does not extend the
     /// window; the first one after the window counts, and opens it again. The window also outlasts the run: a late
     /// copy does not end a program that goes on.
     ///
@@ -167,7 +167,7 @@ impl Shutdown {
     /// Sets how long the tasks go on working after the request to stop, before they are asked to drain; zero
     /// unless set.
     ///
-    /// [`readiness`](Handle::readiness) becomes false at once, so that the load balancer can notice during this
+    /// [`readiness`](crate::Handle::readiness) becomes false at once, so that the load balancer can notice during this
     /// time; requests that it sends until then are still served. The delay is part of the grace period, and ends
     /// early when all tasks have ended. It is left out if a signal came before the run began.
     ///
