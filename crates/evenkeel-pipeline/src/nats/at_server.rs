@@ -6,7 +6,8 @@
 //! got nothing for [`IDLE`] asks for the numbers of its consumer, and again after each [`PAUSE`], beside the wait. It compares
 //! them with those before: if a message was delivered or acked meanwhile, by another process, the consumer moves.
 //!
-//! - **Messages win**: what comes while the numbers are on their way is delivered, and the numbers are dropped.
+//! - **Messages win**: what comes while the numbers are on their way is delivered, and the numbers are dropped. Heartbeats, which
+//!   come each second, drop nothing.
 //! - **The limit of messages in hand** is no fault of the server: the usual time of a pull is not known then.
 //! - **A server that does not answer here** is told by the pulls, which hear of it as well.
 
@@ -54,7 +55,7 @@ impl Numbers {
         Self { context: context.clone(), stream, consumer, at_server, idle }
     }
 
-    /// Waits for something to come, and reads the numbers at their times.
+    /// Waits for messages to come, and reads the numbers at their times.
     pub(super) async fn read_while<F: Future>(&self, come: F) -> F::Output {
         let mut come = pin!(come);
         loop {

@@ -98,7 +98,6 @@ async fn ask(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), Sou
 async fn wait(link: &Link, intake: &mut Intake) {
     let late_at = intake.inbox().and_then(|inbox| inbox.late_at());
     let come = poll_fn(|cx| intake.poll(cx, Instant::now()));
-    let come = link.numbers.read_while(come);
     let event = match timeout_at(late_at.unwrap_or_else(|| Instant::now() + CALL), come).await {
         Ok(event) => event,
         Err(_) => {
@@ -162,7 +161,8 @@ impl Source for JetStreamSource {
         let link = &*self.link;
         let mut intake = link.intake.take().await;
         loop {
-            receive(link, &mut intake, demand).await?;
+            // Around the whole of it: a heartbeat ends a wait each second, and would end a read that takes longer.
+            link.numbers.read_while(receive(link, &mut intake, demand)).await?;
             count(link, &mut intake.arrived).await?;
             let delivered = deliver(link, &mut intake.arrived, demand);
             if !delivered.is_empty() {

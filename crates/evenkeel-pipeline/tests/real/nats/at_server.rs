@@ -13,15 +13,14 @@ use evenkeel_pipeline::{
     Pipeline, Running, Settle,
     nats::{JetStream, JetStreamMessage},
 };
+use evenkeel_testkit::net::{Proxy, Toxics};
 use futures::StreamExt as _;
 use tokio::{
     runtime::Handle,
     time::{Instant, sleep, timeout},
 };
 
-use super::harness::{ms, pull, run, settle, skip};
-
-const UNREAD: &str = "the server did not tell the numbers of the consumer in 30 s";
+use super::harness::{Queue, ms, pull, queue_config, run, run_with, settle, skip};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -49,16 +48,15 @@ async fn counting(builder: JetStream) -> (Running, Arc<AtomicUsize>) {
     (pipeline.start().unwrap(), done)
 }
 
-/// Waits until the numbers of the consumer are in a dump with these words. Returns whether they came: a busy server may not have
-/// answered in half a minute, which is seen as SKIPPED.
-async fn is_read(words: &str) -> bool {
+/// Waits until the numbers of the consumer are in a dump with these words.
+async fn until_read(words: &str) {
     for _ in 0..600 {
         if source(&dump_in(Duration::ZERO)).notes.iter().any(|note| note.contains(words)) {
-            return true;
+            return;
         }
         sleep(ms(50)).await;
     }
-    false
+    panic!("it was not read: {}", dump_in(Duration::ZERO));
 }
 
 async fn until_done(done: &AtomicUsize, count: usize) {
@@ -86,9 +84,7 @@ fn messages_that_the_server_gives_to_nobody_are_found() {
         };
         set_paused("2999-01-01T00:00:00Z").await;
         queue.fill(5).await;
-        if !is_read("had 5 messages to deliver, 0 of at most 65536 in hand").await {
-            return skip(UNREAD);
-        }
+        until_read("had 5 messages to deliver, 0 of at most 65536 in hand").await;
         let dump = dump_in(MINUTE);
         let [finding] = &*dump.findings else { panic!("{dump}") };
         assert_eq!(finding.kind, FindingKind::NoProgress, "{dump}");
@@ -117,9 +113,7 @@ fn messages_behind_the_limit_of_those_in_hand_are_found_late() {
         let mut other = builder().open().await.unwrap();
         let held = pull(&mut other, 1).await;
         let (running, done) = counting(builder()).await;
-        if !is_read("had 5 messages to deliver, 1 of at most 1 in hand").await {
-            return skip(UNREAD);
-        }
+        until_read("had 5 messages to deliver, 1 of at most 1 in hand").await;
         assert!(dump_in(5 * MINUTE).findings.is_empty(), "it may work on it: {}", dump_in(5 * MINUTE));
         let dump = dump_in(11 * MINUTE);
         let [finding] = &*dump.findings else { panic!("{dump}") };
@@ -138,9 +132,7 @@ fn an_empty_consumer_is_read_seldom_and_is_no_finding() {
         let subject = format!("$JS.API.CONSUMER.INFO.{}.worker", queue.name);
         let mut reads = queue.client.subscribe(subject).await.unwrap();
         let (running, _) = counting(queue.builder()).await;
-        if !is_read("had 0 messages to deliver, 0 of at most 65536 in hand, and 1 requests").await {
-            return skip(UNREAD);
-        }
+        until_read("had 0 messages to deliver, 0 of at most 65536 in hand, and 1 requests").await;
         // The check before the start reads them as well.
         let mut before = 0;
         while let Ok(Some(_)) = timeout(ms(500), reads.next()).await {
@@ -150,5 +142,19 @@ fn an_empty_consumer_is_read_seldom_and_is_no_finding() {
         assert!(timeout(ms(10_000), reads.next()).await.is_err(), "it was read again");
         assert!(dump_in(60 * MINUTE).findings.is_empty());
         running.drain(ms(5000)).await.expect("it drains");
+    });
+}
+
+/// A heartbeat comes each second, and each read takes longer.
+#[test]
+#[ignore = "real tier"]
+fn heartbeats_end_no_read() {
+    run_with(async |url| {
+        let proxy = Proxy::start(url.trim_start_matches("nats://")).await.unwrap();
+        let queue = Queue::new(&proxy.address().to_string(), queue_config()).await;
+        proxy.link().downstream(Toxics::new().latency(ms(1200)));
+        let (running, _) = counting(queue.builder()).await;
+        until_read("had 0 messages to deliver, 0 of at most 65536 in hand").await;
+        running.drain(ms(20_000)).await.expect("it drains");
     });
 }
