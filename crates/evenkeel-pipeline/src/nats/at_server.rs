@@ -40,9 +40,29 @@ pub(super) struct Numbers {
 
 #[derive(Debug, Default)]
 struct Idle {
+    /// When to read, unless messages come before.
     read_at: Option<Instant>,
+    /// No read before this, also after messages.
+    pause_until: Option<Instant>,
     /// The positions of the consumer when they were read last, and since when they are the same.
     last: Option<(Position, Instant)>,
+}
+
+impl Idle {
+    fn read_at(&mut self, now: Instant) -> Instant {
+        *self
+            .read_at
+            .get_or_insert_with(|| self.pause_until.map_or(now + IDLE, |pause| pause.max(now + IDLE)))
+    }
+
+    fn sent(&mut self, now: Instant) {
+        self.pause_until = Some(now + PAUSE);
+        self.read_at = self.pause_until;
+    }
+
+    fn forget(&mut self) {
+        *self = Self { pause_until: self.pause_until, ..Self::default() };
+    }
 }
 
 /// The numbers that change when a message moves.
@@ -59,12 +79,12 @@ impl Numbers {
     pub(super) async fn read_while<F: Future>(&self, come: F) -> F::Output {
         let mut come = pin!(come);
         loop {
-            let read_at = *lock(&self.idle).read_at.get_or_insert_with(|| Instant::now() + IDLE);
+            let read_at = lock(&self.idle).read_at(Instant::now());
             let read = async {
                 sleep_until(read_at).await;
                 // Before the answer: one that takes longer than the wait is not asked for at once again.
                 let sent = Instant::now();
-                lock(&self.idle).read_at = Some(sent + PAUSE);
+                lock(&self.idle).sent(sent);
                 (sent, consumer_info(&self.context, &self.stream, &self.consumer).await)
             };
             match race(come.as_mut(), read).await {
@@ -106,11 +126,33 @@ impl Numbers {
 
     /// Forgets what was read, as messages have come, or none is asked for.
     pub(super) fn forget(&self) {
-        *lock(&self.idle) = Idle::default();
+        lock(&self.idle).forget();
         self.at_server.set(None);
     }
 
     pub(super) fn handle(&self) -> Option<AtServer> {
         Some(self.at_server.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_trickle_of_messages_is_read_no_more_often() {
+        let (start, mut idle) = (Instant::now(), Idle::default());
+        assert_eq!(idle.read_at(start), start + IDLE);
+        // Time goes by, and the wait is the same.
+        assert_eq!(idle.read_at(start + 2 * SECOND), start + IDLE);
+        idle.sent(start + IDLE);
+        assert_eq!(idle.read_at(start + IDLE), start + IDLE + PAUSE);
+        // A message each six seconds.
+        idle.forget();
+        assert_eq!(idle.read_at(start + 6 * SECOND), start + IDLE + PAUSE);
+        idle.forget();
+        assert_eq!(idle.read_at(start + 18 * SECOND), start + 18 * SECOND + IDLE);
     }
 }
