@@ -60,7 +60,7 @@ async fn receive(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(),
                     return Ok(());
                 }
                 asked?;
-                wait(link, intake).await;
+                wait(intake).await;
             }
             Some(Event::Item { .. } | Event::Status) => {}
             Some(Event::Suspect) => link.restore().await?,
@@ -95,7 +95,7 @@ async fn ask(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), Sou
 }
 
 /// Waits for something to come; without a sign of life in time, the requests are abandoned.
-async fn wait(link: &Link, intake: &mut Intake) {
+async fn wait(intake: &mut Intake) {
     let late_at = intake.inbox().and_then(|inbox| inbox.late_at());
     let come = poll_fn(|cx| intake.poll(cx, Instant::now()));
     let event = match timeout_at(late_at.unwrap_or_else(|| Instant::now() + CALL), come).await {
