@@ -5,7 +5,12 @@ mod report;
 mod servers;
 mod suites;
 
-use std::{num::NonZero, thread, time::Instant};
+use std::{
+    num::NonZero,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
 
 use xshell::Cmd;
 
@@ -24,6 +29,9 @@ use crate::{
 /// The test binaries of the real tier are named `real`; those named `soak` are run by `cargo xtask soak` alone.
 const REAL: &str = "real";
 pub(crate) const SOAK: &str = "soak";
+
+/// The suites that run at the same time: one that waits, or has one long test left, leaves a core to the next.
+const BESIDE: usize = 2;
 
 pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
     let packages = members(project)?;
@@ -63,9 +71,9 @@ fn tiers(
     binaries: &[Binary],
     report: &mut Report,
 ) -> Result {
-    for binary in binaries.iter().filter(|binary| binary.target != REAL && binary.target != SOAK) {
-        report.suites.push(binary.run(project, Tier::Virtual, &["--show-output"], &[])?);
-    }
+    let in_virtual = binaries.iter().filter(|binary| binary.target != REAL && binary.target != SOAK);
+    let in_virtual: Vec<&Binary> = in_virtual.collect();
+    run_all(project, &in_virtual, Tier::Virtual, &["--show-output"], &[], report);
     let documented = selection(packages.iter().copied().filter(|package| package.doctests));
     if !documented.is_empty() {
         let command = project.cargo("test").args(["--doc", "--all-features"]).args(documented);
@@ -77,12 +85,12 @@ fn tiers(
     if flags.quick {
         report.left_out.push(format!("SKIPPED: the real tier, {} suites (--quick)", real.len()));
     } else if !real.is_empty() {
-        real_tier(project, flags, &real, report)?;
+        real_tier(project, flags, &real, report);
     }
     Ok(())
 }
 
-fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report: &mut Report) -> Result {
+fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report: &mut Report) {
     let servers = Servers::start(project, flags.require_servers);
     for (server, reason) in &servers.missing {
         if flags.require_servers && !server.lacks_tools() {
@@ -92,11 +100,39 @@ fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report:
             report.left_out.push(format!("SKIPPED: {}: {reason}", server.name()));
         }
     }
-    for binary in suites {
-        // They wait for servers, signals and clocks more than they compute.
-        let threads = 3 * thread::available_parallelism().map_or(1, NonZero::get);
-        let arguments = ["--include-ignored", "--show-output", &format!("--test-threads={threads}")];
-        report.suites.push(binary.run(project, Tier::Real, &arguments, &servers.variables)?);
-    }
-    Ok(())
+    // They wait for servers, signals and clocks more than they compute.
+    let threads = 3 * thread::available_parallelism().map_or(1, NonZero::get);
+    let arguments = ["--include-ignored", "--show-output", &format!("--test-threads={threads}")];
+    run_all(project, suites, Tier::Real, &arguments, &servers.variables, report);
+}
+
+/// Runs suites beside each other.
+fn run_all(
+    project: &Project,
+    suites: &[&Binary],
+    tier: Tier,
+    arguments: &[&str],
+    variables: &[(&str, String)],
+    report: &mut Report,
+) {
+    let start = Instant::now();
+    let (root, logs) = (&*project.root, &*suites::logs(project));
+    let (left, ended) = (Mutex::new(suites.iter()), Mutex::new(&mut report.suites));
+    let next = || lock(&left).next();
+    let run = || {
+        while let Some(binary) = next() {
+            let suite = binary.run(root, logs, tier, arguments, variables);
+            lock(&ended).push(suite);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..BESIDE {
+            scope.spawn(run);
+        }
+    });
+    report.beside.push((tier, start.elapsed().as_secs_f64()));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -85,6 +85,8 @@ pub(crate) struct Report {
     pub(crate) suites: Vec<Suite>,
     /// Seconds of compiling.
     pub(crate) compiling: f64,
+    /// The seconds of the tiers whose suites ran beside each other.
+    pub(crate) beside: Vec<(Tier, f64)>,
     /// The suites that were left out as a whole, each with its reason.
     pub(crate) left_out: Vec<String>,
 }
@@ -102,7 +104,7 @@ impl Report {
         }
         text += &format!("\n{}\n", self.table().render());
         for tier in Tier::ALL {
-            let seconds = total(self.suites.iter().filter(|suite| suite.tier == tier)).seconds;
+            let seconds = self.total(tier).seconds;
             if let Some(budget) = tier.budget().filter(|budget| seconds > *budget) {
                 text += &format!(
                     "warning: the {} tier ran {seconds:.1} s, its budget is {budget} s\n",
@@ -113,6 +115,14 @@ impl Report {
         let Counts { passed, failed, skipped, .. } = total(&self.suites);
         text += &format!("{passed} passed, {failed} failed, {} skipped\n", skipped.len());
         text
+    }
+
+    fn total(&self, tier: Tier) -> Counts {
+        let sum = total(self.suites.iter().filter(|suite| suite.tier == tier));
+        match self.beside.iter().find(|(beside, _)| *beside == tier) {
+            Some((_, seconds)) => Counts { seconds: *seconds, ..sum },
+            None => sum,
+        }
     }
 
     fn table(&self) -> Table {
@@ -127,10 +137,9 @@ impl Report {
         }
         table.rule();
         for tier in Tier::ALL {
-            let mut suites = self.suites.iter().filter(|suite| suite.tier == tier).peekable();
-            if suites.peek().is_some() {
+            if self.suites.iter().any(|suite| suite.tier == tier) {
                 let all = tier.budget().map_or("all".to_owned(), |budget| format!("all, budget {budget} s"));
-                table.row(row(&all, tier.name(), &total(suites)));
+                table.row(row(&all, tier.name(), &self.total(tier)));
             }
         }
         let compiling = ["compiling", "", "", "", "", &format!("{:.2}", self.compiling)];
@@ -196,6 +205,7 @@ mod tests {
                 suite("pool real", Tier::Real, 0, 0, &["no redis", "no redis"], 0.25),
             ],
             compiling: 12.0,
+            beside: vec![(Tier::Virtual, 20.75)],
             left_out: Vec::new(),
         };
         assert_eq!(report.failed(), 1);
@@ -212,11 +222,11 @@ retry it          virtual      40       0        0    20.50
 pool real         real          0       0        2     0.25
     2 skipped: no redis
 -----------------------------------------------------------
-all, budget 20 s  virtual      47       1        1    21.50
+all, budget 20 s  virtual      47       1        1    20.75
 all, budget 90 s  real          0       0        2     0.25
 compiling                                             12.00
 
-warning: the virtual tier ran 21.5 s, its budget is 20 s
+warning: the virtual tier ran 20.8 s, its budget is 20 s
 47 passed, 1 failed, 3 skipped
 ";
         assert_eq!(report.render(), expected);

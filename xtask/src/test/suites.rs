@@ -80,12 +80,13 @@ impl Binary {
     /// Runs the suite as cargo would, in its package's folder.
     pub(crate) fn run(
         &self,
-        project: &Project,
+        root: &Path,
+        logs: &Path,
         tier: Tier,
         arguments: &[&str],
         variables: &[(&str, String)],
-    ) -> Result<Suite> {
-        let shown = self.path.strip_prefix(&project.root).unwrap_or(&self.path);
+    ) -> Suite {
+        let shown = self.path.strip_prefix(root).unwrap_or(&self.path);
         tell!("$ {} {}", shown.display(), arguments.join(" "));
         let mut command = cleaned(Command::new(&self.path));
         command
@@ -98,18 +99,20 @@ impl Binary {
             command.env("EVENKEEL_TIMELINE", "0");
         }
         let name = format!("{} {}", self.package, self.target);
-        let log = log(project, &name);
+        let log = log(logs, &name);
         let start = Instant::now();
-        let (output, status) = capture(command, &log)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let suite = match libtest::binary(&output) {
-            Some(counts) if counts.failed > 0 || status.success() => {
-                Suite::new(name, tier, Counts { seconds, ..counts }, &output)
-            }
-            _ => Suite::broken(name, tier, format!("{output}\nended without a result: {status}\n")),
+        let suite = match capture(command, &log) {
+            Ok((output, status)) => match libtest::binary(&output) {
+                Some(counts) if counts.failed > 0 || status.success() => {
+                    let seconds = start.elapsed().as_secs_f64();
+                    Suite::new(name, tier, Counts { seconds, ..counts }, &output)
+                }
+                _ => Suite::broken(name, tier, format!("{output}\nended without a result: {status}\n")),
+            },
+            Err(error) => Suite::broken(name, tier, error.to_string()),
         };
         suite.tell();
-        Ok(suite)
+        suite
     }
 }
 
@@ -120,7 +123,7 @@ pub(crate) fn doctests(project: &Project, command: Cmd<'_>, name: &str) -> Resul
         command.arg("--no-fail-fast").env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
     tell!("$ {command}");
     let start = Instant::now();
-    let (output, status) = capture(command.into(), &log(project, name))?;
+    let (output, status) = capture(command.into(), &log(&logs(project), name))?;
     let all = start.elapsed().as_secs_f64();
     let suite = |(package, output): (String, &str)| {
         let name = format!("{package} doc");
@@ -139,8 +142,13 @@ pub(crate) fn doctests(project: &Project, command: Cmd<'_>, name: &str) -> Resul
     Ok((suites, all - running))
 }
 
-fn log(project: &Project, name: &str) -> PathBuf {
-    project.target().join("test-logs").join(format!("{}.log", name.replace(' ', "-")))
+/// The folder of the logs.
+pub(crate) fn logs(project: &Project) -> PathBuf {
+    project.target().join("test-logs")
+}
+
+fn log(logs: &Path, name: &str) -> PathBuf {
+    logs.join(format!("{}.log", name.replace(' ', "-")))
 }
 
 /// Runs a command with both output streams in one file, in the order of writing, and ends it if it hangs.
