@@ -87,12 +87,12 @@ fn executable(message: &str, package: &str) -> Result<Option<String>> {
 
 /// Replaces this process: signals, the terminal and the exit code are the application's alone.
 #[cfg(unix)]
-fn become_it(mut command: Command) -> Result<Outcome> {
+pub(crate) fn become_it(mut command: Command) -> Result<Outcome> {
     Err(std::os::unix::process::CommandExt::exec(&mut command).into())
 }
 
 #[cfg(not(unix))]
-fn become_it(mut command: Command) -> Result<Outcome> {
+pub(crate) fn become_it(mut command: Command) -> Result<Outcome> {
     std::process::exit(command.status()?.code().unwrap_or(1))
 }
 

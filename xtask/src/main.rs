@@ -54,10 +54,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = application::guarded(env::args_os().skip(1).collect());
-    let done = parse(Program::new("cargo xtask", VERSION), arguments, Xtask::from_vec)
-        .map_err(Into::into)
-        .and_then(|flags| Project::open().and_then(|project| run(&project, flags.subcommand)));
+    let done = if docs::is_rustdoc() { docs::become_rustdoc() } else { run_words() };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(_)) => ExitCode::FAILURE,
@@ -73,6 +70,12 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+fn run_words() -> Result<Outcome> {
+    let arguments = application::guarded(env::args_os().skip(1).collect());
+    let flags = parse(Program::new("cargo xtask", VERSION), arguments, Xtask::from_vec)?;
+    run(&Project::open()?, flags.subcommand)
 }
 
 /// Prints the answer to a line that runs nothing.
