@@ -25,12 +25,14 @@
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
 // | `bin/evenkeel-tck/` | the program: its command line, the words of a command, a report as text, JSON, JUnit and TAP |
 // | `protocol.rs`, `protocol/` | implementations in other processes, by lines of JSON: the suite's side, and `serve` |
+// | `apart.rs` | what the rules say to an implementation in another process, whatever its pattern |
 // | `agenda.rs` | the timers of the suite, whose deadlines are known |
 // | `timeline.rs`, `clock.rs`, `duration.rs`, `runtime.rs` | events with their times; virtual and real clocks; durations; runtimes in real time |
 // | `prelude.rs` | the words that all rules share |
 
 mod adapter;
 mod agenda;
+mod apart;
 mod cancel;
 pub mod child;
 mod clock;

@@ -4,23 +4,20 @@ mod backend;
 mod get_error;
 mod handle;
 mod harness;
-mod object;
 mod record;
 mod rules;
 mod settings;
 mod step;
 
 pub use self::{
-    backend::Backend,
+    backend::{Backend, Object},
     get_error::GetError,
     handle::{Get, Lease, Pool, Snapshot},
-    object::Object,
     settings::{Capability, Order, Settings},
     step::BackendError,
 };
 pub(crate) use self::{
-    backend::{Creation, Elsewhere, Remote},
-    object::Destructor,
+    backend::{Creation, Destructor, Elsewhere, Remote},
     step::{ErrorKind, Failure, Kind, Step},
 };
 use crate::Suite;

@@ -8,7 +8,6 @@
 mod finished;
 mod outcome;
 mod record;
-mod remote;
 mod reported_failure;
 mod script;
 mod step_recorder;
@@ -18,9 +17,9 @@ pub(crate) use self::{
     finished::{Finished, catch_panic},
     outcome::sorted,
     record::{End, Event, Record},
-    remote::{Order, Orders, Remote, Step},
     script::Script,
     step_recorder::StepRecorder,
+    task::{Order, Orders, Remote, Step},
 };
 pub use self::{
     outcome::Outcome,

@@ -18,5 +18,4 @@ mod tasks;
 mod testkit;
 mod wire;
 
-pub(crate) use self::process::{flush, signal};
 pub use self::{names::capabilities, process::Process, serve::Server, serve_kit::serve_kit};

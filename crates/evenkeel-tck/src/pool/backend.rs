@@ -6,6 +6,8 @@
 //! *remote*: it tells of each step, and is told of the end of each. The backend here then does all that is told, and
 //! knows who else is to be told of what a rule does to an object: the one who is *elsewhere*.
 
+mod object;
+
 use std::{
     fmt,
     sync::{
@@ -16,8 +18,9 @@ use std::{
 
 use evenkeel_base::lock;
 
+pub(crate) use self::object::Destructor;
+pub use self::object::Object;
 use super::{
-    object::{Destructor, Object},
     record::{Event, Record},
     step::{BackendError, Failure, Kind, Step},
 };
@@ -142,7 +145,7 @@ impl Backend {
     }
 
     /// A check or a reset of this object.
-    pub(super) async fn step(&self, kind: Kind, number: u32) -> Result<(), BackendError> {
+    async fn step(&self, kind: Kind, number: u32) -> Result<(), BackendError> {
         if let Source::Remote(remote) = &self.0 {
             return remote.step(kind, number).await.map_err(Failure::raise);
         }
@@ -170,7 +173,7 @@ impl Backend {
         }
     }
 
-    pub(super) fn is_broken(&self, number: u32) -> bool {
+    fn is_broken(&self, number: u32) -> bool {
         match &self.0 {
             Source::Here(_) => false,
             Source::Remote(remote) => remote.is_broken(number),
@@ -178,7 +181,7 @@ impl Backend {
     }
 
     /// The object is dropped. Returns what its destructor does.
-    pub(super) fn freed(&self, number: u32) -> Option<Destructor> {
+    fn freed(&self, number: u32) -> Option<Destructor> {
         match &self.0 {
             Source::Here(_) => {
                 self.record().note(Event::Freed(number));
@@ -245,7 +248,7 @@ impl Backend {
         drop(old);
     }
 
-    pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
+    fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
         lock(&self.here().elsewhere).clone()
     }
 }

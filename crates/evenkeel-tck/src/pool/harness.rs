@@ -24,9 +24,9 @@ use crate::{
     Adapter, BoxFuture, Verdict,
     adapter::{configure, has},
     agenda::{sleep, timeout},
+    apart,
     duration::WEEK,
     probe_task::catch_panic,
-    protocol,
     verdict::Checked,
 };
 
@@ -243,7 +243,7 @@ pub(crate) async fn settle() {
         for _ in 0..16 {
             yield_now().await;
         }
-        if !protocol::flush(std::mem::take(&mut is_first)) {
+        if !apart::flush(std::mem::take(&mut is_first)) {
             return;
         }
     }

@@ -1,5 +1,7 @@
 //! The task that an implementation of groups or of programs runs.
 
+mod remote;
+
 use std::{
     fmt,
     future::{pending, ready},
@@ -9,9 +11,9 @@ use std::{
 
 use tokio::time::Instant;
 
+pub(crate) use self::remote::{Order, Orders, Remote, Step};
 use super::{
     record::{End, Event, Record},
-    remote::Remote,
     reported_failure::ReportedFailure,
     script::Script,
     step_recorder::StepRecorder,

@@ -35,7 +35,7 @@ use super::{
     pipes::Pipes,
     wire::{Members, Object, object},
 };
-use crate::{Verdict, agenda};
+use crate::{Verdict, agenda, apart::Apart};
 
 /// How long the adapter may run on where the suite has set no timer.
 const STRETCH: Duration = Duration::from_secs(60 * 60);
@@ -205,19 +205,6 @@ impl Link {
     pub(crate) fn unwind(&self) -> ! {
         // The panic is no news: the verdict is kept.
         resume_unwind(Box::new("the adapter was found wanting"))
-    }
-
-    /// Lets the adapter run what is due now, if something is queued for it or in any case. Returns whether it was asked.
-    pub(crate) fn flush(&self, in_any_case: bool) -> bool {
-        let is_due = in_any_case || !lock(&self.state).queue.is_empty();
-        if !is_due || self.spins(self.start.elapsed()) {
-            return false;
-        }
-        let told = self.turn(None);
-        told.is_some_and(|(_, events)| {
-            self.tell(events);
-            true
-        })
     }
 
     /// From now on an adapter fails that does the same again and again without time.
@@ -434,6 +421,24 @@ impl Link {
             self.world.settle().await;
             advance(rest).await;
         }
+    }
+}
+
+impl Apart for Link {
+    fn flush(&self, in_any_case: bool) -> bool {
+        let is_due = in_any_case || !lock(&self.state).queue.is_empty();
+        if !is_due || self.spins(self.start.elapsed()) {
+            return false;
+        }
+        let told = self.turn(None);
+        told.is_some_and(|(_, events)| {
+            self.tell(events);
+            true
+        })
+    }
+
+    fn signal(&self, name: &str) {
+        self.send_now(json!({"do": "signal", "name": name}));
     }
 }
 

@@ -17,7 +17,6 @@ use tokio::{
 use super::{
     link::Handler,
     process::Session,
-    tasks::ScriptLink,
     wire::{Members, Object},
 };
 use crate::BoxFuture;
@@ -60,7 +59,7 @@ enum Stage {
 
 impl Probe {
     pub(super) fn new(
-        way: &ScriptLink,
+        session: Weak<Session>,
         id: u64,
         begin: impl FnOnce(oneshot::Receiver<Option<String>>, oneshot::Receiver<()>) -> Playing + Send + 'static,
     ) -> Arc<Self> {
@@ -68,12 +67,7 @@ impl Probe {
         let (end, ended) = oneshot::channel();
         let life = Stage::Waiting(Box::new(move || begin(drained, ended)));
         let state = State { life, drain: Some(drain), end: Some(end), running: None };
-        Arc::new_cyclic(|this| Self {
-            id,
-            session: way.session.clone(),
-            this: this.clone(),
-            state: Mutex::new(state),
-        })
+        Arc::new_cyclic(|this| Self { id, session, this: this.clone(), state: Mutex::new(state) })
     }
 
     fn begin(&self) -> Result<(), String> {

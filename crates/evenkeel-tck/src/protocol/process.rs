@@ -25,7 +25,7 @@ use super::{
     wire::{Members, Object, VERSION, object},
 };
 use crate::{
-    Adapter, AdapterError, Pattern, Report, Rule, Suite, Verdict,
+    Adapter, AdapterError, Pattern, Report, Rule, Suite, Verdict, apart,
     rule::{Needs, Runtime},
     timeline::traced,
 };
@@ -91,17 +91,6 @@ thread_local! {
 
     /// The links that the rule on this thread has made, each with the number of its process.
     static LINKS: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lets the implementations of this thread that are in other processes run what is due now: those for which something is queued, or
-/// all. Returns whether there was any.
-pub(crate) fn flush(all: bool) -> bool {
-    let links: Vec<_> = LINKS.with_borrow(|links| links.iter().map(|known| known.link.clone()).collect());
-    let mut is_asked = false;
-    for link in links {
-        is_asked |= link.flush(all);
-    }
-    is_asked
 }
 
 /// A link stays until the rule makes one in another world, or ends: the implementation keeps its state.
@@ -336,15 +325,9 @@ impl Process {
         pipes.begin();
         let link = Arc::new(Link::new(world, pipes, self.limit));
         link.send(json!({"do": "begin", "panics": PANICS.get()}));
+        let seen: Weak<Link> = Arc::downgrade(&link);
+        apart::register(seen);
         Ok(link)
-    }
-}
-
-/// Sends a signal to the process of the implementation which the rule on this thread uses.
-pub(crate) fn signal(name: &str) {
-    let link = LINKS.with_borrow(|links| links.last().map(|known| known.link.clone()));
-    if let Some(link) = link {
-        link.send_now(json!({"do": "signal", "name": name}));
     }
 }
 

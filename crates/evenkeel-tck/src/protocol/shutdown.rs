@@ -48,7 +48,7 @@ fn run_of(session: &Arc<Session>, program: u64, parts: Parts) -> Run {
     let way = ScriptLink::new(session, id);
     let start_up = parts.start_up_takes_time().then(|| {
         let (id, takes, way) = (link.id(), parts.start_up(), way.clone());
-        let probe = Probe::new(&way.clone(), id, move |_, ended| {
+        let probe = Probe::new(way.session.clone(), id, move |_, ended| {
             let ends = way.ends(id, ended);
             Box::pin(async move {
                 takes.await;

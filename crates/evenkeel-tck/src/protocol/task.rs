@@ -57,7 +57,7 @@ fn run_of(session: &Arc<Session>, group: u64, mut body: Body, has_body: bool, ha
         return Run::new(session, id, json!({"group": group, "tasks": tasks}), None);
     }
     let spawns = way.clone();
-    let probe = Probe::new(&way.clone(), id, move |_, ended| {
+    let probe = Probe::new(way.session.clone(), id, move |_, ended| {
         body.begins_elsewhere();
         let ends = way.ends(id, ended);
         Box::pin(async move { drop(body.play(move |task| spawns.spawn(task, Some(id)), ends).await) })

@@ -73,7 +73,7 @@ impl ScriptLink {
             "id": id, "task": script.number, "shield": script.shield.map(from_time),
             "panics_when_dropped": script.panics_on_drop, "phase": script.phase, "vital": script.is_vital,
         });
-        let probe = Probe::new(self, id, move |drained, ended| {
+        let probe = Probe::new(self.session.clone(), id, move |drained, ended| {
             task.begins_elsewhere();
             let look = {
                 let way = way.clone();

@@ -15,7 +15,7 @@ use super::{
         process::Session,
         wire::{Members, Object as Event},
     },
-    objects::Objects,
+    objects::{Objects, Wakes},
 };
 use crate::pool::GetError;
 
@@ -93,11 +93,6 @@ struct Call<T> {
 struct State<T> {
     answer: Option<T>,
     waker: Option<Waker>,
-}
-
-/// Something that is woken by each event of its pool, so that it can be cut behind each.
-pub(super) trait Wakes: Send + Sync {
-    fn wake(&self);
 }
 
 impl<T: Told> Wakes for Call<T> {

@@ -9,18 +9,20 @@ use evenkeel_base::lock;
 use serde_json::{Value, json};
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::{
-    super::{
-        link::{Handler, Link},
-        wire::{Members, Object as Event},
-    },
-    calls::Wakes,
+use super::super::{
+    link::{Handler, Link},
+    wire::{Members, Object as Event},
 };
 use crate::pool::{Backend, Creation, ErrorKind, Failure, Kind, Object, Step};
 
 /// The kinds of errors, with their names in the protocol.
 pub(in crate::protocol) const KINDS: [(ErrorKind, &str); 3] =
     [(ErrorKind::Single, "single"), (ErrorKind::Transient, "transient"), (ErrorKind::Fatal, "fatal")];
+
+/// Something that is woken by each event of its pool, so that it can be cut behind each.
+pub(super) trait Wakes: Send + Sync {
+    fn wake(&self);
+}
 
 pub(super) struct Objects {
     id: u64,

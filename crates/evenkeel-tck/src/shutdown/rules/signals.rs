@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::prelude::*;
-use crate::{protocol, rule::Place};
+use crate::{apart, rule::Place};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "SHUTDOWN-36" real shutdown_36 "A signal of the process stops the program."),
@@ -109,7 +109,7 @@ impl Drop for Running {
 /// Sends SIGINT to the process of the implementation.
 fn interrupt(place: Place) -> Checked {
     if place == Place::Apart {
-        protocol::signal("SIGINT");
+        apart::signal("SIGINT");
         return Ok(());
     }
     let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", process::id())]).status();

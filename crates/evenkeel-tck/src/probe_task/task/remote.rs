@@ -12,7 +12,10 @@ use std::{
 
 use evenkeel_base::lock;
 
-use super::{record::End, reported_failure::ReportedFailure, task::Task};
+use super::{
+    super::{record::End, reported_failure::ReportedFailure},
+    Task,
+};
 use crate::BoxFuture;
 
 /// An order of the script.

@@ -12,14 +12,14 @@ use std::{
 use evenkeel_base::lock;
 
 use super::{
-    backend::Backend,
-    step::{BackendError, Kind},
+    super::step::{BackendError, Kind},
+    Backend,
 };
 
 /// An object of a pool.
 ///
 /// # Examples
-/// As in [`SUITE`](super::SUITE).
+/// As in [`SUITE`](crate::pool::SUITE).
 #[must_use = "a rule sees when it is dropped"]
 pub struct Object {
     number: u32,
