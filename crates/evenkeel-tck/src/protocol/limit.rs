@@ -123,9 +123,9 @@ impl Limiter for Remote {
     fn try_acquire(&self, request: Request) -> Result<Permit, Denied> {
         let link = &self.session.link;
         let id = link.id();
-        let (name, event) = link.ask(
+        let (name, event) = link.ask_without_wait(
             id,
-            json!({"do": "try", "id": id, "limiter": self.id, "permits": request.permits, "key": request.key}),
+            &json!({"do": "try", "id": id, "limiter": self.id, "permits": request.permits, "key": request.key}),
         );
         match answer_of(&name, &event) {
             Ok(answer) => answer.map(|()| Permit::new(Held::new(&self.session, id))),
@@ -163,7 +163,7 @@ impl Limiter for Remote {
     fn keys(&self) -> usize {
         let link = &self.session.link;
         let id = link.id();
-        let (_, event) = link.ask(id, json!({"do": "keys", "id": id, "limiter": self.id}));
+        let (_, event) = link.ask(id, &json!({"do": "keys", "id": id, "limiter": self.id}));
         match event.number("keys") {
             Ok(keys) => usize::try_from(keys).unwrap_or(usize::MAX),
             Err(what) => link.refuse(&what),

@@ -151,7 +151,8 @@ impl Link {
     }
 
     pub(crate) fn handle(&self, id: u64, handler: Arc<dyn Handler>) {
-        lock(&self.state).handlers.insert(id, handler);
+        let old = lock(&self.state).handlers.insert(id, handler);
+        drop(old);
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -175,23 +176,32 @@ impl Link {
         }
     }
 
-    /// Sends a message that is answered at once, by an event with its id.
-    ///
-    /// # Panics
-    /// If the adapter is found wanting, with a verdict that [`take_verdict`] returns.
-    pub(crate) fn ask(self: &Arc<Self>, id: u64, message: serde_json::Value) -> (String, Object) {
+    /// Sends a message that is answered at once, by an event with its id. `None` if there is no such event in the same turn.
+    fn answer(&self, id: u64, message: &serde_json::Value) -> Option<(String, Object)> {
         let answer = Arc::new(Answer::default());
         self.handle(id, answer.clone());
         self.send_now(message.clone());
-        let answer = lock(&answer.0).take();
-        answer.unwrap_or_else(|| {
-            if message["do"] == "try" {
-                // It is the library that waits, and not the adapter.
-                let waits = "it does not answer in the turn";
-                self.fail(Verdict::fail("that a request that does not wait is answered at once", waits));
-                self.unwind();
-            }
-            self.refuse(&format!("it does not answer {message} in the same turn"))
+        lock(&answer.0).take()
+    }
+
+    /// Sends a message that the adapter answers at once, by an event with its id.
+    ///
+    /// # Panics
+    /// If the adapter is found wanting, with a verdict that [`take_verdict`] returns.
+    pub(crate) fn ask(&self, id: u64, message: &serde_json::Value) -> (String, Object) {
+        let answer = self.answer(id, message);
+        answer.unwrap_or_else(|| self.refuse(&format!("it does not answer {message} in the same turn")))
+    }
+
+    /// As [`ask`](Self::ask), of a request that does not wait: without an answer it is the library that waits, and not the adapter.
+    ///
+    /// # Panics
+    /// As [`ask`](Self::ask).
+    pub(crate) fn ask_without_wait(&self, id: u64, message: &serde_json::Value) -> (String, Object) {
+        self.answer(id, message).unwrap_or_else(|| {
+            let waits = "it does not answer in the turn";
+            self.fail(Verdict::fail("that a request that does not wait is answered at once", waits));
+            self.unwind()
         })
     }
 
@@ -392,9 +402,12 @@ impl Link {
         for event in events.iter().filter(|event| event.text("event") == Ok("failed")) {
             let _ = self.tell_one(event);
         }
-        let mut state = lock(&self.state);
-        state.handlers.clear();
-        state.pipes.take()
+        let (handlers, pipes) = {
+            let mut state = lock(&self.state);
+            (std::mem::take(&mut state.handlers), state.pipes.take())
+        };
+        drop(handlers);
+        pipes
     }
 
     /// Moves the clock of the world to this time, rounded to the microsecond: timers of floats have no more.

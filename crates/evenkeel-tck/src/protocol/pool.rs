@@ -113,10 +113,10 @@ impl Remote {
     }
 
     /// Asks something that is answered at once.
-    fn ask(&self, what: &str) -> (u64, String, Event) {
+    fn ask(&self, what: &str) -> Event {
         let id = self.session.link.id();
-        let (name, event) = self.session.link.ask(id, json!({"do": what, "id": id, "pool": self.id}));
-        (id, name, event)
+        let (_, event) = self.session.link.ask(id, &json!({"do": what, "id": id, "pool": self.id}));
+        event
     }
 
     /// The answer that cannot be read.
@@ -135,7 +135,9 @@ impl Pool for Remote {
     }
 
     fn try_get(&self) -> Option<Box<dyn Lease>> {
-        let (id, name, event) = self.ask("take");
+        let link = &self.session.link;
+        let id = link.id();
+        let (name, event) = link.ask_without_wait(id, &json!({"do": "take", "id": id, "pool": self.id}));
         if name == "none" {
             return None;
         }
@@ -167,7 +169,7 @@ impl Pool for Remote {
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Snapshot> {
-        let (_, _, event) = self.ask("snapshot");
+        let event = self.ask("snapshot");
         let count = |name: &str| -> Result<Option<usize>, String> {
             Ok(event.optional_number(name)?.map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
         };
@@ -176,7 +178,7 @@ impl Pool for Remote {
     }
 
     fn holders(&self) -> Vec<Duration> {
-        let (_, _, event) = self.ask("holders");
+        let event = self.ask("holders");
         let held = event.get("held").and_then(Value::as_array).cloned().unwrap_or_default();
         held.iter().map(|time| self.refuse(json!({"held": time}).time("held"))).collect()
     }

@@ -33,6 +33,23 @@ pub(super) fn current() -> Option<u64> {
     CURRENT.get()
 }
 
+/// The script of a task is polled until this is dropped, also by a panic of the script.
+struct Polling {
+    outer: Option<u64>,
+}
+
+impl Polling {
+    fn begin(id: u64) -> Self {
+        Self { outer: CURRENT.replace(Some(id)) }
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        CURRENT.set(self.outer);
+    }
+}
+
 /// A task or a body whose life is in the implementation.
 pub(super) struct Probe {
     id: u64,
@@ -123,9 +140,10 @@ impl Probe {
             lock(&self.state).life = life;
             return if is_over { Poll::Ready(()) } else { Poll::Pending };
         };
-        let outer = CURRENT.replace(Some(self.id));
-        let polled = playing.as_mut().poll(cx);
-        CURRENT.set(outer);
+        let polled = {
+            let _polling = Polling::begin(self.id);
+            playing.as_mut().poll(cx)
+        };
         let next = if polled.is_pending() { Stage::Running(playing) } else { Stage::Over };
         let mut state = lock(&self.state);
         // It may have been dropped meanwhile.
@@ -166,5 +184,26 @@ impl Future for Running {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.probe.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::{Polling, current};
+
+    #[test]
+    fn a_script_that_panics_is_the_current_one_no_more() {
+        let outer = Polling::begin(1);
+        let script = AssertUnwindSafe(|| {
+            let _polling = Polling::begin(2);
+            assert_eq!(current(), Some(2));
+            panic!("the script panics");
+        });
+        assert!(catch_unwind(script).is_err());
+        assert_eq!(current(), Some(1));
+        drop(outer);
+        assert_eq!(current(), None);
     }
 }

@@ -335,7 +335,7 @@ impl Session {
     /// Configures something: returns its id.
     pub(crate) fn configure(&self, what: &str, settings: Value) -> Result<u64, AdapterError> {
         let id = self.link.id();
-        let (name, event) = self.link.ask(id, json!({"do": what, "id": id, "settings": settings}));
+        let (name, event) = self.link.ask(id, &json!({"do": what, "id": id, "settings": settings}));
         let why = event.text("says").unwrap_or("no reason").to_owned();
         match name.as_str() {
             "configured" => Ok(id),

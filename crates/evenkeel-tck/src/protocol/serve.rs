@@ -250,7 +250,8 @@ impl<'a> Server<'a> {
 
     /// One rule in one world. A world that fails is told as an event of the turn that is open then.
     fn serve_rule<I: BufRead>(&self, lines: &mut Lines<I>, first: Turn) -> io::Result<()> {
-        let panics = if first.items.iter().any(|message| message.flag("panics")) { usize::MAX } else { 0 };
+        let begin = first.items.iter().find(|message| message.text("do") == Ok("begin"));
+        let panics = if begin.is_some_and(|begin| begin.flag("panics")) { usize::MAX } else { 0 };
         let served = catch_unwind(AssertUnwindSafe(|| {
             let world = World::builder().allow_panics(panics);
             world.run(async |world| Scene::new(self, &world).serve(&world, lines, first).await)

@@ -41,7 +41,9 @@ pub fn serve_kit(library: &str, version: &str, kit: &dyn Adapter<Settings>) -> i
             match message.text("do") {
                 Ok("hello") => events.push(hello(library, version, kit)),
                 Ok("test") => events.extend(test(kit, message, &mut before)),
-                _ => {}
+                Ok("begin" | "end") => {}
+                Ok(other) => events.push(broken(&format!("a kit has no message {other:?}"))),
+                Err(what) => events.push(broken(&what)),
             }
         }
         let reply = Turn { items: events.into_iter().map(object).collect(), ..turn }.reply();
@@ -50,6 +52,10 @@ pub fn serve_kit(library: &str, version: &str, kit: &dyn Adapter<Settings>) -> i
         output.flush()?;
     }
     Ok(())
+}
+
+fn broken(says: &str) -> Value {
+    json!({"event": "broken", "says": says})
 }
 
 fn hello(library: &str, version: &str, kit: &dyn Adapter<Settings>) -> Value {
@@ -71,14 +77,14 @@ type Before = Option<(Program, usize)>;
 fn test(kit: &dyn Adapter<Settings>, message: &Object, before: &mut Before) -> Vec<Value> {
     let (settings, steps) = match read(message) {
         Ok(read) => read,
-        Err(what) => return vec![json!({"event": "broken", "says": what})],
+        Err(what) => return vec![broken(&what)],
     };
     let kit = match kit.configure(&settings) {
         Ok(kit) => kit,
         Err(AdapterError::NotExpressible(why)) => {
             return vec![json!({"event": "not expressible", "says": why})];
         }
-        Err(other) => return vec![json!({"event": "broken", "says": format!("{other:?}")})],
+        Err(other) => return vec![broken(&format!("{other:?}"))],
     };
     let program = Program::new(steps);
     let run = catch_unwind(AssertUnwindSafe(|| kit.run(program.clone())));

@@ -32,6 +32,8 @@ pub(super) struct Streams {
     shared: Arc<Shared>,
     operators: HashMap<u64, Operator>,
     outputs: HashMap<u64, Output>,
+    /// What adds sources to a merge, by its id, until the suite drops it.
+    handles: HashMap<u64, Box<dyn Fn(Source) + Send>>,
     sources: HashMap<u64, Given>,
     queues: Queues,
 }
@@ -42,6 +44,7 @@ impl Streams {
             shared: Arc::new(Shared::new(events)),
             operators: HashMap::new(),
             outputs: HashMap::new(),
+            handles: HashMap::new(),
             sources: HashMap::new(),
             queues: Queues::default(),
         }
@@ -86,7 +89,11 @@ impl Scene<'_> {
             "add" => {
                 let described = object(message.get("source").cloned().unwrap_or_default());
                 let source = self.streams.source(&described)?;
-                self.streams.output(message.number("id")?)?.add(source)
+                let id = message.number("id")?;
+                let handle =
+                    self.streams.handles.get(&id).ok_or_else(|| format!("there is no merge {id}"))?;
+                handle(source);
+                Ok(())
             }
             "rest" => self.streams.output(message.number("of")?)?.rest(message.number("id")?),
             other => self.play_queue(other, message),
@@ -107,7 +114,7 @@ impl Scene<'_> {
         let described = message.get("sources").and_then(Value::as_array).cloned().unwrap_or_default();
         let sources = described.into_iter().map(|source| self.streams.source(&object(source)));
         let mut sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let Streams { shared, operators, outputs, .. } = &mut self.streams;
+        let Streams { shared, operators, outputs, handles, .. } = &mut self.streams;
         let Operator(form) = operators.get(&operator).ok_or_else(|| format!("there is no {operator}"))?;
         let mut source = || sources.pop().ok_or("no source");
         let output = match form {
@@ -123,7 +130,8 @@ impl Scene<'_> {
             Form::Merge(make) => Output::of(shared, id, make(sources), output::item),
             Form::MergeWithHandle(make) => {
                 let (stream, handle) = make(sources);
-                Output::of(shared, id, stream, output::item).with_handle(handle)
+                handles.insert(id, handle);
+                Output::of(shared, id, stream, output::item)
             }
             Form::Generate(make) => Output::of(shared, id, make(source()?), output::item),
             Form::Pages(make) => {

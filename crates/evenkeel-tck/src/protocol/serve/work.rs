@@ -75,7 +75,9 @@ impl CallerTask {
         let shared: Rc<RefCell<Shared>> = Rc::default();
         let seen = shared.clone();
         let task = spawn_local(poll_fn(move |cx| {
-            seen.borrow_mut().waker = Some(cx.waker().clone());
+            let waker = cx.waker().clone();
+            let old = seen.borrow_mut().waker.replace(waker);
+            drop(old);
             let mut runs = std::mem::take(&mut seen.borrow_mut().runs);
             runs.retain_mut(|run| Pin::new(run).poll(cx).is_pending());
             seen.borrow_mut().runs.append(&mut runs);

@@ -43,15 +43,22 @@ impl FetchEvents {
         id
     }
 
-    fn begin(&self, call: u64, cursor: u32) {
-        let Some(this) = self.this.upgrade() else { return };
+    fn begin(&self, call: u64, cursor: u32) -> Result<(), String> {
+        let Some(this) = self.this.upgrade() else { return Ok(()) };
+        if lock(&self.calls).contains_key(&call) {
+            return Err(format!("call {call} begins twice"));
+        }
         let slot = Slot::run(async move {
             let page = this.fetch.page(cursor).await;
+            let ended = lock(&this.calls).remove(&call);
+            drop(ended);
             if let Some(link) = this.link.upgrade() {
                 link.send(this.page(call, page));
             }
         });
+        // It begins later than this.
         lock(&self.calls).insert(call, slot);
+        Ok(())
     }
 
     /// The message that ends a call.
@@ -69,7 +76,7 @@ impl FetchEvents {
 impl Handler for FetchEvents {
     fn event(&self, name: &str, event: &Object) -> Result<(), String> {
         match name {
-            "fetch" => self.begin(event.number("call")?, event.small("cursor")?),
+            "fetch" => self.begin(event.number("call")?, event.small("cursor")?)?,
             "dropped" => {
                 let call = lock(&self.calls).remove(&event.number("call")?);
                 call.iter().for_each(|call| call.cut());

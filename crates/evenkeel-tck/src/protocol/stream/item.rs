@@ -103,7 +103,8 @@ impl Items {
         let events =
             Arc::new(ItemEvents { id, link: self.link.clone(), keys, starts: self.starts.clone(), state });
         link.handle(id, events.clone());
-        lock(&self.all).insert(id, events);
+        let old = lock(&self.all).insert(id, events);
+        drop(old);
     }
 
     /// As [`put`](Self::put), of an item that was described by this number.
@@ -156,21 +157,22 @@ impl ItemEvents {
         let work = catch_unwind(AssertUnwindSafe(|| item.run_behind(Some(Box::new(gate)))));
         let Ok(work) = work else { return Ok(()) };
         let slot = Slot::new(async move { drop(catch_panic(Box::pin(work)).await) });
-        {
+        let old = {
             let mut state = lock(&self.state);
-            (state.work, state.ends) = (Some(slot.clone()), Some(ends));
-        }
+            (state.work.replace(slot.clone()), state.ends.replace(ends))
+        };
+        drop(old);
         self.starts.add(slot);
         Ok(())
     }
 
     /// The other process has received the result.
     fn end(&self) -> Result<(), String> {
-        let ends = {
+        let (work, ends) = {
             let mut state = lock(&self.state);
-            state.work = None;
-            state.ends.take()
+            (state.work.take(), state.ends.take())
         };
+        drop(work);
         let _ = ends.ok_or_else(|| format!("item {} has not begun, or has ended", self.id))?.send(());
         Ok(())
     }

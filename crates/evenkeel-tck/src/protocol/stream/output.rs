@@ -254,7 +254,7 @@ impl BatchStream for Batches {
     fn rest(self: Pin<Box<Self>>) -> Vec<Item> {
         let (link, events) = (&self.0.session.link, &self.0.events);
         let id = link.id();
-        let (_, event) = link.ask(id, json!({"do": "rest", "id": id, "of": events.id}));
+        let (_, event) = link.ask(id, &json!({"do": "rest", "id": id, "of": events.id}));
         all(&events.items, &event).unwrap_or_else(|what| link.refuse(&what))
     }
 }

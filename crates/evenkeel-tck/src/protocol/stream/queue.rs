@@ -55,7 +55,7 @@ pub(super) fn channel(remote: &Remote, [ends_with_producers, ends_with_consumers
     let link = &session.link;
     let (id, consumer) = (link.id(), link.id());
     let queue = json!({"do": "queue", "id": id, "operator": remote.operator, "consumer": consumer});
-    let (name, event) = link.ask(id, queue);
+    let (name, event) = link.ask(id, &queue);
     assert!(name == "configured", "{}", event.text("says").unwrap_or("no reason"));
     let items = Items::new(&session);
     let shared = Arc::new(Shared { session, id, items, pops: Mutex::default() });
@@ -183,7 +183,7 @@ impl QueueConsumer for Consumer {
     fn close_now(&mut self) -> Vec<Item> {
         let link = &self.shared.session.link;
         let id = link.id();
-        let (_, event) = link.ask(id, json!({"do": "close now", "id": id, "consumer": self.id}));
+        let (_, event) = link.ask(id, &json!({"do": "close now", "id": id, "consumer": self.id}));
         all(&self.shared.items, &event).unwrap_or_else(|what| link.refuse(&what))
     }
 
@@ -256,7 +256,16 @@ impl Future for Pop {
         }
         let Poll::Ready(answered) = Pin::new(&mut self.asked).poll(cx) else {
             let waker = cx.waker().clone();
-            lock(&self.shared.pops).waiting.push(waker);
+            let mut pops = lock(&self.shared.pops);
+            let is_known = pops.waiting.iter().any(|known| known.will_wake(&waker));
+            let unused = if is_known {
+                Some(waker)
+            } else {
+                pops.waiting.push(waker);
+                None
+            };
+            drop(pops);
+            drop(unused);
             return Poll::Pending;
         };
         match self.shared.popped(self.id, &answered) {

@@ -11,9 +11,15 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use crate::BoxFuture;
 
-/// Its future is taken out while it is polled.
+pub(super) struct Slot(Mutex<State>);
+
 #[derive(Default)]
-pub(super) struct Slot(Mutex<(Option<BoxFuture<'static, ()>>, Option<AbortHandle>)>);
+struct State {
+    /// Taken out while it is polled.
+    future: Option<BoxFuture<'static, ()>>,
+    task: Option<AbortHandle>,
+    is_cut: bool,
+}
 
 impl Slot {
     /// Runs this beside the rule.
@@ -25,18 +31,19 @@ impl Slot {
 
     /// A task that does not run yet.
     pub(super) fn new(future: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
-        Arc::new(Self(Mutex::new((Some(Box::pin(future)), None))))
+        Arc::new(Self(Mutex::new(State { future: Some(Box::pin(future)), ..State::default() })))
     }
 
     /// Runs it, unless it was dropped.
     pub(super) fn start(self: &Arc<Self>) {
         let task = spawn_local(Running(self.clone())).abort_handle();
-        lock(&self.0).1 = Some(task);
+        lock(&self.0).task = Some(task);
     }
 
-    /// Drops the future.
+    /// Drops the future. One that is polled is dropped behind that poll.
     pub(super) fn cut(&self) {
-        let (future, task) = std::mem::take(&mut *lock(&self.0));
+        let cut = State { is_cut: true, ..State::default() };
+        let State { future, task, .. } = std::mem::replace(&mut *lock(&self.0), cut);
         if let Some(task) = task {
             task.abort();
         }
@@ -50,12 +57,51 @@ impl Future for Running {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let future = lock(&self.0.0).0.take();
+        let future = lock(&self.0.0).future.take();
         let Some(mut future) = future else { return Poll::Ready(()) };
-        let polled = future.as_mut().poll(cx);
-        if polled.is_pending() {
-            lock(&self.0.0).0 = Some(future);
+        if future.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
         }
-        polled
+        let mut state = lock(&self.0.0);
+        if state.is_cut {
+            drop(state);
+            return Poll::Ready(());
+        }
+        state.future = Some(future);
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{pending, poll_fn},
+        sync::{Arc, OnceLock},
+        task::Poll,
+    };
+
+    use evenkeel_testkit::World;
+
+    use super::Slot;
+
+    #[test]
+    fn a_cut_by_its_own_future_drops_it() {
+        World::run(async |world| {
+            let (own, alive) = (Arc::new(OnceLock::<Arc<Slot>>::new()), Arc::new(()));
+            let (seen, held) = (own.clone(), alive.clone());
+            let slot = Slot::new(async move {
+                poll_fn(|_| {
+                    seen.get().expect("it is known").cut();
+                    Poll::Ready(())
+                })
+                .await;
+                pending::<()>().await;
+                drop(held);
+            });
+            assert!(own.set(slot.clone()).is_ok());
+            slot.start();
+            world.settle().await;
+            assert_eq!(Arc::strong_count(&alive), 1);
+        });
     }
 }

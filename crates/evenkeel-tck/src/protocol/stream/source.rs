@@ -95,7 +95,8 @@ impl SourceEvents {
             lock(&this.state).source.iter_mut().for_each(Scripted::speak);
             this.give();
         });
-        lock(&self.state).task = Some(task);
+        let old = lock(&self.state).task.replace(task);
+        old.iter().for_each(|old| old.cut());
     }
 
     fn give(&self) {

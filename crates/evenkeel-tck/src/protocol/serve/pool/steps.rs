@@ -80,7 +80,8 @@ impl Steps {
     }
 
     pub(super) fn destroys(&self, number: u32, destructor: Destructor) {
-        lock(&self.0.state).destructors.insert(number, destructor);
+        let old = lock(&self.0.state).destructors.insert(number, destructor);
+        drop(old);
     }
 
     fn begin(&self, what: &str, number: u32) -> BoxFuture<'static, Result<(), Failure>> {

@@ -48,7 +48,8 @@ impl Shared {
     /// Notes an event that the suite answers.
     async fn ask(&self, id: u64, call: u64, event: Value) -> Object {
         let (answer, answered) = oneshot::channel();
-        lock(&self.asked).insert((id, call), answer);
+        let old = lock(&self.asked).insert((id, call), answer);
+        drop(old);
         self.note(event);
         match answered.await {
             Ok(answer) => answer,

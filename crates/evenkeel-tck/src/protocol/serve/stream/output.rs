@@ -16,7 +16,7 @@ use super::{ends::Shared, told};
 use crate::{
     BoxFuture,
     probe_task::catch_panic,
-    stream::{BatchStream, BoxStream, Item, MapResult, PageResult, ReportedFailure, Source},
+    stream::{BatchStream, BoxStream, Item, MapResult, PageResult, ReportedFailure},
 };
 
 /// Taken out of its slot while it is polled, and dropped there.
@@ -26,7 +26,6 @@ pub(super) struct Output {
     slot: Rc<RefCell<Option<Box<dyn Asked>>>>,
     /// Asks for the next result.
     task: Option<AbortHandle>,
-    handle: Option<Box<dyn Fn(Source) + Send>>,
 }
 
 /// A stream of any items.
@@ -135,11 +134,7 @@ impl Output {
 
     fn new(shared: &Arc<Shared>, id: u64, stream: Box<dyn Asked>) -> Self {
         let slot = Rc::new(RefCell::new(Some(stream)));
-        Self { id, shared: shared.clone(), slot, task: None, handle: None }
-    }
-
-    pub(super) fn with_handle(self, handle: Box<dyn Fn(Source) + Send>) -> Self {
-        Self { handle: Some(handle), ..self }
+        Self { id, shared: shared.clone(), slot, task: None }
     }
 
     pub(super) fn next(&mut self) {
@@ -151,17 +146,6 @@ impl Output {
         if let Some(task) = self.task.take() {
             task.abort();
         }
-    }
-
-    pub(super) fn add(&self, source: Source) -> Result<(), String> {
-        self.handle.as_ref().ok_or("no source can be added")?(source);
-        Ok(())
-    }
-
-    /// No more sources are added.
-    pub(super) fn drop_handle(&mut self) {
-        let handle = self.handle.take();
-        drop(handle);
     }
 
     pub(super) fn rest(&mut self, question: u64) -> Result<(), String> {

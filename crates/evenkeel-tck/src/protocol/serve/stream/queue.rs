@@ -45,6 +45,18 @@ impl Queues {
         self.consumers.get(&id).ok_or_else(|| format!("there is no consumer {id}"))
     }
 
+    /// Drops the end with this id. Workers may have taken the consumer.
+    fn let_go(&mut self, id: u64) -> Result<(), String> {
+        if let Some(producer) = self.producers.remove(&id) {
+            drop(producer);
+            return Ok(());
+        }
+        let consumer = self.consumer(id)?.try_lock().map(|mut consumer| consumer.take());
+        drop(consumer.map_err(|_| format!("consumer {id} waits for an item"))?);
+        self.consumers.remove(&id);
+        Ok(())
+    }
+
     /// Calls a consumer that no pop borrows.
     fn with<T>(&self, id: u64, call: impl FnOnce(&mut Box<dyn QueueConsumer>) -> T) -> Result<T, String> {
         let consumer = self.consumer(id)?.try_lock();
@@ -77,15 +89,10 @@ impl Scene<'_> {
             }
             "drop" => {
                 let id = message.number("id")?;
-                if let Ok(merge) = self.streams.output(id) {
-                    merge.drop_handle();
-                    return Ok(());
+                match self.streams.handles.remove(&id) {
+                    Some(handle) => drop(handle),
+                    None => self.streams.queues.let_go(id)?,
                 }
-                let producer = self.streams.queues.producers.remove(&id);
-                let consumer = self.streams.queues.consumers.remove(&id);
-                drop(producer);
-                let consumer = consumer.and_then(|consumer| consumer.try_lock().ok()?.take());
-                drop(consumer);
                 Ok(())
             }
             "close" => self.streams.queues.with(message.number("consumer")?, |consumer| consumer.close()),
@@ -118,8 +125,8 @@ impl Scene<'_> {
 
     fn queue(&mut self, message: &Object) -> Result<(), String> {
         let (id, operator) = (message.number("id")?, message.number("operator")?);
-        let operator = self.streams.operators.get(&operator);
-        let operator = operator.ok_or_else(|| format!("there is no {operator:?}"))?;
+        let operator =
+            self.streams.operators.get(&operator).ok_or_else(|| format!("there is no {operator}"))?;
         let made = self.configured(id, || operator.channel().map_err(AdapterError::Verdict));
         let Some(Channel { producer, consumer }) = made else { return Ok(()) };
         let queues = &mut self.streams.queues;
