@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     future::pending,
+    mem,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -136,17 +137,23 @@ impl Work {
     }
 
     pub(crate) fn runs(&self, course: impl Fn(&Mark) -> Step + Send + Sync + 'static) {
-        lock(&self.script).runs = Arc::new(course);
+        let course: Course = Arc::new(course);
+        let old = mem::replace(&mut lock(&self.script).runs, course);
+        drop(old);
     }
 
     /// The store of the messages with these numbers goes like this.
     pub(crate) fn stores(&self, course: impl Fn(&[u32]) -> Outcome + Send + Sync + 'static) {
-        lock(&self.script).stores = Arc::new(course);
+        let course: Bulk = Arc::new(course);
+        let old = mem::replace(&mut lock(&self.script).stores, course);
+        drop(old);
     }
 
     /// The burial of the messages with these numbers goes like this.
     pub(crate) fn buries(&self, course: impl Fn(&[u32]) -> Outcome + Send + Sync + 'static) {
-        lock(&self.script).buries = Arc::new(course);
+        let course: Bulk = Arc::new(course);
+        let old = mem::replace(&mut lock(&self.script).buries, course);
+        drop(old);
     }
 
     /// A message has as many parts as this.

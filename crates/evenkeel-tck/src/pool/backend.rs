@@ -9,7 +9,7 @@
 mod object;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -216,17 +216,23 @@ impl Backend {
 
     /// From now on the object with this number is created in this way.
     pub(crate) fn creates(&self, course: impl Fn(u32) -> Step + Send + Sync + 'static) {
-        lock(&self.here().script).create = Arc::new(course);
+        let course: Course = Arc::new(course);
+        let old = mem::replace(&mut lock(&self.here().script).create, course);
+        drop(old);
     }
 
     /// From now on the object with this number is checked in this way.
     pub(crate) fn checks(&self, course: impl Fn(u32) -> Step + Send + Sync + 'static) {
-        lock(&self.here().script).check = Arc::new(course);
+        let course: Course = Arc::new(course);
+        let old = mem::replace(&mut lock(&self.here().script).check, course);
+        drop(old);
     }
 
     /// From now on the object with this number is reset in this way.
     pub(crate) fn resets(&self, course: impl Fn(u32) -> Step + Send + Sync + 'static) {
-        lock(&self.here().script).reset = Arc::new(course);
+        let course: Course = Arc::new(course);
+        let old = mem::replace(&mut lock(&self.here().script).reset, course);
+        drop(old);
     }
 
     /// From now on all goes well: what the implementation still does then comes to its end.

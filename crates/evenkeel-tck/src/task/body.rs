@@ -166,7 +166,8 @@ impl Body {
 
 impl Outside {
     fn put(&self, spawn: Spawn) {
-        *lock(&self.0) = Some(spawn);
+        let old = lock(&self.0).replace(spawn);
+        drop(old);
     }
 
     /// Spawns a task from outside, if a handle was left here.

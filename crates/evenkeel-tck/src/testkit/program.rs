@@ -192,7 +192,8 @@ fn steps_of(scene: Arc<Scene>, steps: Arc<[Step]>) -> BoxFuture<'static, ()> {
                 }
                 Step::Spawn(number, steps) => {
                     let task = scene.controls.spawn(steps_of(scene.clone(), steps.as_slice().into()));
-                    lock(&scene.tasks).insert(*number, task);
+                    let old = lock(&scene.tasks).insert(*number, task);
+                    drop(old);
                 }
                 Step::Join(number) => {
                     if let Some(task) = scene.task(*number)
@@ -236,7 +237,8 @@ fn steps_of(scene: Arc<Scene>, steps: Arc<[Step]>) -> BoxFuture<'static, ()> {
                 Step::Move(time) => scene.controls.move_by(*time).await,
                 Step::Hold => {
                     let held = scene.controls.hold();
-                    *lock(&scene.held) = Some(held);
+                    let old = lock(&scene.held).replace(held);
+                    drop(old);
                 }
                 Step::Release => {
                     let held = lock(&scene.held).take();

@@ -102,7 +102,10 @@ impl Object {
     pub(crate) fn destroyed_by(&self, destructor: Destructor) {
         match self.backend.elsewhere() {
             Some(elsewhere) => elsewhere.destroys(self.number, &destructor),
-            None => *lock(&self.destructor) = Some(destructor),
+            None => {
+                let old = lock(&self.destructor).replace(destructor);
+                drop(old);
+            }
         }
     }
 }
@@ -113,8 +116,8 @@ impl Drop for Object {
             return;
         }
         let remote = self.backend.freed(self.number);
-        let destructor = lock(&self.destructor).take().or(remote);
-        match destructor.filter(|_| !thread::panicking()) {
+        let own = lock(&self.destructor).take();
+        match own.or(remote).filter(|_| !thread::panicking()) {
             Some(Destructor::Panics) => panic!("the destructor of object {} panics", self.number),
             Some(Destructor::Asks(ask)) => ask(),
             None => {}
