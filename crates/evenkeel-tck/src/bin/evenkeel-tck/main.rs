@@ -89,42 +89,21 @@ fn run(words: &[&str]) -> Result<(), Failure> {
     match *words {
         ["run", pattern, ref rest @ ..] => {
             let options = options(rest)?;
-            match pattern {
-                "retry" => test(&retry::SUITE, options),
-                "limit" => test(&limit::SUITE, options),
-                "task" => test(&task::SUITE, options),
-                "shutdown" => test(&shutdown::SUITE, options),
-                "stream" => test(&stream::SUITE, options),
-                "pool" => test(&pool::SUITE, options),
-                "testkit" => test(&testkit::SUITE, options),
-                other => Err(unknown(other)),
-            }
+            suite(pattern)?.test(options)
         }
-        ["rules", "retry"] => list(&retry::SUITE),
-        ["rules", "limit"] => list(&limit::SUITE),
-        ["rules", "task"] => list(&task::SUITE),
-        ["rules", "shutdown"] => list(&shutdown::SUITE),
-        ["rules", "stream"] => list(&stream::SUITE),
-        ["rules", "pool"] => list(&pool::SUITE),
-        ["rules", "testkit"] => list(&testkit::SUITE),
+        ["rules", pattern] => suite(pattern)?.list(),
         ["capabilities", pattern] => match capabilities(pattern) {
             known if known.is_empty() => Err(unknown(pattern)),
             known => known.iter().try_for_each(|(name, about)| say(&format!("{name:20} {about}\n"))),
         },
-        ["spec", "retry"] => say(retry::SUITE.spec),
-        ["spec", "limit"] => say(limit::SUITE.spec),
-        ["spec", "task"] => say(task::SUITE.spec),
-        ["spec", "shutdown"] => say(shutdown::SUITE.spec),
-        ["spec", "stream"] => say(stream::SUITE.spec),
-        ["spec", "pool"] => say(pool::SUITE.spec),
-        ["spec", "testkit"] => say(testkit::SUITE.spec),
         ["spec", "protocol"] => say(include_str!("../../../spec/PROTOCOL.md")),
+        ["spec", pattern] => suite(pattern)?.print_spec(),
         ["driver", "go"] => say(include_str!("../../../drivers/go/evenkeel_tck.go")),
         ["driver", "node"] => say(include_str!("../../../drivers/node/evenkeel_tck.mjs")),
         ["driver", "python"] => say(include_str!("../../../drivers/python/evenkeel_tck.py")),
         ["driver", "node-kit"] => say(include_str!("../../../drivers/node/evenkeel_tck_kit.mjs")),
         ["driver", "python-kit"] => say(include_str!("../../../drivers/python/evenkeel_tck_kit.py")),
-        ["rules" | "spec" | "driver", other] => Err(unknown(other)),
+        ["driver", other] => Err(unknown(other)),
         ["help" | "--help" | "-h"] => say(HELP),
         [] => Err(Failure::Usage("there is no command".to_owned())),
         [other, ..] => Err(unknown(other)),
@@ -135,16 +114,55 @@ fn unknown(word: &str) -> Failure {
     Failure::Usage(format!("`{word}` is unknown"))
 }
 
+/// The suite of one pattern.
+trait OfPattern: Sync {
+    fn pattern(&self) -> String;
+    fn test(&'static self, run: Run) -> Result<(), Failure>;
+    fn list(&self) -> Result<(), Failure>;
+    fn print_spec(&self) -> Result<(), Failure>;
+}
+
+/// The patterns whose rules can be put to another process.
+static SUITES: [&dyn OfPattern; 7] = [
+    &retry::SUITE,
+    &limit::SUITE,
+    &task::SUITE,
+    &shutdown::SUITE,
+    &stream::SUITE,
+    &pool::SUITE,
+    &testkit::SUITE,
+];
+
+impl<S: Pattern> OfPattern for Suite<S>
+where
+    Process: Adapter<S>,
+{
+    fn pattern(&self) -> String {
+        self.pattern.to_lowercase()
+    }
+
+    fn test(&'static self, run: Run) -> Result<(), Failure> {
+        test(self, run)
+    }
+
+    fn list(&self) -> Result<(), Failure> {
+        self.rules()
+            .try_for_each(|rule| say(&format!("{} {:6} {}\n", rule.id, rule.level.to_string(), rule.text)))
+    }
+
+    fn print_spec(&self) -> Result<(), Failure> {
+        say(self.spec)
+    }
+}
+
+fn suite(pattern: &str) -> Result<&'static dyn OfPattern, Failure> {
+    SUITES.iter().copied().find(|suite| suite.pattern() == pattern).ok_or_else(|| unknown(pattern))
+}
+
 /// Ignores a closed pipe: the reader has left.
 fn say(text: &str) -> Result<(), Failure> {
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(())
-}
-
-fn list<S: Pattern>(suite: &Suite<S>) -> Result<(), Failure> {
-    suite
-        .rules()
-        .try_for_each(|rule| say(&format!("{} {:6} {}\n", rule.id, rule.level.to_string(), rule.text)))
 }
 
 fn options(words: &[&str]) -> Result<Run, Failure> {
