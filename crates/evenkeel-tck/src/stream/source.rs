@@ -36,14 +36,16 @@ pub(crate) struct Supply {
 struct Step {
     /// The source is silent for this time.
     after: Duration,
-    gives: Gives,
+    gives: Give,
 }
 
+/// A step of a source. The script has no end among its steps: that is their last one.
 #[derive(Clone, Debug)]
-enum Gives {
+pub(crate) enum Give {
     Item(Script),
     Error(u32),
     Panic,
+    End,
 }
 
 /// The size hint of a source.
@@ -58,24 +60,23 @@ pub(crate) enum Hint {
 impl Supply {
     /// Gives these one after the other, always ready.
     pub(crate) fn of(items: impl IntoIterator<Item = Script>) -> Self {
-        let steps =
-            items.into_iter().map(|script| Step { after: Duration::ZERO, gives: Gives::Item(script) });
+        let steps = items.into_iter().map(|script| Step { after: Duration::ZERO, gives: Give::Item(script) });
         Self { steps: steps.collect(), stays_open: false, busy: Duration::ZERO, hint: Hint::Exact }
     }
 
     /// Gives another one after this time of silence.
     pub(crate) fn later(self, after: Duration, script: Script) -> Self {
-        self.step(after, Gives::Item(script))
+        self.step(after, Give::Item(script))
     }
 
     /// Gives an error after this time of silence.
     pub(crate) fn error(self, after: Duration, number: u32) -> Self {
-        self.step(after, Gives::Error(number))
+        self.step(after, Give::Error(number))
     }
 
     /// Panics after this time of silence.
     pub(crate) fn panic(self, after: Duration) -> Self {
-        self.step(after, Gives::Panic)
+        self.step(after, Give::Panic)
     }
 
     /// Does not end.
@@ -92,7 +93,7 @@ impl Supply {
         Self { hint, ..self }
     }
 
-    fn step(mut self, after: Duration, gives: Gives) -> Self {
+    fn step(mut self, after: Duration, gives: Give) -> Self {
         self.steps.push_back(Step { after, gives });
         self
     }
@@ -160,40 +161,30 @@ impl Source {
 impl Scripted {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, ReportedFailure>>> {
         if self.has_ended {
-            self.record.note(Event::PolledAfterEnd);
+            self.asked_again();
             return Poll::Ready(None);
         }
-        let Some(step) = self.supply.steps.front() else {
-            if self.supply.stays_open {
-                return Poll::Pending;
-            }
-            self.has_ended = true;
-            self.record.note(Event::SourceEnded);
-            return Poll::Ready(None);
-        };
-        if !step.after.is_zero() {
-            let timer = self.timer.get_or_insert_with(|| sleep(step.after));
+        let Some(silence) = self.silence() else { return Poll::Pending };
+        if !silence.is_zero() {
+            let timer = self.timer.get_or_insert_with(|| sleep(silence));
             if Pin::new(timer).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             self.timer = None;
+            self.speak();
         }
-        if !self.supply.busy.is_zero() {
+        if !self.supply.busy.is_zero() && !self.supply.steps.is_empty() {
             // The first poll moves the clock.
             let _ = pin!(advance(self.supply.busy)).poll(cx);
         }
-        let gives = self.supply.steps.pop_front().map(|step| step.gives);
-        Poll::Ready(gives.map(|gives| match gives {
-            Gives::Item(script) => {
-                self.record.note(Event::Given(script.number));
-                Ok(Item::new(script, &self.record))
-            }
-            Gives::Error(number) => {
-                self.record.note(Event::GaveError(number));
-                Err(ReportedFailure::error(number))
-            }
-            Gives::Panic => panic!("task 0 panicked"),
-        }))
+        let give = self.next();
+        let item = self.gave(&give);
+        Poll::Ready(match give {
+            Give::Item(_) => item.map(Ok),
+            Give::Error(number) => Some(Err(ReportedFailure::error(number))),
+            Give::Panic => panic!("task 0 panicked"),
+            Give::End => None,
+        })
     }
 
     fn hint(&self) -> (usize, Option<usize>) {
@@ -223,21 +214,17 @@ impl Scripted {
 
     /// Its next step, if it is not silent before it.
     pub(crate) fn ready(&mut self) -> Option<Give> {
-        if self.silence() != Some(Duration::ZERO) {
-            return None;
-        }
-        Some(match self.supply.steps.pop_front() {
-            Some(Step { gives: Gives::Item(script), .. }) => Give::Item(script),
-            Some(Step { gives: Gives::Error(number), .. }) => Give::Error(number),
-            Some(Step { gives: Gives::Panic, .. }) => Give::Panic,
-            None => {
-                self.has_ended = true;
-                Give::End
-            }
-        })
+        (self.silence() == Some(Duration::ZERO)).then(|| self.next())
     }
 
-    /// The other process has handed out a step.
+    /// Takes its next step, whose silence is over.
+    fn next(&mut self) -> Give {
+        let step = self.supply.steps.pop_front();
+        self.has_ended |= step.is_none();
+        step.map_or(Give::End, |step| step.gives)
+    }
+
+    /// A step is handed out, here or in the other process.
     pub(crate) fn gave(&self, give: &Give) -> Option<Item> {
         match give {
             Give::Item(script) => {
@@ -251,18 +238,10 @@ impl Scripted {
         None
     }
 
-    /// The other process has asked again.
+    /// It is asked again after its end.
     pub(crate) fn asked_again(&self) {
         self.record.note(Event::PolledAfterEnd);
     }
-}
-
-/// A step of a source that is played for another process.
-pub(crate) enum Give {
-    Item(Script),
-    Error(u32),
-    Panic,
-    End,
 }
 
 impl Stream for Source {
