@@ -1,5 +1,7 @@
 #![doc = include_str!("../spec/PROTOCOL.md")]
 
+mod answer;
+mod facts;
 mod limit;
 mod link;
 mod names;
@@ -11,6 +13,7 @@ mod retry;
 mod run;
 mod serve;
 mod serve_kit;
+mod session;
 mod shutdown;
 mod stream;
 mod task;

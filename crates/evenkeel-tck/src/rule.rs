@@ -100,8 +100,7 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    /// The names of all of them.
-    pub(crate) const NAMES: [&str; 5] = ["lazy", "cancel", "drops", "abort", "cut"];
+    pub(crate) const ALL: [Self; 5] = [Self::Lazy, Self::Cancel, Self::Drops, Self::Abort, Self::Cut];
 
     /// Its name in the protocol.
     pub(crate) const fn name(self) -> &'static str {

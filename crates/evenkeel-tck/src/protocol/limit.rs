@@ -2,16 +2,17 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll},
 };
 
-use evenkeel_base::lock;
 use serde_json::{Value, json};
 
 use super::{
+    answer::{Answer, Wait},
     link::Handler,
-    process::{Process, Session},
+    process::Process,
+    session::Session,
     wire::{Members, Object, from_time},
 };
 use crate::{
@@ -109,13 +110,13 @@ impl Remote {
     /// A request that waits, not yet polled.
     fn wait(&self, name: &str, request: Request) -> Waiting {
         let link = &self.session.link;
-        let (id, events) = (link.id(), Arc::new(RequestEvents::default()));
-        link.handle(id, events.clone());
+        let (id, answer) = (link.id(), Arc::new(Answer::default()));
+        link.handle(id, Arc::new(RequestEvents(answer.clone())));
         link.send(json!({
             "do": name, "id": id, "limiter": self.id, "permits": request.permits, "key": request.key,
             "deadline": request.deadline.map(|at| from_time(link.time_of(at))),
         }));
-        Waiting { session: self.session.clone(), id, events, has_started: false, has_ended: false }
+        Waiting(Wait::new(self.session.clone(), id, answer))
     }
 }
 
@@ -171,89 +172,44 @@ impl Limiter for Remote {
     }
 }
 
-#[derive(Default)]
-struct RequestEvents(Mutex<RequestState>);
-
-#[derive(Default)]
-struct RequestState {
-    answer: Option<Result<(), Denied>>,
-    waker: Option<Waker>,
-}
-
-/// A request that waits for its turn.
-struct Waiting {
-    session: Arc<Session>,
-    id: u64,
-    events: Arc<RequestEvents>,
-    has_started: bool,
-    has_ended: bool,
-}
-
-impl Future for Waiting {
-    type Output = Result<Held, Denied>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let link = &self.session.link;
-        if link.is_broken() {
-            link.unwind();
-        }
-        if !self.has_started {
-            // It begins with its first poll, and not when the world is idle.
-            link.send_now(json!({"do": "start", "id": self.id}));
-            self.has_started = true;
-        }
-        let waker = cx.waker().clone();
-        let (answer, old) = {
-            let mut state = lock(&self.events.0);
-            match state.answer {
-                Some(answer) => (Some(answer), state.waker.take()),
-                None => (None, state.waker.replace(waker)),
-            }
-        };
-        drop(old);
-        let Some(answer) = answer else { return Poll::Pending };
-        self.has_ended = true;
-        Poll::Ready(answer.map(|()| Held::new(&self.session, self.id)))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.has_ended {
-            return;
-        }
-        let (answer, waker) = {
-            let mut state = lock(&self.events.0);
-            (state.answer, state.waker.take())
-        };
-        drop(waker);
-        // Permits that were granted meanwhile are given back.
-        let last = if answer.is_some_and(|answer| answer.is_ok()) { "release" } else { "cancel" };
-        self.session.link.send(json!({"do": last, "id": self.id}));
-    }
-}
-
-impl RequestEvents {
-    fn wake(&self) {
-        let waker = lock(&self.0).waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
+/// The events of a request, which have its answer.
+struct RequestEvents(Arc<Answer<Result<(), Denied>>>);
 
 impl Handler for RequestEvents {
     fn event(&self, name: &str, event: &Object) -> Result<(), String> {
         if name == "end" && event.flag("cancelled") {
             return Ok(());
         }
-        let answer = answer_of(name, event)?;
-        lock(&self.0).answer = Some(answer);
-        self.wake();
+        self.0.put(answer_of(name, event)?);
+        self.0.wake();
         Ok(())
     }
 
     fn broken(&self) {
-        self.wake();
+        self.0.wake();
+    }
+}
+
+/// A request that waits for its turn.
+struct Waiting(Wait<Result<(), Denied>>);
+
+impl Future for Waiting {
+    type Output = Result<Held, Denied>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = self.0.poll(cx);
+        answer.map_ok(|()| Held::new(self.0.session(), self.0.id()))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let answer = self.0.leave();
+        if self.0.has_ended() {
+            return;
+        }
+        // Permits that were granted meanwhile are given back.
+        let last = if answer.is_some_and(|answer| answer.is_ok()) { "release" } else { "cancel" };
+        self.0.session().link.send(json!({"do": last, "id": self.0.id()}));
     }
 }

@@ -3,53 +3,41 @@
 //! # How it works
 //!
 //! The actions of the rule are queued. When the world is idle, nothing more can come before time moves: one turn sends them all, and
-//! lets the adapter run on until the suite's own next timer ([`agenda`]), or until its first event. Then the world's clock goes
+//! lets the adapter run on until the suite's own next timer ([`agenda`](crate::agenda)), or until its first event. Then the world's clock goes
 //! to the adapter's, which no timer of the suite precedes, and the events are told. So both clocks move together,
 //! each to what is due next in either process.
 //!
-//! An answer that a rule needs at once (a request that does not wait) is a turn in which no time passes.
+//! An answer that a rule needs at once (a request that does not wait) is a turn in which no time passes. `link/drive.rs` has the clocks.
+
+mod drive;
 
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
-    future::poll_fn,
     panic::resume_unwind,
-    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::Poll,
     time::Duration,
 };
 
 use evenkeel_base::lock;
 use evenkeel_testkit::World;
 use serde_json::json;
-use tokio::{
-    sync::Notify,
-    time::{Instant, advance, sleep_until},
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     pipes::Pipes,
     wire::{Members, Object, object},
 };
-use crate::{Verdict, agenda, apart::Apart};
-
-/// How long the adapter may run on where the suite has set no timer.
-const STRETCH: Duration = Duration::from_secs(60 * 60);
-
-/// After so many of these without an event nothing is expected any more: the world may find its deadlock.
-const STRETCHES: u32 = 1000;
+use crate::{Verdict, apart::Apart};
 
 /// Messages of one turn, whose line fits into a pipe.
 const MESSAGES: usize = 100;
 
 /// So many turns without time between them are an implementation that does the same again and again.
 const SPIN: u32 = 2_000;
-
-const MILLISECOND: u128 = 1_000_000;
 
 thread_local! {
     /// The verdict on the adapter, for the rule that this thread checks.
@@ -331,67 +319,12 @@ impl Link {
         self.said.notify_one();
     }
 
-    async fn until_closed(&self) {
-        while !lock(&self.state).is_closed {
-            self.closed.notified().await;
-        }
-    }
-
-    /// Whether it is not to be driven any more.
-    fn stops(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.is_driven = !state.is_closed;
-        state.is_closed
-    }
-
     /// Opens it, or opens it again in the same world: the implementation has kept its state. Returns whether it is to
     /// be driven.
     pub(crate) fn open(&self) -> bool {
         let mut state = lock(&self.state);
         state.is_closed = false;
         !std::mem::replace(&mut state.is_driven, true)
-    }
-
-    /// Keeps the two clocks in step until the link is closed, or the adapter is found wanting.
-    pub(crate) async fn drive(&self) {
-        let mut silent = 0;
-        loop {
-            // Twice: who waits for the same rest may act when it comes.
-            self.world.settle().await;
-            self.world.settle().await;
-            if self.stops() {
-                return;
-            }
-            let now = Instant::now();
-            let due = agenda::next_after(now).into_iter().chain(self.world.drains_until()).min();
-            let due = due.map(|at| whole_after(self.time_of(at)));
-            let has_said = !lock(&self.state).queue.is_empty();
-            if due.is_none() && !has_said && silent >= STRETCHES {
-                self.said.notified().await;
-                continue;
-            }
-            let until = due.unwrap_or_else(|| self.time_of(now) + STRETCH);
-            let Some((at, events)) = self.turn(Some(until)) else { return };
-            if self.spins(at) {
-                return;
-            }
-            silent = if due.is_some() || has_said || !events.is_empty() { 0 } else { silent + 1 };
-            self.reach(at).await;
-            self.tell_in_turn(events).await;
-        }
-    }
-
-    /// Tells events to their handlers. The owner of what has ended sees that before the events that follow it.
-    async fn tell_in_turn(&self, mut events: Vec<Object>) {
-        while let Some(end) = events.iter().position(|event| event.text("event") == Ok("end")) {
-            let later = events.split_off(end + 1);
-            self.tell(events);
-            events = later;
-            if !events.is_empty() {
-                self.world.settle().await;
-            }
-        }
-        self.tell(events);
     }
 
     /// Ends the rule for the adapter. Returns it, if it can be used again.
@@ -408,32 +341,6 @@ impl Link {
         };
         drop(handlers);
         pipes
-    }
-
-    /// Moves the clock of the world to this time, rounded to the microsecond: timers of floats have no more.
-    async fn reach(&self, at: Duration) {
-        let at = Duration::from_micros(((at.as_nanos() + 500) / 1000).try_into().unwrap_or(u64::MAX));
-        // Tokio's timers are whole milliseconds, by which its clock moves on from where it is.
-        let now = self.time_of(Instant::now());
-        let millis = (now.as_millis() + at.saturating_sub(now).as_millis()).try_into().unwrap_or(u64::MAX);
-        let whole = self.start + Duration::from_millis(millis);
-        if whole > Instant::now() {
-            let (mut timer, mut closed) = (pin!(sleep_until(whole)), pin!(self.until_closed()));
-            let is_closed = poll_fn(|cx| {
-                if closed.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(true);
-                }
-                timer.as_mut().poll(cx).map(|()| false)
-            });
-            if is_closed.await {
-                return;
-            }
-        }
-        let rest = (self.start + at).saturating_duration_since(Instant::now());
-        if !rest.is_zero() {
-            self.world.settle().await;
-            advance(rest).await;
-        }
     }
 }
 
@@ -453,11 +360,6 @@ impl Apart for Link {
     fn signal(&self, name: &str) {
         self.send_now(json!({"do": "signal", "name": name}));
     }
-}
-
-/// The millisecond at which a timer for this time fires.
-fn whole_after(time: Duration) -> Duration {
-    Duration::from_millis(time.as_nanos().div_ceil(MILLISECOND).try_into().unwrap_or(u64::MAX))
 }
 
 /// The answer to a question.

@@ -15,7 +15,8 @@ use self::{
     objects::Objects,
 };
 use super::{
-    process::{Process, Session},
+    process::Process,
+    session::Session,
     wire::{Members, Object as Event, from_time},
 };
 use crate::{

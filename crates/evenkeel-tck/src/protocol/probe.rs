@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     link::Handler,
-    process::Session,
+    session::Session,
     wire::{Members, Object},
 };
 use crate::BoxFuture;

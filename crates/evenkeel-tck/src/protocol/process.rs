@@ -16,13 +16,15 @@ use std::{
 
 use evenkeel_base::lock;
 use evenkeel_testkit::World;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
+    facts::Facts,
     link::{Link, take_verdict},
-    names::{PATTERNS, capabilities, unknown},
+    names::capabilities,
     pipes::Pipes,
-    wire::{Members, Object, VERSION, object},
+    session::Session,
+    wire::{Members, VERSION, object},
 };
 use crate::{
     Adapter, AdapterError, Pattern, Report, Rule, Suite, Verdict, apart,
@@ -59,31 +61,6 @@ pub struct Process {
 
 /// The children that no rule uses.
 pub(crate) type IdleChildren = Arc<Mutex<Vec<Pipes>>>;
-
-/// The facts that an adapter tells of itself.
-#[derive(Clone, Debug)]
-struct Facts {
-    library: String,
-    version: String,
-    runtime: String,
-    can: Vec<String>,
-    patterns: HashMap<String, HashMap<String, Result<(), &'static str>>>,
-}
-
-/// The rule's end of a [`Link`]; the last one closes it.
-pub(crate) struct Session {
-    pub(crate) link: Arc<Link>,
-    /// Whether the implementation tells when it lets go of an attempt.
-    pub(crate) tells_drops: bool,
-    /// Whether the wait for the next result of a stream can be cancelled, and made again.
-    pub(crate) cuts: bool,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.link.close();
-    }
-}
 
 thread_local! {
     /// Whether tasks of the rule on this thread panic.
@@ -331,21 +308,6 @@ impl Process {
     }
 }
 
-impl Session {
-    /// Configures something: returns its id.
-    pub(crate) fn configure(&self, what: &str, settings: Value) -> Result<u64, AdapterError> {
-        let id = self.link.id();
-        let (name, event) = self.link.ask(id, &json!({"do": what, "id": id, "settings": settings}));
-        let why = event.text("says").unwrap_or("no reason").to_owned();
-        match name.as_str() {
-            "configured" => Ok(id),
-            "refused" => Err(AdapterError::Refused(why)),
-            "not expressible" => Err(AdapterError::Verdict(Verdict::NotExpressible(why))),
-            _ => self.link.refuse(&format!("the settings are answered by {name}")),
-        }
-    }
-}
-
 /// Starts a child, and asks for its facts.
 fn greet(command: Command, limit: Duration) -> Result<(Pipes, Facts), Verdict> {
     let name = format!("{command:?}");
@@ -358,49 +320,6 @@ fn greet(command: Command, limit: Duration) -> Result<(Pipes, Facts), Verdict> {
     match facts {
         Ok(facts) => Ok((pipes, facts)),
         Err(what) => Err(pipes.bad(&what)),
-    }
-}
-
-impl Facts {
-    fn read(hello: &Object) -> Result<Self, String> {
-        let version = hello.number("protocol")?;
-        if version != VERSION {
-            return Err(format!("it speaks version {version} of the protocol, and not {VERSION}"));
-        }
-        let can = hello.get("can").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut patterns = HashMap::new();
-        for name in can.iter().filter_map(Value::as_str) {
-            if !Runtime::NAMES.contains(&name) {
-                return Err(unknown("feature of a runtime", name, &Runtime::NAMES));
-            }
-        }
-        for pattern in PATTERNS {
-            let Some(claims) = hello.get(pattern) else { continue };
-            let claims = claims.as_object().ok_or_else(|| format!("`{pattern}` is no object"))?;
-            let known: Vec<String> = capabilities(pattern).into_iter().map(|(name, _)| name).collect();
-            if let Some(name) = claims.keys().find(|name| !known.contains(name)) {
-                return Err(unknown(&format!("capability of {pattern}"), name, &known));
-            }
-            let claims = claims.iter().map(|(name, claim)| (name.clone(), claimed(claim))).collect();
-            patterns.insert(pattern.to_owned(), claims);
-        }
-        Ok(Self {
-            library: hello.text("library")?.to_owned(),
-            version: hello.text("version")?.to_owned(),
-            runtime: hello.text("runtime")?.to_owned(),
-            can: can.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-            patterns,
-        })
-    }
-}
-
-/// `true`, or the reason for which there is none.
-fn claimed(claim: &Value) -> Result<(), &'static str> {
-    match claim {
-        Value::Bool(true) => Ok(()),
-        // Reasons are for the whole run, and a child is asked for them when it starts.
-        Value::String(why) => Err(Box::leak(why.clone().into_boxed_str())),
-        _ => Err("the adapter does not claim it"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex, Weak},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use evenkeel_base::lock;
@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use tokio::task::{AbortHandle, spawn_local};
 
 use super::{
+    answer::{Answer, Wait},
     link::{Handler, Link},
-    process::{Process, Session},
+    process::Process,
+    session::Session,
     wire::{Members, Object, from_float, from_time, from_u64},
 };
 use crate::{
@@ -93,12 +95,7 @@ fn result_of(id: u64, attempt: u32, result: Result<Option<Hint>, Hint>) -> Value
 }
 
 /// The future of a call, which its events wake.
-struct Call {
-    session: Arc<Session>,
-    events: Arc<CallEvents>,
-    has_started: bool,
-    has_ended: bool,
-}
+struct Call(Wait<Outcome>);
 
 /// The call as its events see it: it outlives the future, since attempts may do so.
 struct CallEvents {
@@ -107,13 +104,12 @@ struct CallEvents {
     operation: Operation,
     tells_drops: bool,
     this: Weak<CallEvents>,
+    answer: Arc<Answer<Outcome>>,
     state: Mutex<CallState>,
 }
 
 #[derive(Default)]
 struct CallState {
-    outcome: Option<Outcome>,
-    waker: Option<Waker>,
     attempts: HashMap<u32, Entry>,
     results: HashMap<u32, Result<u32, Refused>>,
 }
@@ -127,18 +123,19 @@ struct Entry {
 
 impl Call {
     fn new(session: &Arc<Session>, policy: u64, operation: Operation) -> Self {
-        let (link, id) = (&session.link, session.link.id());
+        let (link, id, answer) = (&session.link, session.link.id(), Arc::new(Answer::default()));
         let events = Arc::new_cyclic(|this| CallEvents {
             id,
             link: Arc::downgrade(link),
             operation,
             tells_drops: session.tells_drops,
             this: this.clone(),
+            answer: answer.clone(),
             state: Mutex::default(),
         });
-        link.handle(id, events.clone());
+        link.handle(id, events);
         link.send(json!({"do": "call", "id": id, "policy": policy}));
-        Self { session: session.clone(), events, has_started: false, has_ended: false }
+        Self(Wait::new(session.clone(), id, answer))
     }
 }
 
@@ -146,40 +143,15 @@ impl Future for Call {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let link = &self.session.link;
-        if link.is_broken() {
-            link.unwind();
-        }
-        if !self.has_started {
-            // It begins with its first poll, and not when the world is idle.
-            link.send_now(json!({"do": "start", "id": self.events.id}));
-            self.has_started = true;
-        }
-        let waker = cx.waker().clone();
-        let (outcome, old) = {
-            let mut state = lock(&self.events.state);
-            match state.outcome.take() {
-                Some(outcome) => (Some(outcome), state.waker.take()),
-                None => (None, state.waker.replace(waker)),
-            }
-        };
-        drop(old);
-        match outcome {
-            Some(outcome) => {
-                self.has_ended = true;
-                Poll::Ready(outcome)
-            }
-            None => Poll::Pending,
-        }
+        self.0.poll(cx)
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let waker = lock(&self.events.state).waker.take();
-        drop(waker);
-        if !self.has_ended {
-            self.session.link.send(json!({"do": "cancel", "id": self.events.id}));
+        let _ = self.0.leave();
+        if !self.0.has_ended() {
+            self.0.session().link.send(json!({"do": "cancel", "id": self.0.id()}));
         }
     }
 }
@@ -225,14 +197,13 @@ impl CallEvents {
         if event.flag("cancelled") {
             return Ok(());
         }
-        let mut state = lock(&self.state);
         let mut outcome = if event.is_there("ok") {
             let number = event.small("ok")?;
-            let value = state.results.get(&number).and_then(|result| result.ok());
+            let value = self.result(number).and_then(Result::ok);
             Outcome::from(value.ok_or_else(|| format!("attempt {number} has no value"))?)
         } else if event.is_there("error") {
             let number = event.small("error")?;
-            let error = state.results.get(&number).and_then(|result| result.err());
+            let error = self.result(number).and_then(Result::err);
             Outcome::gave_up(Some(error.ok_or_else(|| format!("attempt {number} has no error"))?))
         } else {
             Outcome::gave_up(None)
@@ -242,15 +213,12 @@ impl CallEvents {
             let known = REASONS.iter().find(|(_, known)| *known == name);
             outcome = outcome.because(known.ok_or_else(|| format!("there is no reason {name:?}"))?.0);
         }
-        state.outcome = Some(outcome);
+        self.answer.put(outcome);
         Ok(())
     }
 
-    fn wake(&self) {
-        let waker = lock(&self.state).waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+    fn result(&self, number: u32) -> Option<Result<u32, Refused>> {
+        lock(&self.state).results.get(&number).copied()
     }
 }
 
@@ -266,12 +234,12 @@ impl Handler for CallEvents {
             other => return Err(format!("a call has no event {other:?}")),
         }
         // A call that is cut at each await is cut behind each event.
-        self.wake();
+        self.answer.wake();
         Ok(())
     }
 
     fn broken(&self) {
-        self.wake();
+        self.answer.wake();
     }
 }
 

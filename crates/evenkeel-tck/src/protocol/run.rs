@@ -2,17 +2,20 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
 };
 
-use evenkeel_base::lock;
 use serde_json::{Value, json};
 
 use super::{
+    answer::{Answer, Wait},
     link::Handler,
     probe,
-    process::Session,
+    session::Session,
     tasks::KINDS,
     wire::{Members, Object},
 };
@@ -20,23 +23,15 @@ use crate::probe_task::{Outcome, ReportedFailure};
 
 /// The future of a group or a program, which its events wake.
 pub(super) struct Run {
-    session: Arc<Session>,
+    wait: Wait<Outcome>,
     events: Arc<RunEvents>,
-    has_started: bool,
 }
 
 /// Its events. Those of its body, or of its readiness, have the same id.
 struct RunEvents {
-    id: u64,
     body: Option<Arc<dyn Handler>>,
-    state: Mutex<RunState>,
-}
-
-#[derive(Default)]
-struct RunState {
-    outcome: Option<Outcome>,
-    has_ended: bool,
-    waker: Option<Waker>,
+    answer: Arc<Answer<Outcome>>,
+    has_ended: AtomicBool,
 }
 
 impl Run {
@@ -47,13 +42,14 @@ impl Run {
         mut message: Value,
         body: Option<Arc<dyn Handler>>,
     ) -> Self {
-        let events = Arc::new(RunEvents { id, body, state: Mutex::default() });
+        let answer = Arc::new(Answer::default());
+        let events = Arc::new(RunEvents { body, answer: answer.clone(), has_ended: AtomicBool::new(false) });
         session.link.handle(id, events.clone());
         message["do"] = "run".into();
         message["id"] = id.into();
         message["by"] = probe::current().into();
         session.link.send(message);
-        Self { session: session.clone(), events, has_started: false }
+        Self { wait: Wait::new(session.clone(), id, answer), events }
     }
 }
 
@@ -61,46 +57,15 @@ impl Future for Run {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let link = &self.session.link;
-        if link.is_broken() {
-            link.unwind();
-        }
-        if !self.has_started {
-            // It begins with its first poll, and not when the world is idle.
-            link.send_now(json!({"do": "start", "id": self.events.id}));
-            self.has_started = true;
-        }
-        let waker = cx.waker().clone();
-        let (outcome, old) = {
-            let mut state = lock(&self.events.state);
-            match state.outcome.take() {
-                Some(outcome) => (Some(outcome), state.waker.take()),
-                None => (None, state.waker.replace(waker)),
-            }
-        };
-        drop(old);
-        outcome.map_or(Poll::Pending, Poll::Ready)
+        self.wait.poll(cx)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let (waker, has_ended) = {
-            let mut state = lock(&self.events.state);
-            (state.waker.take(), state.has_ended)
-        };
-        drop(waker);
-        if !has_ended {
-            self.session.link.send(json!({"do": "cancel", "id": self.events.id}));
-        }
-    }
-}
-
-impl RunEvents {
-    fn wake(&self) {
-        let waker = lock(&self.state).waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
+        drop(self.wait.leave());
+        if !self.events.has_ended.load(Relaxed) {
+            self.wait.session().link.send(json!({"do": "cancel", "id": self.wait.id()}));
         }
     }
 }
@@ -108,22 +73,22 @@ impl RunEvents {
 impl Handler for RunEvents {
     fn event(&self, name: &str, event: &Object) -> Result<(), String> {
         if name == "end" {
-            let outcome = if event.flag("cancelled") { None } else { Some(outcome_of(event)?) };
-            let mut state = lock(&self.state);
-            state.has_ended = true;
-            state.outcome = outcome;
+            if !event.flag("cancelled") {
+                self.answer.put(outcome_of(event)?);
+            }
+            self.has_ended.store(true, Relaxed);
         } else if let Some(body) = &self.body {
             body.event(name, event)?;
         } else {
             return Err(format!("it has no body, and no event {name:?}"));
         }
         // A group that is cut at each await is cut behind each event.
-        self.wake();
+        self.answer.wake();
         Ok(())
     }
 
     fn broken(&self) {
-        self.wake();
+        self.answer.wake();
     }
 }
 

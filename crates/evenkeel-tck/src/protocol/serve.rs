@@ -3,7 +3,9 @@
 //! Each rule has a world of its own, whose clock is held while the suite has its turn: its root task then waits for
 //! a line. `serve/work.rs` has what runs in that world, `serve/retry.rs` and the like the messages of a pattern.
 
+mod events;
 mod limit;
+mod lines;
 mod pool;
 mod retry;
 mod shutdown;
@@ -16,24 +18,23 @@ use std::{
     collections::HashMap,
     fmt,
     future::poll_fn,
-    io::{self, BufRead, Write},
+    io::{self, BufRead},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use evenkeel_base::lock;
 use evenkeel_testkit::World;
 use serde_json::{Value, json};
-use tokio::{
-    sync::Notify,
-    time::{Instant, advance, sleep_until},
-};
+use tokio::time::{Instant, advance, sleep_until};
 
-use self::work::Work;
-use super::wire::{Members, Object, Turn, VERSION, from_time, object};
+use self::{events::Events, lines::Lines, work::Work};
+use super::{
+    facts::claims,
+    wire::{Members, Object, Turn, VERSION, from_time, object},
+};
 use crate::{
     Adapter, AdapterError, Configured, limit as limits, pool as pooling, retry as retries,
     rule::{Runtime, panic_message},
@@ -66,35 +67,6 @@ pub struct Server<'a> {
 /// ended of which nobody has heard yet.
 const AT_ONCE: [&str; 8] = ["get", "warm", "close_pool", "return", "discard", "ended", "break", "destructor"];
 
-/// The events of one turn, which wake the root.
-#[derive(Default)]
-struct Events {
-    list: Mutex<Vec<Object>>,
-    noted: Notify,
-}
-
-impl Events {
-    fn note(&self, event: Value) {
-        lock(&self.list).push(object(event));
-        self.noted.notify_one();
-    }
-
-    /// Waits until there is one. A note of an earlier turn may wake it, too.
-    async fn first(&self) {
-        while self.is_empty() {
-            self.noted.notified().await;
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        lock(&self.list).is_empty()
-    }
-
-    fn take(&self) -> Vec<Object> {
-        std::mem::take(&mut *lock(&self.list))
-    }
-}
-
 /// Everything that a rule has made.
 struct Scene<'a> {
     server: &'a Server<'a>,
@@ -111,32 +83,6 @@ struct Scene<'a> {
     tasks: tasks::Tasks,
     streams: stream::Streams,
     pools: pool::Pools,
-}
-
-/// The lines.
-struct Lines<I> {
-    input: I,
-    /// The turn that is not answered yet.
-    open: Option<Turn>,
-}
-
-impl<I: BufRead> Lines<I> {
-    fn read(&mut self) -> io::Result<Option<Turn>> {
-        let mut line = String::new();
-        if self.input.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        let turn = Turn::read(&line, "messages").map_err(io::Error::other)?;
-        self.open = Some(turn.clone());
-        Ok(Some(turn))
-    }
-
-    fn reply(&mut self, at: Duration, items: Vec<Object>) -> io::Result<()> {
-        let Some(turn) = self.open.take() else { return Ok(()) };
-        let mut output = io::stdout().lock();
-        output.write_all(Turn { at, items, ..turn }.reply().as_bytes())?;
-        output.flush()
-    }
 }
 
 impl<'a> Server<'a> {
@@ -192,7 +138,7 @@ impl<'a> Server<'a> {
     /// # Panics
     /// If called inside a runtime.
     pub fn run(&self) -> io::Result<()> {
-        let mut lines = Lines { input: io::stdin().lock(), open: None };
+        let mut lines = Lines::of(io::stdin().lock());
         while let Some(turn) = lines.read()? {
             match turn.items.first().map(|message| message.text("do")) {
                 Some(Ok("hello")) => lines.reply(turn.at, vec![self.hello()])?,
@@ -204,47 +150,27 @@ impl<'a> Server<'a> {
     }
 
     fn hello(&self) -> Object {
-        let can = [Runtime::Lazy, Runtime::Cancel, Runtime::Drops, Runtime::Abort, Runtime::Cut];
-        let can = can.map(Runtime::name);
         let mut hello = object(json!({
             "event": "hello", "protocol": VERSION, "library": self.library, "version": self.version,
-            "runtime": "Rust, tokio", "can": can,
+            "runtime": "Rust, tokio", "can": Runtime::ALL.map(Runtime::name),
         }));
-        if let Some(adapter) = self.retry {
-            let all = retries::Capability::ALL.iter();
-            hello
-                .insert("retry".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
-        }
-        if let Some(adapter) = self.limit {
-            let all = limits::Capability::ALL.iter();
-            hello
-                .insert("limit".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
-        }
-        if let Some(adapter) = self.task {
-            let all = groups::Capability::ALL.iter();
-            hello.insert("task".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
-        }
-        if let Some(adapter) = self.shutdown {
-            let all = programs::Capability::ALL.iter();
-            let supports = |one: programs::Capability| match one {
-                programs::Capability::Signals => {
-                    Err("a thread hears them, which is not on the virtual clock")
-                }
-                other => adapter.supports(other),
-            };
-            hello.insert("shutdown".to_owned(), claims(all.map(|one| (one.to_string(), supports(*one)))));
-        }
-        if let Some(adapter) = self.stream {
-            let all = streams::Capability::ALL.iter();
-            hello.insert(
-                "stream".to_owned(),
-                claims(all.map(|one| (one.to_string(), adapter.supports(*one)))),
-            );
-        }
-        if let Some(adapter) = self.pool {
-            let all = pooling::Capability::ALL.iter();
-            hello.insert("pool".to_owned(), claims(all.map(|one| (one.to_string(), adapter.supports(*one)))));
-        }
+        let supports_of_shutdown = |adapter: &dyn Adapter<programs::Settings>, one| match one {
+            programs::Capability::Signals => Err("a thread hears them, which is not on the virtual clock"),
+            other => adapter.supports(other),
+        };
+        let patterns = [
+            ("retry", self.retry.map(|all| claims(retries::Capability::ALL, |one| all.supports(one)))),
+            ("limit", self.limit.map(|all| claims(limits::Capability::ALL, |one| all.supports(one)))),
+            ("task", self.task.map(|all| claims(groups::Capability::ALL, |one| all.supports(one)))),
+            (
+                "shutdown",
+                self.shutdown
+                    .map(|all| claims(programs::Capability::ALL, |one| supports_of_shutdown(all, one))),
+            ),
+            ("stream", self.stream.map(|all| claims(streams::Capability::ALL, |one| all.supports(one)))),
+            ("pool", self.pool.map(|all| claims(pooling::Capability::ALL, |one| all.supports(one)))),
+        ];
+        hello.extend(patterns.into_iter().filter_map(|(name, claims)| Some((name.to_owned(), claims?))));
         hello
     }
 
@@ -266,16 +192,9 @@ impl<'a> Server<'a> {
                 vec![object(json!({"event": "failed", "says": says}))]
             }
         };
-        if let Some(Turn { at, .. }) = lines.open {
-            lines.reply(at, failed)?;
-        }
+        lines.end(failed)?;
         Ok(())
     }
-}
-
-/// The capabilities with `true`, or with the reason for which there is none.
-fn claims(claims: impl Iterator<Item = (String, Result<(), &'static str>)>) -> Value {
-    claims.map(|(name, claim)| (name, claim.map_or_else(Value::from, |()| true.into()))).collect()
 }
 
 impl<'a> Scene<'a> {

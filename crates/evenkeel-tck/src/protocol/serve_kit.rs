@@ -10,12 +10,13 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    facts::claims,
     testkit::{from_event, read_steps},
     wire::{Members, Object, Turn, VERSION, object},
 };
 use crate::{
     Adapter, AdapterError,
-    rule::panic_message,
+    rule::{Runtime, panic_message},
     testkit::{Capability, Program, Settings},
 };
 
@@ -59,14 +60,10 @@ fn broken(says: &str) -> Value {
 }
 
 fn hello(library: &str, version: &str, kit: &dyn Adapter<Settings>) -> Value {
-    let claim = |capability: &Capability| {
-        let claim = kit.supports(*capability).map_or_else(Value::from, |()| true.into());
-        (capability.to_string(), claim)
-    };
-    let claims: serde_json::Map<String, Value> = Capability::ALL.iter().map(claim).collect();
     json!({
         "event": "hello", "protocol": VERSION, "library": library, "version": version, "runtime": "Rust, tokio",
-        "can": ["cancel"], "testkit": claims,
+        "can": [Runtime::Cancel.name()],
+        "testkit": claims(Capability::ALL, |one| kit.supports(one)),
     })
 }
 

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     link::Handler,
     probe::Probe,
-    process::{Process, Session},
+    process::Process,
     run::Run,
+    session::Session,
     tasks::ScriptLink,
     wire::{Object, from_time},
 };

@@ -2,6 +2,7 @@
 
 mod asked;
 mod fetch;
+mod for_each;
 mod item;
 mod output;
 mod queue;
@@ -14,15 +15,13 @@ use serde_json::{Value, json};
 
 use self::{
     fetch::FetchEvents,
+    for_each::ForEach,
     item::Items,
-    output::{Batches, Output, Read, Running, batch, emitted, page_item, result},
+    output::{Output, Read, batch, emitted, page_item, result},
     queue::channel,
     source::play,
 };
-use super::{
-    process::{Process, Session},
-    wire::from_time,
-};
+use super::{process::Process, session::Session, wire::from_time};
 use crate::{
     Adapter, AdapterError,
     stream::{BatchStream, BoxStream, Capability, Fetch, Form, Operator, Settings, Source},
@@ -45,13 +44,13 @@ impl Adapter<Settings> for Process {
             }
             Settings::Map(_) => Form::MapInto(Box::new(move |(source, consumer)| {
                 let (items, sources) = remote.sources(vec![source]);
-                Box::pin(Running::new(&remote, items, sources, consumer))
+                Box::pin(ForEach::new(&remote, items, sources, consumer))
             })),
             Settings::Batch(_) if has(Capability::BatchRest) => {
                 Form::BatchWithRest(Box::new(move |source| {
                     let (items, sources) = remote.sources(vec![source]);
                     let output = Output::new(&remote, items, json!({"sources": sources}), batch);
-                    Box::pin(Batches(output)) as std::pin::Pin<Box<dyn BatchStream>>
+                    Box::pin(output) as std::pin::Pin<Box<dyn BatchStream>>
                 }))
             }
             Settings::Batch(_) => Form::Batch(Box::new(move |source| remote.stream(vec![source], batch))),

@@ -4,13 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{
-    probe::Probe,
-    process::{Process, Session},
-    run::Run,
-    tasks::ScriptLink,
-    wire::from_time,
-};
+use super::{probe::Probe, process::Process, run::Run, session::Session, tasks::ScriptLink, wire::from_time};
 use crate::{
     Adapter, AdapterError, Configured,
     task::{Body, Capability, FailureMode, Outcome, Settings},

@@ -17,7 +17,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::coop::unconstrained};
 
-use super::{link::Link, probe::Probe, process::Session, wire::from_time};
+use super::{link::Link, probe::Probe, session::Session, wire::from_time};
 use crate::{
     BoxFuture,
     probe_task::{End, FailureKind, Task},

@@ -2,17 +2,17 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll},
 };
 
-use evenkeel_base::lock;
 use serde_json::{Value, json};
 
 use super::{
     super::{
+        answer::{Answer, Wait},
         link::Handler,
-        process::Session,
+        session::Session,
         wire::{Members, Object as Event},
     },
     objects::{Objects, Wakes},
@@ -20,7 +20,7 @@ use super::{
 use crate::pool::GetError;
 
 /// An answer to what is waited for.
-pub(super) trait Told: Clone + Send + 'static {
+pub(super) trait Told: Sized + Send + 'static {
     fn read(name: &str, event: &Event) -> Result<Self, String>;
 
     /// The object that it has taken.
@@ -33,11 +33,9 @@ pub(super) trait Told: Clone + Send + 'static {
 pub(super) type Got = Result<u32, GetError>;
 
 /// The end of a warm-up.
-#[derive(Clone)]
 pub(super) struct Done;
 
 /// The end of a close, and the number of leases that are out.
-#[derive(Clone)]
 pub(super) struct Closed(pub(super) usize);
 
 pub(super) fn got_of(name: &str, event: &Event) -> Result<Got, String> {
@@ -87,20 +85,12 @@ impl Told for Closed {
 /// A call as its events see it: it outlives the future.
 struct Call<T> {
     objects: Arc<Objects>,
-    state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    answer: Option<T>,
-    waker: Option<Waker>,
+    answer: Arc<Answer<T>>,
 }
 
 impl<T: Told> Wakes for Call<T> {
     fn wake(&self) {
-        let waker = lock(&self.state).waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.answer.wake();
     }
 }
 
@@ -113,40 +103,33 @@ impl<T: Told> Handler for Call<T> {
         if let Some(number) = answer.object() {
             self.objects.lent(number)?;
         }
-        lock(&self.state).answer = Some(answer);
-        self.wake();
+        self.answer.put(answer);
+        self.answer.wake();
         Ok(())
     }
 
     fn broken(&self) {
-        self.wake();
+        self.answer.wake();
     }
 }
 
 /// The future of a call, not yet polled.
-pub(super) struct Waiting<T: Told> {
-    session: Arc<Session>,
-    id: u64,
-    call: Arc<Call<T>>,
-    has_started: bool,
-    has_ended: bool,
-}
+pub(super) struct Waiting<T: Told>(Wait<T>);
 
 impl<T: Told> Waiting<T> {
     pub(super) fn new(session: &Arc<Session>, objects: &Arc<Objects>, pool: u64, mut message: Value) -> Self {
-        let (link, id) = (&session.link, session.link.id());
-        let state = Mutex::new(State { answer: None, waker: None });
-        let call = Arc::new(Call { objects: objects.clone(), state });
+        let (link, id, answer) = (&session.link, session.link.id(), Arc::new(Answer::default()));
+        let call = Arc::new(Call { objects: objects.clone(), answer: answer.clone() });
         link.handle(id, call.clone());
-        objects.wakes(call.clone());
+        objects.wakes(call);
         message["id"] = id.into();
         message["pool"] = pool.into();
         link.send(message);
-        Self { session: session.clone(), id, call, has_started: false, has_ended: false }
+        Self(Wait::new(session.clone(), id, answer))
     }
 
-    pub(super) fn id(&self) -> u64 {
-        self.id
+    pub(super) const fn id(&self) -> u64 {
+        self.0.id()
     }
 }
 
@@ -154,47 +137,25 @@ impl<T: Told> Future for Waiting<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let link = &self.session.link;
-        if link.is_broken() {
-            link.unwind();
-        }
-        if !self.has_started {
-            // It begins with its first poll, and not when the world is idle.
+        self.0.poll_by(cx, |id| {
             let task = tokio::task::try_id().and_then(|task| task.to_string().parse::<u64>().ok());
-            link.send_now(json!({"do": "start", "id": self.id, "task": task}));
-            self.has_started = true;
-        }
-        let waker = cx.waker().clone();
-        let (answer, old) = {
-            let mut state = lock(&self.call.state);
-            match state.answer.clone() {
-                Some(answer) => (Some(answer), state.waker.take()),
-                None => (None, state.waker.replace(waker)),
-            }
-        };
-        drop(old);
-        let Some(answer) = answer else { return Poll::Pending };
-        self.has_ended = true;
-        Poll::Ready(answer)
+            json!({"do": "start", "id": id, "task": task})
+        })
     }
 }
 
 impl<T: Told> Drop for Waiting<T> {
     fn drop(&mut self) {
-        if self.has_ended {
+        let answer = self.0.leave();
+        if self.0.has_ended() {
             return;
         }
-        let (answer, waker) = {
-            let mut state = lock(&self.call.state);
-            (state.answer.clone(), state.waker.take())
-        };
-        drop(waker);
         // An object that it has got meanwhile is returned.
         let last = match answer {
             Some(answer) if answer.object().is_some() => "return",
             Some(_) => return,
             None => "cancel",
         };
-        self.session.link.send(json!({"do": last, "id": self.id}));
+        self.0.session().link.send(json!({"do": last, "id": self.0.id()}));
     }
 }

@@ -108,10 +108,15 @@ impl Scene<'_> {
             "warm" | "close_pool" => self.warm_or_close(name, message),
             "resize" | "retire" | "snapshot" | "holders" | "drop_pool" => self.ask_pool(name, message),
             "ended" => self.backend_of(message).and_then(|steps| steps.ended(message)),
-            "break" => self.backend_of(message).and_then(|steps| steps.breaks(message.small("object")?)),
+            "break" => self.break_object(message),
             "destructor" => self.destructor(message),
             _ => return None,
         })
+    }
+
+    fn break_object(&self, message: &Message) -> Result<(), String> {
+        self.backend_of(message)?.breaks(message.small("object")?);
+        Ok(())
     }
 
     fn get(&mut self, message: &Message) -> Result<(), String> {

@@ -22,11 +22,12 @@ impl Scene<'_> {
     }
 
     pub(super) fn run_program(&mut self, message: &Object) -> Result<(), String> {
-        let (id, program, events) = (message.number("id")?, message.number("program")?, &self.events);
+        let (id, program) = (message.number("id")?, message.number("program")?);
         let program = self.programs.get(&program).ok_or_else(|| format!("there is no {program}"))?;
-        let list = |name: &str| self.tasks.list(events, message, name);
+        let (tasks, events) = (&mut self.tasks, &self.events);
         let start_up = message.optional_number("start_up")?;
-        let start_up = start_up.map(|id| self.tasks.remote(events, id, &Script::new(0)));
+        let start_up = start_up.map(|id| tasks.remote(events, id, &Script::new(0)));
+        let mut list = |name: &str| tasks.list(events, message, name);
         let parts = [list("tasks")?, list("clean_ups")?, list("guards")?];
         let told = self.events.clone();
         let not_ready = move || told.note(json!({"event": "not ready", "id": id}));

@@ -32,7 +32,7 @@ pub(super) struct Streams {
     shared: Arc<Shared>,
     operators: HashMap<u64, Operator>,
     outputs: HashMap<u64, Output>,
-    /// What adds sources to a merge, by its id, until the suite drops it.
+    /// The functions that add sources to a merge, by its id, until the suite drops them.
     handles: HashMap<u64, Box<dyn Fn(Source) + Send>>,
     sources: HashMap<u64, Given>,
     queues: Queues,

@@ -1,6 +1,6 @@
 //! Tasks for a suite in another process, in groups and in programs: they wait for its orders, and tell their steps.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -17,20 +17,20 @@ use crate::{
 };
 
 /// The tasks, the bodies and the groups of a rule.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Tasks {
-    orders: Rc<RefCell<HashMap<u64, Arc<Orders>>>>,
+    orders: HashMap<u64, Arc<Orders>>,
     /// The groups that a task awaits, each with its task until it is started.
-    pub(super) nested: Rc<RefCell<HashMap<u64, Option<Nested>>>>,
+    nested: HashMap<u64, Option<Nested>>,
 }
 
-pub(super) type Nested = (u64, BoxFuture<'static, ()>);
+type Nested = (u64, BoxFuture<'static, ()>);
 
 impl Tasks {
     /// Makes something that waits for orders, and tells its steps.
-    pub(super) fn remote(&self, events: &Arc<Events>, id: u64, facts: &Script) -> Remote {
+    pub(super) fn remote(&mut self, events: &Arc<Events>, id: u64, facts: &Script) -> Remote {
         let (events, orders) = (events.clone(), Arc::new(Orders::default()));
-        self.orders.borrow_mut().insert(id, orders.clone());
+        self.orders.insert(id, orders.clone());
         Remote::new(facts.number, facts.panics_on_drop, orders, move |step| {
             let (name, reason) = match step {
                 Step::Began => ("began", None),
@@ -43,7 +43,7 @@ impl Tasks {
     }
 
     /// A task with the facts of a message.
-    pub(super) fn task(&self, events: &Arc<Events>, message: &impl Members) -> Result<Task, String> {
+    pub(super) fn task(&mut self, events: &Arc<Events>, message: &impl Members) -> Result<Task, String> {
         let mut facts = Script::new(message.small("task")?);
         facts.panics_on_drop = message.flag("panics_when_dropped");
         facts.shield = message.optional_time("shield")?;
@@ -55,7 +55,7 @@ impl Tasks {
 
     /// The tasks of a list of a message.
     pub(super) fn list(
-        &self,
+        &mut self,
         events: &Arc<Events>,
         message: &Object,
         name: &str,
@@ -65,8 +65,7 @@ impl Tasks {
     }
 
     pub(super) fn order(&self, id: u64, order: Order) -> Result<(), String> {
-        let orders = self.orders.borrow().get(&id).cloned();
-        orders.ok_or_else(|| format!("there is no {id}"))?.give(order);
+        self.orders.get(&id).ok_or_else(|| format!("there is no {id}"))?.give(order);
         Ok(())
     }
 }
@@ -102,7 +101,7 @@ impl Scene<'_> {
         };
         match message.optional_number("by")? {
             Some(by) => {
-                self.tasks.nested.borrow_mut().insert(id, Some((by, Box::pin(whole))));
+                self.tasks.nested.insert(id, Some((by, Box::pin(whole))));
             }
             None => {
                 self.work.insert(id, super::Work::new(whole));
@@ -112,8 +111,8 @@ impl Scene<'_> {
     }
 
     /// Starts or cancels a group that a task awaits; `None` if there is no such group.
-    pub(super) fn nested(&self, id: u64, starts: bool) -> Option<Result<(), String>> {
-        let nested = self.tasks.nested.borrow_mut().get_mut(&id)?.take();
+    pub(super) fn nested(&mut self, id: u64, starts: bool) -> Option<Result<(), String>> {
+        let nested = self.tasks.nested.get_mut(&id)?.take();
         // The task that awaits it drops it, once it is started.
         let Some((by, run)) = nested else { return Some(Ok(())) };
         if starts {

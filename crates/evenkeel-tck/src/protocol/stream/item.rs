@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     super::{
         link::{Handler, Link},
-        process::Session,
+        session::Session,
         wire::Object,
     },
     slot::Slot,

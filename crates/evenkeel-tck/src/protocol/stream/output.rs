@@ -1,9 +1,9 @@
-//! Streams and maps that run in another process.
+//! Streams that run in another process.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -14,16 +14,13 @@ use serde_json::{Value, json};
 use super::{
     super::{
         link::{Handler, Link},
-        process::Session,
+        session::Session,
         wire::{Members, Object, object},
     },
     Remote,
     item::Items,
-    slot::Slot,
 };
-use crate::stream::{
-    BatchStream, BoxStream, Consumer, FailureKind, Item, MapResult, PageResult, ReportedFailure,
-};
+use crate::stream::{BatchStream, BoxStream, FailureKind, Item, MapResult, PageResult, ReportedFailure};
 
 /// The answer of a stream that is asked.
 pub(super) enum Given<T> {
@@ -76,7 +73,7 @@ pub(super) fn numbers(event: &Object, name: &str) -> Result<Vec<u64>, String> {
     list.iter().map(|id| id.as_u64().ok_or_else(|| format!("`{name}` has {id}"))).collect()
 }
 
-fn told<T>(
+pub(super) fn told<T>(
     name: &str,
     event: &Object,
     is: impl FnOnce(ReportedFailure) -> Given<T>,
@@ -155,7 +152,7 @@ impl<T: Send + 'static> Output<T> {
 }
 
 /// The message that makes a stream with these ends.
-fn made(id: u64, operator: u64, ends: Value) -> Value {
+pub(super) fn made(id: u64, operator: u64, ends: Value) -> Value {
     let mut message = object(ends);
     message.extend(object(json!({"do": "stream", "id": id, "operator": operator})));
     message.into()
@@ -239,168 +236,12 @@ impl<T> Drop for Output<T> {
     }
 }
 
-/// Batches whose unfinished one can be taken back.
-pub(super) struct Batches(pub(super) Output<Vec<Item>>);
-
-impl Stream for Batches {
-    type Item = Vec<Item>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<Item>>> {
-        Pin::new(&mut self.0).poll_next(cx)
-    }
-}
-
-impl BatchStream for Batches {
+/// The unfinished batch can be taken back.
+impl BatchStream for Output<Vec<Item>> {
     fn rest(self: Pin<Box<Self>>) -> Vec<Item> {
-        let (link, events) = (&self.0.session.link, &self.0.events);
+        let (link, events) = (&self.session.link, &self.events);
         let id = link.id();
         let (_, event) = link.ask(id, &json!({"do": "rest", "id": id, "of": events.id}));
         all(&events.items, &event).unwrap_or_else(|what| link.refuse(&what))
-    }
-}
-
-/// A map in another process that hands its results to a consumer.
-pub(super) struct Running {
-    events: Arc<RunningEvents>,
-    session: Arc<Session>,
-    has_started: bool,
-}
-
-struct RunningEvents {
-    id: u64,
-    link: Weak<Link>,
-    this: Weak<RunningEvents>,
-    items: Arc<Items>,
-    consumer: Consumer,
-    state: Mutex<RunningState>,
-}
-
-#[derive(Default)]
-struct RunningState {
-    end: Option<Given<Result<(), ReportedFailure>>>,
-    waker: Option<Waker>,
-    takes: Vec<Arc<Slot>>,
-    /// The consumer was told of the failure that ends the map.
-    is_told: bool,
-}
-
-impl Running {
-    pub(super) fn new(remote: &Remote, items: Arc<Items>, sources: Vec<Value>, consumer: Consumer) -> Self {
-        let session = remote.session.clone();
-        let (id, link, state) = (session.link.id(), Arc::downgrade(&session.link), Mutex::default());
-        let events = Arc::new_cyclic(|this: &Weak<RunningEvents>| RunningEvents {
-            id,
-            link,
-            this: this.clone(),
-            items,
-            consumer,
-            state,
-        });
-        session.link.handle(id, events.clone());
-        session.link.send(made(id, remote.operator, json!({"sources": sources})));
-        Self { events, session, has_started: false }
-    }
-}
-
-impl Future for Running {
-    type Output = Result<(), ReportedFailure>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let link = &self.session.link;
-        if link.is_broken() {
-            link.unwind();
-        }
-        if !self.has_started {
-            link.send_now(json!({"do": "start", "id": self.events.id}));
-            self.has_started = true;
-        }
-        let waker = cx.waker().clone();
-        let (end, old) = {
-            let mut state = lock(&self.events.state);
-            (state.end.take(), state.waker.replace(waker))
-        };
-        drop(old);
-        match end {
-            None => Poll::Pending,
-            Some(Given::Value(end)) => Poll::Ready(end),
-            Some(Given::Over) => Poll::Ready(Ok(())),
-            Some(Given::Thrown(message)) => panic!("{message}"),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let waker = lock(&self.events.state).waker.take();
-        drop(waker);
-        self.session.link.send_last(json!({"do": "cancel", "id": self.events.id}));
-        self.events.items.let_go();
-        self.events.closed();
-    }
-}
-
-impl RunningEvents {
-    /// The consumer takes a result.
-    fn take(&self, event: &Object) -> Result<(), String> {
-        let result = if event.is_there("ok") { Ok(event.small("ok")?) } else { Err(failure_of(event)?) };
-        let (id, number, link) = (self.id, event.number("take")?, self.link.clone());
-        let Some(this) = self.this.upgrade() else { return Ok(()) };
-        let take = Slot::run(async move {
-            let stop = this.consumer.take(result).await.is_err();
-            if stop {
-                lock(&this.state).is_told = true;
-            }
-            if let Some(link) = link.upgrade() {
-                link.send(json!({"do": "taken", "id": id, "take": number, "stop": stop}));
-            }
-        });
-        lock(&self.state).takes.push(take);
-        Ok(())
-    }
-
-    /// The map has ended: a failure of its own goes on in the consumer.
-    fn end(&self, end: Given<Result<(), ReportedFailure>>) {
-        let is_told = lock(&self.state).is_told;
-        match (end, self.this.upgrade()) {
-            (Given::Value(Err(failure)), Some(this)) if !is_told => {
-                let told = Slot::run(async move {
-                    let end = this.consumer.take(Err(failure)).await;
-                    lock(&this.state).end = Some(Given::Value(end));
-                    this.wake();
-                });
-                lock(&self.state).takes.push(told);
-            }
-            (end, _) => lock(&self.state).end = Some(end),
-        }
-    }
-
-    fn wake(&self) {
-        let waker = lock(&self.state).waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl Handler for RunningEvents {
-    fn event(&self, name: &str, event: &Object) -> Result<(), String> {
-        match name {
-            "end" if event.flag("cancelled") => return Ok(()),
-            "take" => self.take(event)?,
-            _ => {
-                self.end(told(name, event, |failure| Given::Value(Err(failure)))?);
-            }
-        }
-        self.wake();
-        Ok(())
-    }
-
-    fn broken(&self) {
-        self.wake();
-    }
-
-    fn closed(&self) {
-        let takes = std::mem::take(&mut lock(&self.state).takes);
-        takes.iter().for_each(|take| take.cut());
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        process::Session,
+        session::Session,
         wire::{Members, from_time, object},
     },
     Remote,

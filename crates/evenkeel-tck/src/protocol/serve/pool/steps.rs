@@ -74,9 +74,8 @@ impl Steps {
         Ok(())
     }
 
-    pub(super) fn breaks(&self, number: u32) -> Result<(), String> {
+    pub(super) fn breaks(&self, number: u32) {
         lock(&self.0.state).broken.insert(number);
-        Ok(())
     }
 
     pub(super) fn destroys(&self, number: u32, destructor: Destructor) {
