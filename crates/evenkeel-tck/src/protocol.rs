@@ -1,6 +1,7 @@
 #![doc = include_str!("../spec/PROTOCOL.md")]
 
 mod answer;
+mod children;
 mod facts;
 mod limit;
 mod link;

@@ -27,6 +27,20 @@ pub(crate) fn traced<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
     (output, TRACE.take().unwrap_or_default())
 }
 
+/// Adds lines that are no events of a timeline, while they are wanted.
+pub(crate) fn add_to_trace(lines: &[String]) {
+    TRACE.with_borrow_mut(|trace| {
+        if let Some(trace) = trace {
+            trace.extend_from_slice(lines);
+        }
+    });
+}
+
+/// Whether the lines of all timelines of this thread are wanted.
+pub(crate) fn is_traced() -> bool {
+    TRACE.with_borrow(Option::is_some)
+}
+
 /// Events with their times, shared by all clones.
 #[derive(Debug)]
 pub(crate) struct Timeline<E> {

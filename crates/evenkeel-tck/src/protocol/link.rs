@@ -31,7 +31,7 @@ use super::{
     pipes::Pipes,
     wire::{Members, Object, object},
 };
-use crate::{Verdict, apart::Apart};
+use crate::{Verdict, apart::Apart, timeline::add_to_trace};
 
 /// Messages of one turn, whose line fits into a pipe.
 const MESSAGES: usize = 100;
@@ -296,7 +296,13 @@ impl Link {
     fn fail_with(&self, verdict: impl FnOnce(&Pipes) -> Verdict) {
         let pipes = lock(&self.state).pipes.take();
         if let Some(pipes) = pipes {
-            found(verdict(&pipes));
+            let mut verdict = verdict(&pipes);
+            if let Verdict::Fail { timeline, .. } = &mut verdict {
+                let errors = pipes.errors_of_rule();
+                add_to_trace(&errors);
+                timeline.extend(errors);
+            }
+            found(verdict);
             drop(pipes);
         }
         self.tell_end();

@@ -36,6 +36,9 @@ const DIES: Duration = Duration::from_secs(1);
 /// How long the rest of its errors may take to be read then: a child of its own that has left its process group may hold them.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// How long a line that the child has written may take until the thread that reads its errors has it.
+const MOMENT: Duration = Duration::from_millis(20);
+
 const STEP: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
@@ -169,6 +172,17 @@ impl Pipes {
         let _ = self.child.wait();
         self.has_ended = true;
         status
+    }
+
+    /// The last lines of its errors since the rule began, as lines of a timeline.
+    pub(crate) fn errors_of_rule(&self) -> Vec<String> {
+        thread::park_timeout(MOMENT);
+        lock(&self.errors).iter().map(|line| format!("    stderr {line}")).collect()
+    }
+
+    /// Another rule begins.
+    pub(crate) fn forget_errors(&self) {
+        lock(&self.errors).clear();
     }
 
     /// The last lines of its errors.

@@ -19,17 +19,18 @@ use evenkeel_testkit::World;
 use serde_json::json;
 
 use super::{
+    children::IdleChildren,
     facts::Facts,
     link::{Link, take_verdict},
     names::capabilities,
     pipes::Pipes,
-    session::Session,
+    session::{Session, SettingsSeen},
     wire::{Members, VERSION, object},
 };
 use crate::{
     Adapter, AdapterError, Pattern, Report, Rule, Suite, Verdict, apart,
     rule::{Needs, Runtime},
-    timeline::traced,
+    timeline::{add_to_trace, is_traced, traced},
 };
 
 /// How long the answer to one line may take, in real time.
@@ -57,10 +58,8 @@ pub struct Process {
     limit: Duration,
     facts: Facts,
     idle: IdleChildren,
+    settings: Arc<SettingsSeen>,
 }
-
-/// The children that no rule uses.
-pub(crate) type IdleChildren = Arc<Mutex<Vec<Pipes>>>;
 
 thread_local! {
     /// Whether tasks of the rule on this thread panic.
@@ -101,7 +100,8 @@ impl Process {
             command: Box::new(command),
             limit,
             facts,
-            idle: Arc::new(Mutex::new(vec![pipes])),
+            idle: IdleChildren::with(pipes),
+            settings: Arc::default(),
         })
     }
 
@@ -198,9 +198,14 @@ impl Process {
     {
         take_verdict();
         PANICS.set(rule.panics());
-        let verdict = rule.check_once_apart(self);
+        let mut verdict = rule.check_once_apart(self);
         let found = take_verdict();
         self.finish_links();
+        let errors = self.idle.end_rule(verdict.failed() || is_traced());
+        add_to_trace(&errors);
+        if let Verdict::Fail { timeline, .. } = &mut verdict {
+            timeline.extend(errors);
+        }
         match (found, take_verdict()) {
             (Some(found), _) => found,
             // A leak is no news where the rule does not hold.
@@ -209,13 +214,13 @@ impl Process {
         }
     }
 
-    /// Ends the worlds of this thread for the children, which are free then.
+    /// Ends the worlds of this thread for their children.
     fn finish_links(&self) {
         let links: Vec<Known> = LINKS
             .with_borrow_mut(|links| links.extract_if(.., |known| known.process == self.number).collect());
         for Known { link, .. } in links {
             if let Some(pipes) = link.finish() {
-                lock(&self.idle).push(pipes);
+                self.idle.give_back(pipes);
             }
         }
     }
@@ -247,6 +252,12 @@ impl Process {
         names.filter(|name| !claims.contains_key(name)).collect()
     }
 
+    /// Whether the implementation has refused all settings so far, and some: rules that hold then say little.
+    #[must_use]
+    pub fn refuses_all(&self) -> bool {
+        self.settings.refuses_all()
+    }
+
     /// Whether the implementation has a capability, which reports call by this name.
     pub(crate) fn claims(&self, pattern: &str, capability: &str) -> Result<(), &'static str> {
         let claimed = self.facts.patterns.get(pattern).and_then(|claims| claims.get(capability));
@@ -272,7 +283,7 @@ impl Process {
             tokio::task::spawn_local(async move { driven.drive().await });
         }
         let (tells_drops, cuts) = (self.can(Runtime::Drops), self.can(Runtime::Cut));
-        let session = Arc::new(Session { link, tells_drops, cuts });
+        let session = Arc::new(Session { link, settings: self.settings.clone(), tells_drops, cuts });
         LINKS.with_borrow_mut(|links| {
             links.retain(|known| known.process != self.number);
             let (process, link) = (self.number, session.link.clone());
@@ -282,14 +293,13 @@ impl Process {
     }
 
     /// A child for tests on a clock of their own, and the idle ones, to which it goes back.
-    pub(crate) fn lend(&self) -> Result<(Pipes, IdleChildren), AdapterError> {
+    pub(super) fn lend(&self) -> Result<(Pipes, IdleChildren), AdapterError> {
         Ok((self.child()?, self.idle.clone()))
     }
 
     /// An idle child, or a new one.
     fn child(&self) -> Result<Pipes, AdapterError> {
-        let idle = lock(&self.idle).pop();
-        match idle {
+        match self.idle.take() {
             Some(pipes) => Ok(pipes),
             None => Ok(greet((self.command)(), self.limit).map_err(AdapterError::Verdict)?.0),
         }

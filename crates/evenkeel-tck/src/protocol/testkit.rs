@@ -9,9 +9,10 @@ use evenkeel_base::lock;
 use serde_json::{Value, json};
 
 use super::{
+    children::IdleChildren,
     link::found,
     pipes::Pipes,
-    process::{IdleChildren, Process},
+    process::Process,
     wire::{Members, Object, from_time, object},
 };
 use crate::{
@@ -50,7 +51,9 @@ struct Remote {
 impl Drop for Remote {
     fn drop(&mut self) {
         let pipes = lock(&self.pipes).take();
-        lock(&self.idle).extend(pipes);
+        if let Some(pipes) = pipes {
+            self.idle.give_back(pipes);
+        }
     }
 }
 

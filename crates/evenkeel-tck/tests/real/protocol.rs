@@ -190,6 +190,50 @@ fn a_try_that_waits_breaks_its_rule() {
     assert_eq!(told, format!("fail: expected that {waits}"));
 }
 
+/// An adapter that refuses all settings, and says something on its standard error with each. It sleeps then, for the suite
+/// reads the two outputs in two threads.
+const TALKS: &str = r#"
+read line; echo '{"turn":1,"at":0,"events":[{"event":"hello","protocol":1,"library":"none","version":"0","runtime":"sh","can":[],"retry":{}}]}'
+while read -r line; do
+    turn=${line##*\"turn\":} turn=${turn%%,*} until=${line##*\"until\":} until=${until%\}}
+    case $line in
+        *policy*)
+            echo "refuses in turn $turn" >&2
+            sleep 1
+            echo "{\"turn\":$turn,\"at\":$until,\"events\":[{\"event\":\"refused\",\"id\":1,\"says\":\"no\"}]}" ;;
+        *) echo "{\"turn\":$turn,\"at\":$until,\"events\":[]}" ;;
+    esac
+done
+"#;
+
+#[test]
+#[ignore = "real tier"]
+fn the_errors_of_an_adapter_are_shown_with_the_rule_in_which_they_were_written() {
+    let process = shell(TALKS.to_owned(), LIMIT).unwrap();
+    assert!(!process.refuses_all());
+    let trace = || process.trace(retry::SUITE.rule("RETRY-01").expect("there is one"));
+    for line in ["    stderr refuses in turn 2", "    stderr refuses in turn 4"] {
+        let (verdict, lines) = trace();
+        let Verdict::Fail { timeline, .. } = verdict else { panic!("{verdict}") };
+        assert_eq!((timeline, lines), (vec![line.to_owned()], vec![line.to_owned()]));
+    }
+    assert!(process.refuses_all());
+}
+
+#[test]
+#[ignore = "real tier"]
+fn the_errors_of_an_adapter_are_shown_where_it_fails_before_the_rule_ends() {
+    let claims = r#""limit":{"try":true,"rate":true,"burst":true,"weights":true}"#;
+    let hello = HELLO.replace("\"retry\":{}", claims);
+    let answers = [&hello, CONFIGURED].map(|line| format!("read line; echo '{line}'; ")).concat();
+    let silent = r#"echo sunny >&2; sleep 1; echo '{"turn":3,"at":0,"events":[]}'; read line"#;
+    let process = shell(format!("{answers} read line; {silent}"), LIMIT).unwrap();
+    let (verdict, lines) = process.trace(limit::SUITE.rule("LIMIT-01").expect("there is one"));
+    assert!(lines.contains(&"    stderr sunny".to_owned()), "{lines:?}");
+    let Verdict::Fail { timeline, .. } = verdict else { panic!("{verdict}") };
+    assert_eq!(timeline, ["    stderr sunny"]);
+}
+
 #[test]
 #[ignore = "real tier"]
 fn an_adapter_that_is_silent_hangs_and_the_rest_of_the_rules_are_checked() {

@@ -231,6 +231,12 @@ where
     let subject = Subject { pattern: suite.pattern, process: &process };
     let _ = std::panic::take_hook();
     say(&run.format.of(&subject, &report, run.is_verbose))?;
+    if process.refuses_all() {
+        let _ = writeln!(
+            io::stderr(),
+            "warning: the implementation refuses all settings, so that the rules which hold say little"
+        );
+    }
     let verdicts = || report.findings.iter().map(|finding| &finding.verdict);
     if let Some(bad) = verdicts().find(|verdict| matches!(verdict, Verdict::BadAdapter(_))) {
         return Err(Failure::Adapter(bad.to_string()));
