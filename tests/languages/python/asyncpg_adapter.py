@@ -72,7 +72,9 @@ class Pool:
         try:
             return await self.inner.acquire(timeout=timeout)
         except asyncpg.InterfaceError as error:
-            raise tck.NoObject("closed") from error if "clos" in str(error) else error
+            if "clos" not in str(error):
+                raise
+            raise tck.NoObject("closed") from error
 
     async def release(self, connection):
         await self.inner.release(connection, timeout=self.s.check_timeout)

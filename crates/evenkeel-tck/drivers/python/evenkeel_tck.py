@@ -396,7 +396,7 @@ class Pools:
         self.loop.create_task(run())
 
     def end_pools(self):
-        """Ends the pools, as their user would at the end of a program. No task and no object may be left then."""
+        """Ends the pools, as their user would at the end of a program. No task, no timer and no object may be left then."""
         pools = self.dropped + [made for made in self.made.values() if hasattr(made, "end")]
         if not self.backends:
             return
@@ -408,17 +408,23 @@ class Pools:
             await _awaited(pool.end())
 
         ends = [self.loop.create_task(end(pool)) for pool in pools if hasattr(pool, "end")]
-        self.loop.settle()
-        self.loop.run_until(begun + 3600 * NANO, lambda: all(end.done() for end in ends))
-        self.loop.run_until(begun + 3600 * NANO, lambda: False)
-        self.loop.settle()
+        try:
+            self.loop.settle()
+            self.loop.run_until(begun + 3600 * NANO, lambda: all(end.done() for end in ends))
+            self.loop.run_until(begun + 3600 * NANO, lambda: False)
+            self.loop.settle()
+        except Spins as spins:  # told here, since `say` tells nothing any more
+            self.loop.now = begun
+            return self.events.append({"event": "failed", "says": f"at the end of the pools: {spins}"})
         for error in filter(None, (end.exception() for end in ends if end.done() and not end.cancelled())):
             print("ignored:", _said(error), file=sys.stderr)
         tasks = [task for task in asyncio.all_tasks(self.loop) if not task.done()]
         alive = [one.number for backend in self.backends.values() for one in backend.objects.values() if not one.is_free]
+        timers = [timer for timer in self.loop._scheduled if not timer.cancelled()]
+        left = [f"task {task.get_coro().__qualname__}" for task in tasks] + [f"object {number}" for number in alive]
+        left += [f"a timer of another {(timer.due - self.loop.now) / NANO:g} s" for timer in timers]
         self.loop.now = begun
-        if tasks or alive:
-            left = [f"task {task.get_coro().__qualname__}" for task in tasks] + [f"object {number}" for number in alive]
+        if left:
             self.events.append({"event": "failed", "says": f"left alive an hour after the end: {', '.join(left)}"})
 
 

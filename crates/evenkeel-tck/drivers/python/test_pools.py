@@ -8,8 +8,8 @@ import evenkeel_tck as tck
 class Pool:
     """One object, made by the first get, and waiters in a queue."""
 
-    def __init__(self, settings, leaks=False, loses=False):
-        self.backend, self.leaks, self.loses, self.idle, self.has_object = settings.backend, leaks, loses, asyncio.Queue(), False
+    def __init__(self, settings, fault=None):
+        self.backend, self.fault, self.idle, self.has_object = settings.backend, fault, asyncio.Queue(), False
 
     async def get(self):
         if not self.has_object:
@@ -20,18 +20,29 @@ class Pool:
         return connection
 
     async def release(self, connection):
-        if not self.loses:
+        if self.fault != "loses":
             await self.idle.put(connection)
 
     def end(self):
-        if self.leaks:
-            asyncio.get_running_loop().create_task(asyncio.sleep(7200))
+        loop = asyncio.get_running_loop()
+        if self.fault == "leaks a task":
+            loop.create_task(self.forgotten())
+        if self.fault in ("leaks a timer", "spins later"):
+            loop.call_later(7200 if self.fault == "leaks a timer" else 60, self.spin)
+        if self.fault == "spins":
+            self.spin()
         while not self.idle.empty():
             self.idle.get_nowait().object.free()
 
+    async def forgotten(self):
+        await asyncio.get_running_loop().create_future()
 
-def begin(**faults):
-    rule = tck.Rule(SimpleNamespace(pool=lambda settings: Pool(settings, **faults)), 0)
+    def spin(self):
+        asyncio.get_running_loop().call_soon(self.spin)
+
+
+def begin(fault=None):
+    rule = tck.Rule(SimpleNamespace(pool=lambda settings: Pool(settings, fault)), 0)
     settings = {"backend": 1, "acquire_timeout": 2_000_000_000}
     assert play(rule, {"do": "begin"}, {"do": "pool", "id": 2, "settings": settings}) == ["configured 2"]
     return rule
@@ -75,16 +86,29 @@ def errors_are_told():
         assert rule.events == [{"event": "denied", "id": 3, "reason": reason, "says": "it is refused"}], rule.events
 
 
+def end(fault):
+    rule = begin(fault)
+    served(rule)
+    events = play(rule, {"do": "return", "id": 3}, {"do": "drop_pool", "pool": 2}, {"do": "end"})
+    assert rule.now == 0
+    return events
+
+
 def leaks_are_found():
-    for faults, left in (({}, []), ({"leaks": True}, ["task sleep"]), ({"loses": True}, ["object 1"])):
-        rule = begin(**faults)
-        served(rule)
-        left = [f"failed left alive an hour after the end: {one}" for one in left]
-        assert play(rule, {"do": "return", "id": 3}, {"do": "drop_pool", "pool": 2}, {"do": "end"}) == left
-        assert rule.now == 0
+    assert end(None) == []
+    left = {"leaks a task": "task Pool.forgotten", "leaks a timer": "a timer of another 3600 s", "loses": "object 1"}
+    for fault, one in left.items():
+        assert end(fault) == [f"failed left alive an hour after the end: {one}"], fault
+
+
+def a_pool_that_spins_at_its_end_is_told():
+    for fault, at in (("spins", 1), ("spins later", 61)):
+        spins = f"{tck.SPIN} turns of the loop without an end, at {at * tck.NANO} ns"
+        assert end(fault) == [f"failed at the end of the pools: {spins}"], fault
 
 
 steps_are_told()
 errors_are_told()
 leaks_are_found()
+a_pool_that_spins_at_its_end_is_told()
 print("pools are told, and what they leave alive", file=tck._lines)
