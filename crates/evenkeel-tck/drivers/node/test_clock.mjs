@@ -39,5 +39,17 @@ await runUntil(100 * MS, () => seen.includes(40));
 assert.deepEqual([seen, clock.now], [[10, 20, 30, 40], 40 * MS]);
 clearInterval(every);
 assert.equal(next(), Infinity);
+
+// Timers are not counted while time moves. Where floats have no milliseconds, an interval stands still, and that is an end.
+begin();
+let ticks = 0;
+const often = setInterval(() => { ticks += 1; }, 1);
+await runUntil(60_000.5 * MS, () => false);
+assert.equal(ticks, 60_000);
+clearInterval(often);
+begin();
+clock.now = 1e24;
+setInterval(() => {}, 1);
+await assert.rejects(runUntil(2e24, () => false), /50000 timers without an end/);
 console.error('the clock is exact to the millisecond');
 process.exit();

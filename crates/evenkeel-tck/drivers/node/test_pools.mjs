@@ -28,7 +28,8 @@ class Pool {
   }
 
   async end() {
-    if (this.faults.leaks) setInterval(() => {}, 60_000);
+    if (this.faults.every) setInterval(() => {}, this.faults.every);
+    if (this.faults.throws) setTimeout(() => { throw new Error('the timer fails'); }, 1);
     for (const { object } of this.idle) object.free();
   }
 }
@@ -70,11 +71,14 @@ for (const [outcome, reason] of [['error', 'create'], ['panic', 'panic']]) {
   assert.deepEqual(await play(rule, ended(1, outcome)), [`denied ${reason}`]);
 }
 
-// What is left alive.
-for (const [faults, left] of [[{}, []], [{ leaks: true }, ['a timer of 60000 ms']], [{ loses: true }, ['object 1']]]) {
+// What is left alive, and a timer that fails when nothing is told any more.
+const left = (what) => [`failed left alive an hour after the end: ${what}`];
+for (const [faults, told] of [
+  [{}, []], [{ every: 60_000 }, left('a timer of 60000 ms')], [{ every: 10 }, left('a timer of 10 ms')],
+  [{ loses: true }, left('object 1')], [{ throws: true }, ['failed at the end of the pools: Error: the timer fails']],
+]) {
   rule = await begin(faults);
   await served(rule);
-  const told = left.map((one) => `failed left alive an hour after the end: ${one}`);
   const end = [{ do: 'return', id: 3 }, { do: 'drop_pool', pool: 2 }, { do: 'end' }];
   assert.deepEqual(await play(rule, ...end), told);
   assert.equal(clock.now, 0);
