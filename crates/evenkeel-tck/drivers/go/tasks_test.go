@@ -36,11 +36,11 @@ func group(waits bool) Adapter {
 
 // A task ends by its result, and all results of one instant are there before one of them has an effect.
 func TestTasksCarryOutOrders(t *testing.T) {
-	expect(t, playTo(t, group(true), begun,
+	expectInAnyOrder(t, playTo(t, group(true), begun,
 		`{"turn":1,"at":5,"until":5,"messages":[{"do":"results","of":[{"id":2,"outcome":"ok"},{"id":4,"outcome":"error"}]}]}`,
 		`{"turn":2,"at":6,"until":6,"messages":[{"do":"results","of":[{"id":3,"outcome":"ok"}]},{"do":"spawn","id":5,"task":3,"run":2,"by":2}]}`,
 		`{"turn":3,"at":7,"until":7,"messages":[{"do":"end"}]}`,
-	), `0 configured 1 began 2 began 3 began 4`, `5 ended`, `6 ended 3 end 2 dropped 5`, `7`)
+	), `0: configured 1, began 2, began 3, began 4`, `5: ended 2, ended 4`, `6: ended 3, end 2, dropped 5`, `7`)
 }
 
 // A task that is cancelled is dropped, and so is the body.
@@ -54,8 +54,8 @@ func TestACancelDropsTheTasks(t *testing.T) {
 
 // A task that its group has left alive is told at the end of the rule.
 func TestATaskLeftAliveIsFound(t *testing.T) {
-	expect(t, playTo(t, group(false), begun,
+	expectInAnyOrder(t, playTo(t, group(false), begun,
 		`{"turn":1,"at":5,"until":5,"messages":[{"do":"results","of":[{"id":2,"outcome":"ok"},{"id":4,"outcome":"ok"}]}]}`,
 		`{"turn":2,"at":6,"until":6,"messages":[{"do":"end"}]}`,
-	), `0 configured 1 began 2 began 3 began 4`, `5`, `6 failed`)
+	), `0: configured 1, began 2, began 3, began 4`, `5: ended 2, ended 4, end 2`, `6: failed`)
 }
