@@ -47,7 +47,7 @@ const LANGUAGES: [Language; 3] = [
         tests: |project, _| {
             let node = || project.program(Path::new("node"));
             let test = |file| node().arg(Path::new("crates/evenkeel-tck/drivers/node").join(file));
-            ["test_clock.mjs", "test_streams.mjs", "test_pools.mjs"].map(test).into()
+            ["test_clock.mjs", "test_kit.mjs", "test_streams.mjs", "test_pools.mjs"].map(test).into()
         },
     },
     Language {

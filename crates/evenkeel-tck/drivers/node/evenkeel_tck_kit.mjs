@@ -35,21 +35,24 @@ process.stdout.write = process.stderr.write.bind(process.stderr);
 /** The kit has no words for a step or for the settings; the text names them. */
 export class NotExpressible extends Error {}
 
+/** This driver does not know a step, which is no finding about the kit. */
+class UnknownStep extends Error {}
+
 /** A task was cancelled. */
 class Cancelled extends Error {}
 
 const millis = (nanos) => Number(nanos) / MS;
 const said = (error) => `${error?.name ?? 'thrown'}: ${error?.message ?? error}`.slice(0, 300);
 
-// The events of the turn that they come in: a program may outlive its own.
-let events = [];
-
 /** A program under test. A task that is cancelled ends at its next step, or in the wait that it is in. */
-class Program {
+export class Program {
+  // The events of the turn that they come in: a program may outlive its own.
+  static events = [];
+
   constructor(controls, now) { Object.assign(this, { controls, now, start: now(), tasks: new Map() }); }
 
   say(event, members) {
-    events.push({ event, time: Math.max(0, Math.round((this.now() - this.start) * MS)), ...members });
+    Program.events.push({ event, time: Math.max(0, Math.round((this.now() - this.start) * MS)), ...members });
   }
 
   // Waits for a promise, or for the cancelling of the task.
@@ -63,13 +66,21 @@ class Program {
     });
   }
 
+  /** Before the test: an error within it may be lost with its task, or be taken for one of the kit. */
+  static check(steps) {
+    for (const step of steps) {
+      if (step.do !== 'keep' && !STEPS.has(method(step))) throw new UnknownStep(`a program has no step "${step.do}"`);
+      Program.check(step.program ?? []);
+    }
+  }
+
   async run(steps, stop) {
     let kept = 0;
     try {
       for (const step of steps) {
         if (stop.signal.aborted) throw new Cancelled();
         if (step.do === 'keep') kept += 1;
-        else await this[step.do.replaceAll(' ', '_')](step, stop);
+        else await this[method(step)](step, stop);
       }
     } finally {
       for (; kept > 0; kept -= 1) this.say('dropped');
@@ -158,12 +169,25 @@ class Program {
   }
 
   wait(_, stop) { return this.until(() => {}, stop); }
+
+  // Other threads of the process count, too, and have little to do.
+  compute({ time }) {
+    const start = process.cpuUsage();
+    const computed = () => { const { user, system } = process.cpuUsage(start); return (user + system) / 1000; };
+    while (computed() < millis(time));
+  }
+
+  block() { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); }
   panic({ text }) { throw new Error(text); }
   move({ time }) { return this.controls.move(millis(time)); }
   hold() { this.held = this.controls.hold(); }
   release() { this.held(); }
   settle() { return this.controls.settle(); }
 }
+
+const method = (step) => step.do.replaceAll(' ', '_');
+const STEPS = new Set(Object.getOwnPropertyNames(Program.prototype));
+for (const own of ['constructor', 'say', 'until', 'run']) STEPS.delete(own);
 
 /**
  * Answers the suite until it closes the input.
@@ -182,19 +206,21 @@ export async function serve({ library, version, testkit, run, controls = {}, now
   for await (const text of createInterface({ input: process.stdin })) {
     const line = JSON.parse(text);
     for (const message of line.messages) {
-      if (message.do === 'hello') events.push(hello);
+      if (message.do === 'hello') Program.events.push(hello);
       if (message.do !== 'test') continue;
       try {
+        Program.check(message.program);
         settings(message.settings);
         await run(() => new Program(controls, now).run(message.program, new AbortController()));
-        events.push({ event: 'tested' });
+        Program.events.push({ event: 'tested' });
       } catch (error) {
-        if (error instanceof NotExpressible) events.push({ event: 'not expressible', says: error.message });
-        else events.push({ event: 'tested', failed: said(error) });
+        if (error instanceof NotExpressible) Program.events.push({ event: 'not expressible', says: error.message });
+        else if (error instanceof UnknownStep) Program.events.push({ event: 'broken', says: error.message });
+        else Program.events.push({ event: 'tested', failed: said(error) });
       }
     }
-    const told = events;
-    events = [];
+    const told = Program.events;
+    Program.events = [];
     write(JSON.stringify({ turn: line.turn, at: line.at, events: told }) + '\n');
   }
   process.exit();

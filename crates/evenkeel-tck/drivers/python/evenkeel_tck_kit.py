@@ -36,6 +36,10 @@ class Panic(Exception):
     """A task or a test fails."""
 
 
+class UnknownStep(Exception):
+    """This driver does not know a step, which is no finding about the kit."""
+
+
 class Program:
     """A program under test. Its events are those of the turn that they come in: it may outlive its own."""
 
@@ -52,6 +56,14 @@ class Program:
         self.start = asyncio.get_running_loop().time()
         await self.run(self.steps)
 
+    @classmethod
+    def check(cls, steps):
+        """Before the test: an error within it may be lost with its task, or be taken for one of the kit."""
+        for step in steps:
+            if step["do"] != "keep" and not hasattr(cls, _method(step)):
+                raise UnknownStep(f"a program has no step {step['do']!r}")
+            cls.check(step.get("program", []))
+
     async def run(self, steps):
         kept = 0
         try:
@@ -59,7 +71,7 @@ class Program:
                 if step["do"] == "keep":
                     kept += 1
                 else:
-                    await getattr(self, "do_" + step["do"].replace(" ", "_"))(step)
+                    await getattr(self, _method(step))(step)
         finally:
             for _ in range(kept):
                 self.say("dropped")
@@ -149,6 +161,14 @@ class Program:
     async def do_wait(self, _step):
         await asyncio.get_running_loop().create_future()
 
+    async def do_compute(self, step):
+        start = time.thread_time_ns()
+        while time.thread_time_ns() - start < int(step["time"]):
+            pass
+
+    async def do_block(self, _step):
+        threading.Event().wait()
+
     async def do_panic(self, step):
         raise Panic(step["text"])
 
@@ -163,6 +183,10 @@ class Program:
 
     async def do_settle(self, _step):
         await self.controls.settle()
+
+
+def _method(step):
+    return "do_" + step["do"].replace(" ", "_")
 
 
 def _seconds(time):
@@ -187,12 +211,15 @@ def serve(library, version, run, *, testkit, controls=None, settings=None):
                 Program.events.append(hello)
             elif message["do"] == "test":
                 try:
+                    Program.check(message["program"])
                     if settings:
                         settings(message["settings"])
                     run(Program(message["program"], controls))
                     end = {"event": "tested"}
                 except NotExpressible as why:
                     end = {"event": "not expressible", "says": str(why)}
+                except UnknownStep as error:
+                    end = {"event": "broken", "says": str(error)}
                 except Exception as error:  # the kit fails the test
                     end = {"event": "tested", "failed": f"{type(error).__name__}: {error}"}
                 Program.events.append(end)

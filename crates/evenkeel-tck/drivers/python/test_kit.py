@@ -1,6 +1,11 @@
 """The steps of a program under test, on asyncio itself: no time passes but that of the machine."""
 import asyncio
+import io
+import json
+import signal
+import time
 import unittest
+from unittest import mock
 
 import evenkeel_tck_kit as tck
 
@@ -14,6 +19,15 @@ def events(*steps):
 
 def noted(number):
     return {"event": "noted", "number": number}
+
+
+def answers(*steps):
+    """The answer of the driver to a test, without the times."""
+    message = {"do": "test", "id": 1, "settings": {}, "program": list(steps)}
+    line, lines = json.dumps({"turn": 1, "at": 0, "messages": [message]}), io.StringIO()
+    with mock.patch("sys.stdin", io.StringIO(line + "\n")), mock.patch.object(tck, "_lines", lines):
+        tck.serve("asyncio", "3", lambda test: asyncio.run(test()), testkit={})
+    return [{name: member for name, member in event.items() if name != "time"} for event in json.loads(lines.getvalue())["events"]]
 
 
 class Steps(unittest.TestCase):
@@ -43,6 +57,33 @@ class Steps(unittest.TestCase):
     def test_threads_and_sockets_are_waited_for(self):
         steps = ("blocking", {"time": 1000}), ("thread", {"time": 1000}), ("loopback", {"bytes": 100_000}), ("note", {"number": 1})
         self.assertEqual(events(*steps), [noted(1)])
+
+    def test_a_task_computes_for_its_time_and_no_other_runs_meanwhile(self):
+        start = time.thread_time_ns()
+        spawn = ("spawn", {"task": 7, "program": [{"do": "note", "number": 2}]})
+        steps = spawn, ("compute", {"time": 20_000_000}), ("note", {"number": 1}), ("join", {"task": 7})
+        self.assertEqual(events(*steps), [noted(1), noted(2)])
+        self.assertGreaterEqual(time.thread_time_ns() - start, 20_000_000)
+
+    def test_a_thread_is_blocked_for_good(self):
+        class Alarm(Exception):
+            pass
+
+        def alarm(*_):
+            raise Alarm
+
+        signal.signal(signal.SIGALRM, alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with self.assertRaises(Alarm):
+            events(("block", {}), ("note", {"number": 1}))
+        self.assertEqual(tck.Program.events, [])
+
+    def test_a_test_is_answered_and_a_step_that_is_not_known_breaks_the_adapter(self):
+        self.assertEqual(answers({"do": "note", "number": 1}), [noted(1), {"event": "tested"}])
+        self.assertEqual(answers({"do": "panic", "text": "no"}), [{"event": "tested", "failed": "Panic: no"}])
+        sing = {"do": "sing"}
+        for steps in ([sing], [{"do": "note", "number": 1}, {"do": "spawn", "task": 7, "program": [sing]}]):
+            self.assertEqual(answers(*steps), [{"event": "broken", "says": "a program has no step 'sing'"}])
 
 
 if __name__ == "__main__":
