@@ -13,22 +13,15 @@ CONFIG = connect_utils._ClientConfiguration(
 
 
 class Protocol:
+    """What a connection asks of the wire."""
+
     queries_count = 0
 
     def __init__(self, object):
         self.object = object
-
-    def get_settings(self):
-        return SimpleNamespace(server_version="17.0")
-
-    def is_connected(self):
-        return not self.object.is_broken and not self.object.is_free
-
-    def is_in_transaction(self):
-        return False
-
-    def _is_cancelling(self):
-        return False
+        self.get_settings = lambda: SimpleNamespace(server_version="17.0")
+        self.is_in_transaction = self._is_cancelling = lambda: False
+        self.is_connected, self.abort = lambda: object.is_open, object.free
 
     async def query(self, *_args):
         await self.object.reset()
@@ -36,66 +29,42 @@ class Protocol:
     async def close(self, _timeout):
         self.object.free()
 
-    def abort(self):
-        self.object.free()
-
 
 class Connection(asyncpg.Connection):
-    resets = False
-
-    def __init__(self, object):
+    def __init__(self, object, resets):
         super().__init__(Protocol(object), None, asyncio.get_running_loop(), None, CONFIG, None)
-        self.object = object
-
-    def get_reset_query(self):
-        return "RESET ALL;" if self.resets else ""
+        self.object, self.get_reset_query = object, lambda: "RESET ALL;" if resets else ""
 
 
 class Pool:
     def __init__(self, s):
-        self.s = s
-
         async def connect(*_args, **_kwargs):
-            async with asyncio.timeout(60):  # as its own
-                return kind(await s.backend.create())
+            return Connection(await s.backend.create(), s.resets)
 
-        kind = type("Connection", (Connection,), {"resets": s.resets})
         self.inner = asyncpg.create_pool(
-            min_size=0, max_size=s.max, max_inactive_connection_lifetime=s.idle_timeout or 0, connect=connect, connection_class=kind)
+            min_size=0, max_size=s.max, connect=connect, connection_class=Connection,
+            max_inactive_connection_lifetime=0 if s.idle_timeout is None else s.idle_timeout)  # 0 is for ever
+        self.acquire_timeout, self.discard = s.acquire_timeout, lambda connection: connection.close()
+        release_timeout = tck.LONG if s.check_timeout is None else s.check_timeout  # None is the time of the get
+        self.release = lambda connection: self.inner.release(connection, timeout=release_timeout)
+        self.retire, self.close, self.end = self.inner.expire_connections, self.inner.close, self.inner.close
 
     async def open(self):
         await self.inner
-        return self
 
-    async def get(self, deadline=None):
-        timeout = self.s.acquire_timeout if deadline is None else deadline - asyncio.get_running_loop().time()
+    async def get(self, timeout=None):
         try:
-            return await self.inner.acquire(timeout=timeout)
+            return await self.inner.acquire(timeout=self.acquire_timeout if timeout is None else timeout)
         except asyncpg.InterfaceError as error:
             if "clos" not in str(error):
                 raise
             raise tck.NoObject("closed") from error
 
-    async def release(self, connection):
-        await self.inner.release(connection, timeout=self.s.check_timeout)
-
-    async def discard(self, connection):
-        await connection.close()
-
-    def retire(self):
-        return self.inner.expire_connections()
-
-    async def close(self):
-        await self.inner.close()
-
     def snapshot(self):
         return {"size": self.inner.get_size(), "idle": self.inner.get_idle_size()}
 
-    def end(self):
-        self.inner.terminate()
 
-
-tck.serve("asyncpg's pool", version("asyncpg"), pool=lambda s: Pool(s).open(), pools={
+tck.serve("asyncpg's pool", version("asyncpg"), pool=Pool, pools={
     "create": True, "acquire time-out": True, "check time-out": True, "deadline": True, "broken": True, "reset": True,
     "discard": True, "LIFO": True, "idle time-out": True, "retire all": True, "close": True, "close waits": True,
     "count objects": True, "create time-out": "that of `connect`, which is not the pool's",

@@ -1,15 +1,13 @@
 """psycopg_pool: `AsyncConnectionPool`, with a connection class whose server is the backend."""
-import asyncio
 import logging
 from types import SimpleNamespace
-
 import evenkeel_tck as tck
 from importlib.metadata import version
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 NONE = "there is no such thing"
-LONG = 10 * 365 * 86400.0
+time = lambda seconds: tck.LONG if seconds is None else seconds  # it has no word for "never"
 logging.disable(logging.ERROR)
 
 
@@ -21,8 +19,7 @@ class Connection:
 
     @classmethod
     async def connect(cls, _conninfo, backend):
-        async with asyncio.timeout(130):  # as psycopg's own
-            return cls(await backend.create())
+        return cls(await backend.create())
 
     async def close(self):
         self.pgconn.transaction_status = TransactionStatus.UNKNOWN
@@ -43,17 +40,13 @@ class Pool:
     def __init__(self, s):
         self.inner = AsyncConnectionPool(
             connection_class=Connection, kwargs={"backend": s.backend}, open=False, min_size=0, max_size=s.max,
-            timeout=LONG if s.acquire_timeout is None else s.acquire_timeout, check=Connection.check if s.checks else None,
-            reset=(lambda connection: connection.object.reset()) if s.resets else None, max_idle=s.idle_timeout or LONG,
-            max_lifetime=s.max_lifetime or LONG)
+            timeout=time(s.acquire_timeout), max_idle=time(s.idle_timeout), max_lifetime=time(s.max_lifetime),
+            check=Connection.check if s.checks else None, reset=(lambda connection: connection.object.reset()) if s.resets else None)
+        self.open, self.retire, self.close, self.end = self.inner.open, self.inner.drain, self.inner.close, self.inner.close
+        self.resize = lambda max: self.inner.resize(0, max)
 
-    async def open(self):
-        await self.inner.open()
-        return self
-
-    async def get(self, deadline=None):
+    async def get(self, timeout=None):
         try:
-            timeout = None if deadline is None else deadline - asyncio.get_running_loop().time()
             return await self.inner.getconn(timeout=timeout)
         except PoolClosed as error:
             raise tck.NoObject("closed") from error
@@ -71,30 +64,17 @@ class Pool:
         finally:
             await self.inner.putconn(connection)
 
-    def resize(self, max):
-        return self.inner.resize(0, max)
-
-    def retire(self):
-        return self.inner.drain()
-
-    async def close(self):
-        await self.inner.close()
-
     def snapshot(self):
         stats = self.inner.get_stats()
         return {"size": stats["pool_size"], "idle": stats["pool_available"], "waiting": stats["requests_waiting"]}
 
-    def end(self):
-        return self.inner.close()
 
-
-tck.serve("psycopg_pool", version("psycopg_pool"), pool=lambda s: Pool(s).open(), pools={
-    "create": True, "acquire time-out": True, "deadline": True, "check": True, "broken": True, "reset": True, "discard": True,
-    "FIFO": True, "idle time-out": True, "max lifetime": True, "resize": True, "retire all": True, "close": True,
-    "count objects": True, "count waiters": True, "create time-out": "libpq's `connect_timeout`, which is not the pool's",
-    "check time-out": NONE, "validate after": NONE, "fatal errors": NONE, "max creating": "`num_workers` are for all maintenance",
-    "owned leases": "a pool ends by `close`", "detach": NONE, "LIFO": NONE,
-    "min idle": "`min_size` is for all connections, used ones included", "warm": "`wait`, for `min_size` alone", "try get": NONE,
-    "close waits": "it waits for its own tasks", "close deadline": "its `timeout` is for its own tasks", "holders": NONE,
-    "deadlocks": NONE,
+tck.serve("psycopg_pool", version("psycopg_pool"), pool=Pool, pools={
+    "create": True, "acquire time-out": True, "deadline": True, "check": True, "broken": True, "reset": True, "discard": True, "FIFO": True,
+    "idle time-out": True, "max lifetime": True, "resize": True, "retire all": True, "close": True, "count objects": True,
+    "count waiters": True, "create time-out": "libpq's `connect_timeout`, which is not the pool's", "check time-out": NONE,
+    "validate after": NONE, "fatal errors": NONE, "max creating": "`num_workers` are for all maintenance",
+    "owned leases": "a pool ends by `close`", "detach": NONE, "LIFO": NONE, "warm": "`wait`, for `min_size` alone", "try get": NONE,
+    "min idle": "`min_size` is for all connections, used ones included", "close waits": "it waits for its own tasks",
+    "close deadline": "its `timeout` is for its own tasks", "holders": NONE, "deadlocks": NONE,
 })

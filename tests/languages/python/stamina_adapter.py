@@ -21,7 +21,7 @@ def policy(s):
         raise tck.NotExpressible("jitter by percent")
     options = {
         "attempts": s.max_attempts, "timeout": s.total_timeout, "wait_initial": s.initial, "wait_max": s.initial if s.factor is None else s.cap,
-        "wait_jitter": s.initial if s.jitter else 0, "wait_exp_base": s.factor or 1,
+        "wait_jitter": s.initial if s.jitter else 0, "wait_exp_base": 1 if s.factor is None else s.factor,
     }
 
     def call(operation):

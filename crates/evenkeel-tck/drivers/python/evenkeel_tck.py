@@ -1,12 +1,14 @@
 """Puts a Python library to the rules of evenkeel-tck: the virtual clock and the protocol, so that an adapter is a few lines.
 
+One file on purpose, long as it is: it is copied beside the adapter.
+
 Import it before the library, which may keep `time.monotonic` under a name of its own:
 
     import evenkeel_tck as tck
     import tenacity
 
     def policy(settings):
-        wait = tenacity.wait_exponential(multiplier=settings.initial, max=settings.cap, exp_base=settings.factor or 1)
+        wait = tenacity.wait_exponential(multiplier=settings.initial, max=settings.cap, exp_base=1 if settings.factor is None else settings.factor)
         stop = tenacity.stop_after_attempt(settings.max_attempts)
         retry = tenacity.retry_if_exception_type(tck.Transient)
         return lambda operation: tenacity.AsyncRetrying(wait=wait, stop=stop, retry=retry, reraise=True)(operation)
@@ -59,6 +61,7 @@ NANO = 1_000_000_000
 CREEP = 8  # timers for now, one after the other, before the clock moves by a nanosecond
 SPIN = 100_000  # turns of the loop without a nanosecond between them
 BEGIN = NANO  # a rule begins at 1 s: no machine's clock is at 0, which libraries take for "never"
+LONG = 10 * 365 * 86400.0  # seconds: longer than every rule, for a library that has no word for "no limit"
 
 # The output is for lines alone: what a library prints goes to the errors.
 _lines, sys.stdout = sys.stdout, sys.stderr
@@ -285,12 +288,23 @@ class Pools:
         self.backends[settings.backend] = Backend(self, settings.backend)
         settings.backend, _clock.wall = self.backends[settings.backend], True
         random.seed(0)  # a pause with jitter is the same in each run
-        self._make(message, lambda _: self.adapter.pool(settings))
+
+        async def make(_settings):
+            pool = await _awaited(self.adapter.pool(settings))
+            if hasattr(pool, "open"):
+                await _awaited(pool.open())
+            return pool
+
+        self._make(message, make)
 
     def do_get(self, message):
         deadline = message.get("deadline")
-        more = {} if deadline is None else {"deadline": _moment(deadline)}
-        self._pend(message, lambda pool: self._get(message["id"], pool, pool.get(**more)))
+
+        def start(pool):
+            more = {} if deadline is None else {"timeout": _moment(deadline) - self.loop.time()}
+            return self._get(message["id"], pool, pool.get(**more))
+
+        self._pend(message, start)
 
     def do_warm(self, message):
         self._pend(message, lambda pool: self._tell("done", message["id"], pool.warm(message["objects"])))
@@ -589,6 +603,9 @@ class Rule(Pools):
             if inspect.isawaitable(held):
                 held = await held
             self.held[id] = held
+            if id in self.cancelled:  # it was granted all the same
+                self.do_release({"id": id})
+                return self._ended(id)
             self.say("granted", id=id)
         except Denied as denied:
             after = None if denied.retry_after is None else _nanos(denied.retry_after)
@@ -1084,10 +1101,19 @@ class Backend:
 
 
 class Object:
-    """An object of a pool: `await check()`, `await reset()`, and `free()` when it is closed. `is_broken` is as its last user has found."""
+    """An object of a pool: `await check()`, `await reset()`, and `free()` when it is closed. `is_broken` is as its last user has found.
+
+    It is the far end of a connection. The connection itself is the adapter's: a class of the library over it, or one that has what the
+    library asks of a connection and this as its `object`.
+    """
 
     def __init__(self, backend, number):
         self._backend, self.number, self.is_broken, self.is_free, self.destructor = backend, number, False, False, None
+
+    @property
+    def is_open(self):
+        """Whether its server would answer."""
+        return not self.is_broken and not self.is_free
 
     async def check(self):
         await self._backend.step("check", self.number)
@@ -1583,9 +1609,9 @@ def serve(
 
     An operator of the capabilities `stream` is made by `operator(settings)`: see `Streams`.
 
-    `pools` are the capabilities of pools. A pool is made by `pool(settings)`, which may be awaited if that takes no time: an object with
-    `get()`, whose result has the `Object` as its `object`, `release(connection)` and `end()`, which ends the pool with the rule, and with
-    those of `get(deadline)`, `take()`, `discard(connection)`, `detach(connection)`, `warm(objects)`, `resize(max)`, `retire()`,
+    `pools` are the capabilities of pools. A pool is made by `pool(settings)`: an object with `get()`, whose result has the `Object` as its
+    `object`, `release(connection)` and `end()`, which ends the pool with the rule, and with those of `open()`, which is called first and
+    takes no time, `get(timeout)`, with the seconds until the deadline of that get, which may be over, `take()`, `discard(connection)`, `detach(connection)`, `warm(objects)`, `resize(max)`, `retire()`,
     `close(within)` and `snapshot()`, a dict, that it supports. `settings.backend` is a `Backend`. A get without an object raises
     `NoObject`, `TimeoutError`, or the error of its creation.
     """

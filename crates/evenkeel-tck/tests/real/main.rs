@@ -4,6 +4,8 @@
 mod cli;
 #[cfg(unix)]
 mod protocol;
+#[cfg(unix)]
+mod settings;
 
 use std::{env, process::Command, time::Duration};
 

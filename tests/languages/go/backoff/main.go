@@ -52,7 +52,8 @@ func policy(s tck.RetrySettings) (tck.Policy, error) {
 	return func(ctx context.Context, operation *tck.Operation) (int, error) {
 		delays, _ := delays(s)
 		options := []backoff.RetryOption{
-			backoff.WithBackOff(delays), backoff.WithMaxTries(uint(s.MaxAttempts)), backoff.WithMaxElapsedTime(0),
+			backoff.WithBackOff(delays), backoff.WithMaxTries(uint(s.MaxAttempts)),
+			backoff.WithMaxElapsedTime(0), // its word for no limit: its default is 15 minutes
 			backoff.WithNotify(func(_ error, delay time.Duration) { operation.Observed(delay) }),
 		}
 		if s.TotalTimeout != nil {
