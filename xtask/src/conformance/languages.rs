@@ -35,8 +35,8 @@ const LANGUAGES: [Language; 3] = [
         install: python,
         tests: |project, python| {
             let test = |file| project.program(python).arg("-B").arg(Path::new(PYTHON_DRIVER).join(file));
-            ["test_clock.py", "test_kit.py", "test_tasks.py", "test_streams.py", "test_pools.py"]
-                .map(test)
+            ["clock", "kit", "requests", "tasks", "streams", "pools"]
+                .map(|name| test(format!("test_{name}.py")))
                 .into()
         },
     },
@@ -47,7 +47,9 @@ const LANGUAGES: [Language; 3] = [
         tests: |project, _| {
             let node = || project.program(Path::new("node"));
             let test = |file| node().arg(Path::new("crates/evenkeel-tck/drivers/node").join(file));
-            ["test_clock.mjs", "test_kit.mjs", "test_streams.mjs", "test_pools.mjs"].map(test).into()
+            ["clock", "kit", "requests", "streams", "pools"]
+                .map(|name| test(format!("test_{name}.mjs")))
+                .into()
         },
     },
     Language {

@@ -1,5 +1,7 @@
 // Package tck puts a Go library to the rules of evenkeel-tck: the virtual clock and the protocol, so that an adapter is a few lines.
 //
+// One file on purpose, long as it is: it is copied beside the adapter.
+//
 //	func main() {
 //		tck.Serve(tck.Adapter{
 //			Library: "golang.org/x/time/rate", Version: tck.Version("golang.org/x/time"), Can: []string{"cancel"},
@@ -264,7 +266,7 @@ func newRule(adapter Adapter) *rule {
 	r.pending, r.cancels, r.cancelled = map[int]func(context.Context){}, map[int]context.CancelFunc{}, map[int]bool{}
 	r.limits = limits{limiters: map[int]Limiter{}, held: map[int]func(int){}}
 	r.retries = retries{map[int]Policy{}, map[int]*Operation{}}
-	r.queues = queues{map[int]int{}, map[int]Queue{}}
+	r.queues = queues{map[int]int{}, map[int]Queue{}, map[int]Queue{}}
 	r.groups = groups{groups: map[int]Group{}, probes: map[int]*probe{}, bodies: map[int]*Body{}, nested: map[int]int{}}
 	r.programs = map[int]Program{}
 	return r
@@ -770,8 +772,8 @@ type Queue struct {
 type queues struct {
 	// Each operator with its capacity.
 	operators map[int]int
-	// Under the ids of both ends.
-	ends map[int]Queue
+	// Under the id of the end for producers, and under those of the consumers.
+	producers, consumers map[int]Queue
 }
 
 // Messages of queues.
@@ -797,14 +799,14 @@ func (r *rule) queue(do string, text json.RawMessage) {
 	case "queue":
 		r.configure(m.ID, func() error {
 			made, err := r.adapter.Queue(r.operators[m.Operator])
-			r.ends[m.ID], r.ends[m.Consumer] = made, made
+			r.producers[m.ID], r.consumers[m.Consumer] = made, made
 			return err
 		})
 	case "consumer":
-		r.ends[m.ID] = r.ends[m.Of]
+		r.consumers[m.ID] = r.consumers[m.Of]
 	case "push":
 		r.pending[m.ID] = func(ctx context.Context) {
-			err := r.ends[m.Queue].Push(ctx, m.Item)
+			err := r.producers[m.Queue].Push(ctx, m.Item)
 			var rejected Rejected
 			switch {
 			case err == nil:
@@ -817,7 +819,7 @@ func (r *rule) queue(do string, text json.RawMessage) {
 		}
 	case "pop":
 		r.pending[m.ID] = func(ctx context.Context) {
-			item, err := r.ends[m.Consumer].Pop(ctx)
+			item, err := r.consumers[m.Consumer].Pop(ctx)
 			switch {
 			case err == nil:
 				r.say("popped", event{"id": m.ID, "item": item.ID})
@@ -828,7 +830,8 @@ func (r *rule) queue(do string, text json.RawMessage) {
 			}
 		}
 	case "drop":
-		if end := r.ends[m.ID].End; end != nil {
+		// A consumer that is gone is nothing that a queue without "end with consumers" hears of.
+		if end := r.producers[m.ID].End; end != nil {
 			end()
 		}
 	}

@@ -1,5 +1,7 @@
 // Puts a Node library to the rules of evenkeel-tck: the virtual clock and the protocol, so that an adapter is a few lines.
 //
+// One file on purpose, long as it is: it is copied beside the adapter.
+//
 // Import it before the library, which may keep `setTimeout` under a name of its own:
 //
 //     import { Failure, serve } from './evenkeel_tck.mjs';
@@ -93,9 +95,9 @@ export const clock = { now: 0, timers: [], set: 0, hasWall: false };
 
 class Timeout {
   constructor(due, every, run) { Object.assign(this, { due, every, run, number: ++clock.set }); }
-  ref() { return this; }
+  ref() { this.isUnref = false; return this; }
   unref() { this.isUnref = true; return this; }
-  hasRef() { return true; }
+  hasRef() { return !this.isUnref; }
   close() { clear(this); return this; }
   refresh() {
     this.due = clock.now + this.length;
@@ -250,8 +252,12 @@ class Pools {
 
   warm({ id, pool, objects }) {
     this.waiting.set(id, async () => {
-      await this.made.get(pool).warm(objects);
-      this.say('done', { id });
+      try {
+        await this.made.get(pool).warm(objects);
+        this.say('done', { id });
+      } catch (error) {
+        this.say('broken', { says: `a warm-up ends by ${said(error)}` });
+      }
     });
   }
 
@@ -338,7 +344,7 @@ export class Rule extends Pools {
   answers = new Map();
   cancelled = new Set();
   isOver = false;
-  parts = [new Streams(this)];
+  streams = new Streams(this);
 
   constructor(adapter) {
     super();
@@ -359,7 +365,7 @@ export class Rule extends Pools {
     for (const message of messages) {
       const isAtOnce = AT_ONCE.has(message.do);
       try {
-        const part = this.parts.find((part) => part.has(message)) ?? this;
+        const part = this.streams.has(message) ? this.streams : this;
         const done = part[message.do](message);
         if (!isAtOnce) await done;
       } catch (error) {
@@ -449,7 +455,9 @@ export class Rule extends Pools {
     try {
       const options = { key, deadline: millis(deadline), signal: stop.signal };
       this.held.set(id, await this.made.get(limiter)[how](permits, options));
-      this.say('granted', { id });
+      if (!this.cancelled.has(id)) return this.say('granted', { id });
+      this.release({ id }); // it was granted all the same
+      this.say('end', { id, cancelled: true });
     } catch (error) {
       if (error instanceof Denied) {
         const after = error.retryAfter === null ? null : nanos(error.retryAfter);

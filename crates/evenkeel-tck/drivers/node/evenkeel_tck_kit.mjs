@@ -1,5 +1,7 @@
 // Puts a test kit of Node to the rules of evenkeel-tck: programs under test and the protocol, so that an adapter is a few lines.
 //
+// One file on purpose: it is copied beside the adapter.
+//
 //     import FakeTimers from '@sinonjs/fake-timers';
 //     import { serve } from './evenkeel_tck_kit.mjs';
 //

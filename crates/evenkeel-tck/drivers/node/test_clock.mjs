@@ -29,6 +29,12 @@ await runUntil(10 * MS, () => false);
 assert.deepEqual(fired, [[0, 1], [-5, 1], [NaN, 1], [2 ** 31, 1], [2.9, 2], [2, 2]]);
 assert.deepEqual(process.hrtime(begun), [0, 10 * MS]);
 
+// A timer says whether it keeps a program alive.
+begin();
+const kept = setTimeout(() => {}, 1);
+assert.deepEqual([kept.hasRef(), kept.unref().hasRef(), kept.ref().hasRef()], [true, false, true]);
+clearTimeout(kept);
+
 // A timer at the end of a turn is left for the next one, and a turn ends when something happens.
 begin();
 const seen = [];

@@ -27,6 +27,8 @@ class Pool {
     this.waiters.shift()?.();
   }
 
+  async warm() { throw new Error('there is no water'); }
+
   async end() {
     if (this.faults.every) setInterval(() => {}, this.faults.every);
     if (this.faults.throws) setTimeout(() => { throw new Error('the timer fails'); }, 1);
@@ -70,6 +72,12 @@ for (const [outcome, reason] of [['error', 'create'], ['panic', 'panic']]) {
   await play(rule, ...get(3));
   assert.deepEqual(await play(rule, ended(1, outcome)), [`denied ${reason}`]);
 }
+
+// A warm-up that fails is the adapter's affair.
+rule = await begin();
+assert.deepEqual(await play(rule, { do: 'warm', id: 3, pool: 2, objects: 1 }, { do: 'start', id: 3 }), [
+  'broken a warm-up ends by Error: there is no water',
+]);
 
 // What is left alive, and a timer that fails when nothing is told any more.
 const left = (what) => [`failed left alive an hour after the end: ${what}`];

@@ -1,5 +1,7 @@
 """Puts a test kit of Python to the rules of evenkeel-tck: programs under test and the protocol, so that an adapter is a few lines.
 
+One file on purpose: it is copied beside the adapter.
+
     import asyncio
     import evenkeel_tck_kit as tck
     from aiotools import VirtualClock

@@ -3,6 +3,7 @@ import asyncio
 import logging
 import signal
 import threading
+import warnings
 from types import SimpleNamespace
 
 import evenkeel_tck as tck
@@ -10,6 +11,8 @@ import evenkeel_tck as tck
 
 # Tasks that a test leaves alive on purpose.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+# And those that never begin.
+warnings.filterwarnings("ignore", "coroutine .* was never awaited")
 
 
 def begin(group=None, program=None):
@@ -61,7 +64,23 @@ def results_of_one_instant():
 
 
 def never_begun(how):
-    """A task whose coroutine is closed, kept or thrown away before its begin is dropped."""
+    """A task that is thrown away before its begin, or whose coroutine is closed or thrown away, is dropped."""
+    rule, kept = spawned(how)
+    assert play(rule, 0, spawn(3, 1)) == [("dropped", 3)]
+    assert play(rule, 0, {"do": "end"}) == []
+
+
+def kept_and_never_begun():
+    """A coroutine that is kept may begin yet, and is dropped when it is let go."""
+    rule, kept = spawned(lambda task, kept: kept.append(task()))
+    assert play(rule, 0, spawn(3, 1)) == []
+    kept.clear()
+    assert play(rule, 0) == [("dropped", 3)]
+    assert play(rule, 0, {"do": "end"}) == []
+
+
+def spawned(how):
+    """A group that spawns a task in this way, with the list for what is kept."""
     kept = []
 
     def group(settings):
@@ -71,9 +90,7 @@ def never_begun(how):
         return run
 
     rule, _ = begin(group)
-    events = play(rule, 0, spawn(3, 1))
-    assert events == [("dropped", 3)], events
-    play(rule, 0, {"do": "end"})
+    return rule, kept
 
 
 def left_alive():
@@ -153,6 +170,8 @@ def all_tests():
     results_of_one_instant()
     never_begun(lambda task, kept: kept.append(task()) or kept[-1].close())
     never_begun(lambda task, kept: None)
+    never_begun(lambda task, kept: task() and None)
+    kept_and_never_begun()
     left_alive()
     panics_in_its_clean_up()
     a_signal_in_virtual_time()
