@@ -144,19 +144,6 @@ class Timer(asyncio.TimerHandle):
     __gt__ = __le__ = __ge__ = None  # the heap needs nothing else
 
 
-class Quiet(selectors.SelectSelector):
-    """Never blocks: where the loop would wait, it rests."""
-
-    loop = None
-
-    def select(self, timeout=None):
-        if timeout is None or timeout > 0:
-            self.loop.rest()
-        else:
-            self.loop.turn()
-        return super().select(0)
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time is a whole number of nanoseconds, and moves only when it is told to.
 
@@ -165,9 +152,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self, now=0):
-        quiet = Quiet()
-        super().__init__(quiet)
-        quiet.loop = self
+        super().__init__(selectors.SelectSelector())
         self.now, self._set, self._turns = now, 0, 0
 
     def time(self):
@@ -197,7 +182,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def settle(self):
         """Runs until nothing is ready."""
         self._turns = 0
-        self.run_forever()
+        if self._ready or self._has_files():
+            self.run_forever()
 
     def next(self):
         """The time of the next timer, in nanoseconds; infinite if there is none."""
@@ -225,18 +211,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if not happened():
             self.now = max(self.now, until)
 
-    def _run_once(self):
-        # asyncio looks at the timers in floats, with its clock's resolution added: they stay out of its sight.
-        self._hidden, self._scheduled = self._scheduled, []
-        try:
-            super()._run_once()
-        finally:
-            self._show()
+    def _has_files(self):
+        """Whether anything but its own pipe, which is for signals, may be ready."""
+        return len(self._selector.get_map()) > 1 or getattr(self, "_signal_handlers", None)
 
-    def _show(self):
-        new, self._scheduled = self._scheduled, self._hidden
-        for timer in new:
-            heapq.heappush(self._scheduled, timer)
+    def _run_once(self):
+        # As asyncio's own, which looks at the timers in floats, with its clock's resolution added, and blocks: here it rests.
+        if self._ready:
+            self.turn()
+        else:
+            self.rest()
+        if self._has_files():
+            self._process_events(self._selector.select(0))
+        for _ in range(len(self._ready)):
+            handle = self._ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+            del handle  # it may be the last that holds a task
 
 
 class Operation:
@@ -884,9 +875,7 @@ class ProgramLoop(VirtualLoop):
 
     def rest(self):
         if not self.is_abandoned:
-            self._show()
             _main.rest()
-            self._hidden, self._scheduled = self._scheduled, []
         if self.is_abandoned:
             raise Abandoned
 
@@ -1382,9 +1371,11 @@ class Streams:
 
     def end(self):
         """Nothing of the library may be left alive: the suite has dropped all that it has made."""
+        if not self.is_used:
+            return
         mine = {*self.tasks.values(), *self.closing, *(output.asking for output in self.outputs.values())}
         left = [task for task in asyncio.all_tasks(self.loop) if task not in mine]
-        if left and self.is_used:
+        if left:
             names = ", ".join(sorted({task.get_coro().__qualname__ for task in left}))
             self.say("failed", says=f"{len(left)} tasks are left alive: {names}")
 
