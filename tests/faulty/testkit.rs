@@ -12,6 +12,7 @@ use std::{
     process::{Command, exit},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use evenkeel_tck::{
@@ -46,12 +47,14 @@ faults! {
     HangsAtADeadlock "TESTKIT-18" isolated,
     HasNoLimit "TESTKIT-19" isolated,
     EndsWithoutAWord "TESTKIT-20",
+    EndsBeforeItBlocks "TESTKIT-20",
     SeesNoBlockedThread "TESTKIT-21",
     AddsUpAllComputing "TESTKIT-22",
     SeesNoLeak "TESTKIT-23",
     SeesTasksOfTheTestAlone "TESTKIT-24",
     CountsTasksThatHaveEnded "TESTKIT-25",
     WaitsForNoTask "TESTKIT-26",
+    AbortsWhatIsLeft "TESTKIT-26",
     TellsNoNumber "TESTKIT-27",
     KeepsItsRuntime "TESTKIT-28",
     LeavesBlockingCalls "TESTKIT-29",
@@ -61,13 +64,16 @@ faults! {
     HangsInsideARuntime "TESTKIT-33" isolated,
     SkipsAnAwait "TESTKIT-34",
     SharesTheState "TESTKIT-35",
+    RunsToTheEndAlone "TESTKIT-35",
     ChecksNothing "TESTKIT-36",
     ChecksBeforeTheDrop "TESTKIT-37",
+    RunsNothing "TESTKIT-37",
     SeesNoTaskOfACut "TESTKIT-38",
     PollsWithoutAWake "TESTKIT-39",
     DropsBeforeWakesAlone "TESTKIT-40",
     RepliesInReverse "TESTKIT-41",
     AnswersEverything "TESTKIT-42",
+    AnswersNothing "TESTKIT-42",
     ExpectsNothing "TESTKIT-43",
     ExpectsOneMore "TESTKIT-44",
     RecordsTheLastFirst "TESTKIT-45",
@@ -119,7 +125,14 @@ impl TestKit for Kit {
             Fault::HangsAtADeadlock => self.in_tokio(&program, drop),
             Fault::KeepsItsRuntime => self.in_tokio(&program, mem::forget),
             Fault::LeavesBlockingCalls => self.in_tokio(&program, Runtime::shutdown_background),
-            Fault::EndsWithoutAWord => exit(1),
+            Fault::EndsWithoutAWord => {
+                thread::spawn(|| {
+                    thread::park_timeout(Duration::from_millis(200));
+                    exit(1);
+                });
+                self.in_tokio(&program, drop);
+            }
+            Fault::EndsBeforeItBlocks => panic!("no test runs"),
             Fault::HangsInsideARuntime if Handle::try_current().is_ok() => loop {
                 thread::park();
             },
@@ -145,11 +158,13 @@ impl TestKit for Kit {
         match self.fault {
             Fault::SkipsAnAwait
             | Fault::SharesTheState
+            | Fault::RunsToTheEndAlone
             | Fault::ChecksNothing
             | Fault::ChecksBeforeTheDrop
             | Fault::SeesNoTaskOfACut
             | Fault::PollsWithoutAWake
             | Fault::DropsBeforeWakesAlone => cutter::cut(self.fault, &operation),
+            Fault::RunsNothing => {}
             _ => evenkeel::cut(&operation),
         }
     }
@@ -188,6 +203,7 @@ impl Kit {
                 | Fault::SeesTasksOfTheTestAlone
                 | Fault::CountsTasksThatHaveEnded
                 | Fault::WaitsForNoTask
+                | Fault::AbortsWhatIsLeft
         );
         let world = if sees_leaks { world } else { world.allow_leaks(usize::MAX) };
         world.run(async |world| {

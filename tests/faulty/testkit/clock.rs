@@ -79,6 +79,10 @@ impl FaultyControls {
                 self.spawned().iter().filter(|task| !task.is_finished()).count()
             }
             Fault::CountsTasksThatHaveEnded => self.spawned().len(),
+            Fault::AbortsWhatIsLeft => {
+                self.spawned().iter().for_each(AbortHandle::abort);
+                0
+            }
             Fault::WaitsForNoTask => Handle::current().metrics().num_alive_tasks(),
             _ => 0,
         };

@@ -36,10 +36,11 @@ pub(super) fn cut(fault: Fault, operation: &Cutting) {
         if fault == Fault::SkipsAnAwait && at == 2 {
             continue;
         }
-        let mut cuts = vec![Cut::At(at), Cut::Woken(at)];
-        if fault == Fault::DropsBeforeWakesAlone {
-            cuts.pop();
-        }
+        let cuts = match fault {
+            Fault::DropsBeforeWakesAlone => vec![Cut::At(at)],
+            Fault::RunsToTheEndAlone => vec![Cut::At(MOST)],
+            _ => vec![Cut::At(at), Cut::Woken(at)],
+        };
         for cut in cuts {
             let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
             let runtime = runtime.expect("the system can make a runtime");

@@ -27,6 +27,7 @@ pub(super) async fn serve(fault: Fault, mut routes: Vec<Route>, calls: Calls) {
         }
         for reply in &mut route.replies {
             *reply = match (fault, *reply) {
+                (Fault::AnswersNothing, _) => Reply::Reset,
                 (Fault::AnswersInPlaceOfAReset, Reply::Reset) => Reply::Status(500),
                 (Fault::CutsAByteLater, Reply::CutBody(body, after)) => Reply::CutBody(body, after + 1),
                 (Fault::AnswersLate, Reply::Late(time)) => Reply::Late(time + MILLI),

@@ -18,6 +18,12 @@ pub(crate) const SEED: u64 = 8_141_592_653;
 /// Longer than any kit needs to end a test whose limit has passed.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// The settings of the test of a rule, for the kit that runs it and for the one that starts its process.
+fn settings_of(rule: &str) -> Settings {
+    let lasts = Duration::from_secs(60);
+    Settings { lasts, wall_limit: (rule == BLOCKED).then_some(WALL_LIMIT), ..Settings::default() }
+}
+
 /// Runs the test of a rule that needs a process of its own: what [`TestKit::child`](super::TestKit::child) starts.
 ///
 /// # Errors
@@ -27,12 +33,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Where the kit fails the test. It may also end the process.
 pub fn run_alone(subject: &dyn Adapter<Settings>, rule: &str) -> Result<(), Verdict> {
     match rule {
-        BLOCKED => {
-            let kit = configure(subject, &Settings { wall_limit: Some(WALL_LIMIT), ..Settings::default() })?;
-            kit.run(Program::new([Step::Block]));
-        }
+        BLOCKED => configure(subject, &settings_of(rule))?.run(Program::new([Step::Block])),
         FAILS_WITH_A_SEED => {
-            let kit = configure(subject, &Settings::default())?;
+            let kit = configure(subject, &settings_of(rule))?;
             let body = async |connect: super::Connector| {
                 let connection = connect().await;
                 assert!(connection.is_err(), "the test fails, for its seed to be told");
@@ -47,10 +50,9 @@ pub fn run_alone(subject: &dyn Adapter<Settings>, rule: &str) -> Result<(), Verd
 /// Runs that test in a child. Returns whether it succeeded and what it wrote, or `None` if it did not end.
 pub(crate) fn run_in_child(
     subject: &dyn Adapter<Settings>,
-    settings: &Settings,
     rule: &'static str,
 ) -> Checked<Option<(bool, String)>> {
-    let kit = configure(subject, settings)?;
+    let kit = configure(subject, &settings_of(rule))?;
     let command = kit.child(rule);
     let command = command.ok_or_else(|| Verdict::NotExpressible("a process of its own".to_owned()))?;
     let ended = errors_of(command, LIMIT);

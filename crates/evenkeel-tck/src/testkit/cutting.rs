@@ -33,12 +33,12 @@ impl Cutting {
     /// An operation on a state that `setup` makes.
     pub(crate) fn new<S: 'static, Fut: Future<Output = ()> + 'static>(
         setup: impl Fn() -> Rc<S> + 'static,
-        operation: impl Fn(Rc<S>) -> Fut + Copy + 'static,
-        check: impl Fn(&S) + Copy + 'static,
+        operation: impl Fn(Rc<S>) -> Fut + Clone + 'static,
+        check: impl Fn(&S) + Clone + 'static,
     ) -> Self {
         Self(Rc::new(move || {
             let state = setup();
-            let checked = state.clone();
+            let (checked, operation, check) = (state.clone(), operation.clone(), check.clone());
             CutState {
                 operation: Rc::new(move || Box::pin(operation(state.clone()))),
                 check: Rc::new(move || check(&checked)),

@@ -43,6 +43,12 @@ pub(crate) fn failure(run: impl FnOnce()) -> Option<String> {
     catch_unwind(AssertUnwindSafe(run)).err().map(|payload| panic_message(&*payload))
 }
 
+/// The rule asks that a test passes, which had this failure.
+pub(crate) fn passes(failure: Option<String>) -> Checked {
+    failure
+        .map_or(Ok(()), |text| Err(Verdict::fail("that the test passes", format_args!("it fails: {text}"))))
+}
+
 impl Ran {
     /// The rule asks that the test passes.
     pub(crate) fn passes(&self) -> Checked {
@@ -77,7 +83,7 @@ pub(crate) fn serve<T: 'static>(
     routes: &[Route],
     body: impl AsyncFnOnce(Rc<dyn FakeServer>) -> T + 'static,
 ) -> Checked<(T, Option<String>)> {
-    let kit = configure(subject, &Settings::default())?;
+    let kit = configure(subject, &Settings { lasts: Duration::from_secs(60), ..Settings::default() })?;
     let output = Rc::new(RefCell::new(None));
     let inner = output.clone();
     let calls: Calls = Box::new(move |server| {

@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    io::{self, Write as _},
     pin::pin,
     sync::{Arc, Mutex},
     thread,
@@ -229,9 +230,7 @@ fn steps_of(scene: Arc<Scene>, steps: Arc<[Step]>) -> BoxFuture<'static, ()> {
                 Step::Loopback(bytes) => there_and_back(*bytes).await,
                 Step::Wait => std::future::pending().await,
                 Step::Compute(time) => compute(*time),
-                Step::Block => loop {
-                    thread::park();
-                },
+                Step::Block => block(),
                 Step::Panic(text) => panic!("{text}"),
                 Step::Keep => kept.push(Kept(scene.clone())),
                 Step::Move(time) => scene.controls.move_by(*time).await,
@@ -248,6 +247,17 @@ fn steps_of(scene: Arc<Scene>, steps: Arc<[Step]>) -> BoxFuture<'static, ()> {
             }
         }
     })
+}
+
+/// The line on the standard error of a test that is about to block its thread.
+pub(crate) const BLOCKS: &str = "evenkeel-tck: the test blocks its thread";
+
+/// Blocks this thread for good.
+fn block() -> ! {
+    let _ = writeln!(io::stderr(), "{BLOCKS}");
+    loop {
+        thread::park();
+    }
 }
 
 /// Sleeps for a real time. A park alone may end sooner.

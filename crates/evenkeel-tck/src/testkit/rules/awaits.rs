@@ -12,7 +12,10 @@ use evenkeel_base::lock;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::prelude::*;
-use crate::testkit::{Cutting, harness::failure};
+use crate::testkit::{
+    Cutting,
+    harness::{failure, passes},
+};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TESTKIT-34" alone testkit_34 "An operation is cut at each of its awaits, at each as often as at the others.").needs(Needs::POLLS),
@@ -24,26 +27,69 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Should "TESTKIT-40" alone testkit_40 "A value that was handed over, and lost before the next poll, is found.").needs(Needs::POLLS),
 ];
 
-/// Cuts an operation. Returns the words with which the kit failed it.
+/// How often a kit did what.
+#[derive(Debug, Default)]
+struct Counts {
+    begins: Cell<u32>,
+    ends: Cell<u32>,
+    checks: Cell<u32>,
+}
+
+/// An operation that a kit has cut.
+struct WasCut {
+    counts: Rc<Counts>,
+    /// The words with which the kit failed it.
+    failure: Option<String>,
+}
+
+/// Cuts an operation.
 fn cut<S: 'static, Fut: Future<Output = ()> + 'static>(
     subject: &Subject,
     setup: impl Fn() -> Rc<S> + 'static,
-    operation: impl Fn(Rc<S>) -> Fut + Copy + 'static,
-    check: impl Fn(&S) + Copy + 'static,
-) -> Checked<Option<String>> {
+    operation: impl Fn(Rc<S>) -> Fut + Clone + 'static,
+    check: impl Fn(&S) + Clone + 'static,
+) -> Checked<WasCut> {
     needs(subject, Capability::Cuts)?;
-    let kit = configure(subject, &Settings::default())?;
-    Ok(failure(|| kit.cut(Cutting::new(setup, operation, check))))
+    let kit = configure(subject, &Settings { lasts: secs(60), ..Settings::default() })?;
+    let counts: Rc<Counts> = Rc::default();
+    let (runs, checks) = (counts.clone(), counts.clone());
+    let counted = move |state| {
+        let (operation, runs) = (operation.clone(), runs.clone());
+        async move {
+            one_more(&runs.begins);
+            operation(state).await;
+            one_more(&runs.ends);
+        }
+    };
+    let checked = move |state: &S| {
+        one_more(&checks.checks);
+        check(state);
+    };
+    let failure = failure(|| kit.cut(Cutting::new(setup, counted, checked)));
+    Ok(WasCut { counts, failure })
 }
 
-fn passes(failure: Option<String>) -> Checked {
-    failure.map_or(Ok(()), |text| {
-        Err(Verdict::fail("that the operation passes", format_args!("it fails: {text}")))
-    })
+fn one_more(count: &Cell<u32>) {
+    count.set(count.get() + 1);
 }
 
-fn is_found(failure: Option<String>, what: &str) -> Checked {
-    failure.map_or_else(|| Err(Verdict::fail(format_args!("a failure: {what}"), "it passes")), |_| Ok(()))
+impl WasCut {
+    /// The rule asks that it passes, once it was cut and checked.
+    fn passes(self) -> Checked {
+        passes(self.failure)?;
+        let Counts { begins, ends, checks } = &*self.counts;
+        if ends.get() < begins.get() && checks.get() >= 2 {
+            return Ok(());
+        }
+        let wanted = "runs of the operation that are cut, and checked";
+        Err(Verdict::fail(wanted, format_args!("it was never cut: {:?}", self.counts)))
+    }
+
+    /// The rule asks that it fails.
+    fn is_found(self, what: &str) -> Checked {
+        let passed = || Verdict::fail(format_args!("a failure: {what}"), "it passes");
+        self.failure.map(drop).ok_or_else(passed)
+    }
 }
 
 /// Tells at which await it was when it was dropped.
@@ -75,7 +121,7 @@ async fn three_awaits(cuts: Rc<AwaitsCut>) {
 fn testkit_34(subject: &Subject) -> Checked {
     let cuts = Rc::new(RefCell::new(Vec::new()));
     let shared = Rc::new(AwaitsCut(cuts.clone()));
-    passes(cut(subject, move || shared.clone(), three_awaits, |_| {})?)?;
+    cut(subject, move || shared.clone(), three_awaits, |_| {})?.passes()?;
     let cuts = cuts.borrow();
     let times = [1, 2, 3].map(|at| cuts.iter().filter(|cut| **cut == at).count());
     if times[0] > 0 && times.iter().all(|count| *count == times[0]) {
@@ -91,7 +137,7 @@ async fn count_begins(begun: Rc<Cell<u32>>) {
 
 fn testkit_35(subject: &Subject) -> Checked {
     let check = |begun: &Cell<u32>| assert!(begun.get() <= 1, "the state of another run");
-    passes(cut(subject, Rc::default, count_begins, check)?)
+    cut(subject, Rc::default, count_begins, check)?.passes()
 }
 
 /// Takes from one account, and gives to another one a second later.
@@ -106,8 +152,8 @@ async fn transfer(accounts: Rc<Cell<[u32; 2]>>) {
 fn testkit_36(subject: &Subject) -> Checked {
     let check =
         |accounts: &Cell<[u32; 2]>| assert_eq!(accounts.get().iter().sum::<u32>(), 10, "money is lost");
-    let failure = cut(subject, || Rc::new(Cell::new([10, 0])), transfer, check)?;
-    is_found(failure, "a transfer that is cut in its middle loses money")
+    let was_cut = cut(subject, || Rc::new(Cell::new([10, 0])), transfer, check)?;
+    was_cut.is_found("a transfer that is cut in its middle loses money")
 }
 
 async fn hold_a_permit(permits: Rc<Semaphore>) {
@@ -118,7 +164,7 @@ async fn hold_a_permit(permits: Rc<Semaphore>) {
 
 fn testkit_37(subject: &Subject) -> Checked {
     let check = |permits: &Semaphore| assert_eq!(permits.available_permits(), 1, "a permit is lost");
-    passes(cut(subject, || Rc::new(Semaphore::new(1)), hold_a_permit, check)?)
+    cut(subject, || Rc::new(Semaphore::new(1)), hold_a_permit, check)?.passes()
 }
 
 async fn leave_a_task(_: Rc<()>) {
@@ -129,7 +175,7 @@ async fn leave_a_task(_: Rc<()>) {
 }
 
 fn testkit_38(subject: &Subject) -> Checked {
-    is_found(cut(subject, Rc::default, leave_a_task, |()| {})?, "its task goes on after a cut")
+    cut(subject, Rc::default, leave_a_task, |()| {})?.is_found("its task goes on after a cut")
 }
 
 /// Waits for something that has come without a wake.
@@ -139,7 +185,7 @@ async fn miss_a_wake(_: Rc<()>) {
 }
 
 fn testkit_39(subject: &Subject) -> Checked {
-    is_found(cut(subject, Rc::default, miss_a_wake, |()| {})?, "nothing wakes it")
+    cut(subject, Rc::default, miss_a_wake, |()| {})?.is_found("nothing wakes it")
 }
 
 /// One item, which goes to the operation if it is there, and stays otherwise.
@@ -178,5 +224,5 @@ fn testkit_40(subject: &Subject) -> Checked {
         let hand = lock(&hand.0);
         assert_eq!(hand.stayed + hand.taken, 1, "an item is lost");
     };
-    is_found(cut(subject, setup, take_an_item, check)?, "an item that has come is lost")
+    cut(subject, setup, take_an_item, check)?.is_found("an item that has come is lost")
 }

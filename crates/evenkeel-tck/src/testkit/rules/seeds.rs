@@ -51,7 +51,7 @@ fn testkit_52(subject: &Subject) -> Checked {
 
 fn testkit_53(subject: &Subject) -> Checked {
     needs(subject, Capability::Seeds)?;
-    match run_in_child(subject, &Settings { lasts: secs(60), ..Settings::default() }, FAILS_WITH_A_SEED)? {
+    match run_in_child(subject, FAILS_WITH_A_SEED)? {
         Some((false, told)) if told.contains(&SEED.to_string()) => Ok(()),
         Some((false, _)) => {
             Err(Verdict::fail(format_args!("the seed {SEED} among its errors"), "it is not there"))

@@ -5,6 +5,7 @@ use std::{future::poll_fn, io, pin::Pin, rc::Rc, task::Poll};
 use super::prelude::*;
 use crate::testkit::{
     FakeServer, Recorded,
+    harness::passes,
     http::{Answer, call},
 };
 
@@ -48,11 +49,6 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Checked
     Err(Verdict::fail(format_args!("{what} {want:?}"), format_args!("{got:?}")))
 }
 
-fn passes(failure: Option<String>) -> Checked {
-    failure
-        .map_or(Ok(()), |text| Err(Verdict::fail("that the test passes", format_args!("it fails: {text}"))))
-}
-
 fn testkit_41(subject: &Subject) -> Checked {
     needs(subject, Capability::Server)?;
     let routes = orders(&[BUSY, Reply::Status(500), OK], None);
@@ -61,11 +57,16 @@ fn testkit_41(subject: &Subject) -> Checked {
     passes(failure)
 }
 
-/// Whether such a call fails the test is for the kit to say.
+/// Whether such a call fails the test is for the kit to say. A server that answers nothing gives no success either.
 fn testkit_42(subject: &Subject) -> Checked {
     needs(subject, Capability::Server)?;
-    let (got, _) = serve(subject, &orders(&[OK], None), async |server| get(&server, "/stock").await)?;
-    match got {
+    let (got, _) = serve(subject, &orders(&[OK], None), async |server| {
+        let known = get(&server, "/orders").await.ok().map(|answer| answer.status);
+        (known, get(&server, "/stock").await)
+    })?;
+    let (known, unknown) = got;
+    equal("the status of a path that it knows", known, Some(200))?;
+    match unknown {
         Ok(answer) if answer.status < 400 => {
             Err(Verdict::fail("a status from 400 on, or no reply", format_args!("{}", answer.status)))
         }

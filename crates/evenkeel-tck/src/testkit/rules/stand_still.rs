@@ -1,7 +1,10 @@
 //! Tests that do not go on, and threads that are blocked.
 
 use super::prelude::*;
-use crate::testkit::alone::{BLOCKED, WALL_LIMIT, run_in_child};
+use crate::testkit::{
+    alone::{BLOCKED, WALL_LIMIT, run_in_child},
+    program::BLOCKS,
+};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TESTKIT-18" alone testkit_18 "A test in which nothing can run any more fails."),
@@ -24,10 +27,12 @@ fn testkit_19(subject: &Subject) -> Checked {
 }
 
 fn testkit_20(subject: &Subject) -> Checked {
-    let settings = Settings { wall_limit: Some(WALL_LIMIT), lasts: secs(1), ..Settings::default() };
-    match run_in_child(subject, &settings, BLOCKED)? {
-        Some((false, told)) if !told.trim().is_empty() => Ok(()),
-        Some((false, _)) => Err(Verdict::fail("a word on why the process has ended", "none")),
+    match run_in_child(subject, BLOCKED)? {
+        Some((false, told)) => match told.split_once(BLOCKS) {
+            Some((_, words)) if !words.trim().is_empty() => Ok(()),
+            Some(_) => Err(Verdict::fail("a word on why the process has ended", "none")),
+            None => Err(Verdict::fail("that the test runs to its blocking call", "it ends before")),
+        },
         Some((true, _)) => Err(Verdict::fail("that the test fails", "it passes")),
         None => Err(Verdict::fail("that the test is ended at its limit", "it goes on")),
     }
@@ -48,6 +53,7 @@ fn testkit_21(subject: &Subject) -> Checked {
 }
 
 fn testkit_22(subject: &Subject) -> Checked {
-    let steps: Vec<Step> = (0..40).flat_map(|_| [Step::Compute(ms(5)), Step::Sleep(ms(1))]).collect();
-    blocking(subject, &steps)?.passes()
+    let turns = (0..40).flat_map(|_| [Step::Compute(ms(5)), Step::Sleep(ms(1))]);
+    let steps: Vec<Step> = turns.chain([Step::Note(1)]).collect();
+    blocking(subject, &steps)?.notes(&[(ms(40), 1)])
 }
