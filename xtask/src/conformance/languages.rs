@@ -16,12 +16,15 @@ use crate::{
     project::{Project, run as execute, run_with},
 };
 
+/// The place of a language, or why it is left out: something is missing here that no package manager of a language installs.
+type Place = std::result::Result<PathBuf, String>;
+
 struct Language {
     name: &'static str,
     /// The variable in which the rules look for its place.
     variable: &'static str,
-    /// Installs what is pinned, and returns its place; an error is a reason to leave the language out.
-    install: fn(&Project) -> Result<PathBuf>,
+    /// Installs what is pinned. An installation that fails ends all.
+    install: fn(&Project) -> Result<Place>,
     /// The tests of the driver: first of its clock.
     tests: for<'a> fn(&'a Project, &Path) -> Vec<Cmd<'a>>,
 }
@@ -69,7 +72,7 @@ pub(super) fn run(project: &Project, flags: &flags::Conformance, mut command: Cm
     }
     let (mut places, mut missing) = (Vec::new(), Vec::new());
     for language in &LANGUAGES {
-        match (language.install)(project) {
+        match (language.install)(project)? {
             Ok(place) => {
                 (language.tests)(project, &place).into_iter().try_for_each(execute)?;
                 places.push((language.variable, place.to_string_lossy().into_owned()));
@@ -82,19 +85,20 @@ pub(super) fn run(project: &Project, flags: &flags::Conformance, mut command: Cm
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })
 }
 
-fn tool<'a>(project: &'a Project, name: &str) -> Result<Cmd<'a>> {
-    project.tool(name).ok_or_else(|| format!("there is no {name}").into())
+fn there_is_no(tool: &str) -> Result<Place> {
+    Ok(Err(format!("there is no {tool}")))
 }
 
 /// The interpreter of an environment with the pinned packages.
-fn python(project: &Project) -> Result<PathBuf> {
+fn python(project: &Project) -> Result<Place> {
+    let Some(python3) = project.tool("python3") else { return there_is_no("python3") };
     let folder = project.target().join("languages/python");
     let python = folder.join("bin/python");
     if !python.is_file() {
-        execute(tool(project, "python3")?.args(["-m", "venv"]).arg(&folder))?;
+        execute(python3.args(["-m", "venv"]).arg(&folder))?;
     }
     execute(pip(project.program(&python)).args(["-r", "tests/languages/python/requirements.txt"]))?;
-    Ok(python)
+    Ok(Ok(python))
 }
 
 /// `pip install` of this interpreter.
@@ -110,8 +114,11 @@ fn pip(python: Cmd<'_>) -> Cmd<'_> {
 }
 
 /// A folder with the driver, the adapters and the pinned packages.
-fn node(project: &Project) -> Result<PathBuf> {
-    let (_node, npm) = (tool(project, "node")?, tool(project, "npm")?);
+fn node(project: &Project) -> Result<Place> {
+    if project.tool("node").is_none() {
+        return there_is_no("node");
+    }
+    let Some(npm) = project.tool("npm") else { return there_is_no("npm") };
     let folder = project.target().join("languages/node");
     fs::create_dir_all(&folder)?;
     for driver in ["evenkeel_tck.mjs", "evenkeel_tck_kit.mjs"] {
@@ -122,5 +129,5 @@ fn node(project: &Project) -> Result<PathBuf> {
         fs::copy(file.path(), folder.join(file.file_name()))?;
     }
     execute(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder))?;
-    Ok(folder)
+    Ok(Ok(folder))
 }

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use super::{Server, process, programs::unpacked_root};
+use super::{
+    Server, process,
+    programs::{make_empty, unpacked_root},
+};
 
 /// Large and not needed to run a server; or, as the C library, only good together with the system's loader.
 const LEFT_OUT: [&str; 6] = ["libc6", "libllvm", "libperl", "libz3", "locales", "perl"];
@@ -39,7 +42,7 @@ pub(crate) fn fetch_of_suite(suite: &str, packages: &[&str], home: &Path, root: 
     let mirror = mirror(&printed).ok_or("apt has no source of Debian's main archive")?;
     apt.look_at(&format!("deb [signed-by={KEYS}] {mirror} {suite} main\n")).map_err(failed)?;
     let debs = home.join("debs");
-    fs::create_dir_all(&debs).map_err(failed)?;
+    make_empty(&debs).map_err(failed)?;
     process::read(apt.command("apt-get").arg("update"))?;
     process::read(apt.command("apt-get").current_dir(&debs).arg("download").args(packages))?;
     unpack(&debs, root)
@@ -101,7 +104,7 @@ impl Apt {
         command
     }
 
-    /// Downloads the packages into a folder, and returns it; files of an earlier attempt are not loaded again.
+    /// Downloads the packages into a folder, and returns it.
     fn download(&self, server: Server) -> Result<PathBuf, String> {
         let package = match server {
             // It has the version in its name.
@@ -117,7 +120,7 @@ impl Apt {
             return Err(format!("apt cannot download {package}"));
         }
         let dir = self.dir.join(server.name());
-        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        make_empty(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         process::read(self.command("apt-get").current_dir(&dir).arg("download").args(packages))?;
         Ok(dir)
     }
@@ -139,11 +142,11 @@ fn planned(simulation: &str) -> Vec<String> {
 /// All or nothing: the folder gets its name when all packages are in it.
 fn unpack(debs: &Path, root: &Path) -> Result<(), String> {
     let failed = |error: io::Error| format!("{}: {error}", root.display());
-    let part = root.with_extension("part");
+    let part = root.with_added_extension("part");
+    make_empty(&part).map_err(failed)?;
     for entry in fs::read_dir(debs).map_err(failed)? {
         let deb = entry.map_err(failed)?.path();
         if deb.extension().is_some_and(|extension| extension == "deb") {
-            fs::create_dir_all(&part).map_err(failed)?;
             process::read(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&part))?;
         }
     }

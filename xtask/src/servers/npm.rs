@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use super::{Server, process, programs::unpacked_root};
+use super::{
+    Server, process,
+    programs::{make_empty, unpacked_root},
+};
 
 const VERSION: &str = "18.4.0-beta.17";
 
@@ -40,8 +43,8 @@ pub(super) fn fetch(home: &Path) -> Result<(), String> {
     }
     let root = root(home);
     let failed = |error: io::Error| format!("{}: {error}", root.display());
-    let part = root.with_extension("part");
-    fs::create_dir_all(&part).map_err(failed)?;
+    let part = root.with_added_extension("part");
+    make_empty(&part).map_err(failed)?;
     let run = |dir: &Path, program: &str, arguments: &[&str]| {
         process::read(Command::new(program).current_dir(dir).args(arguments))
     };

@@ -1,7 +1,7 @@
 //! Where the servers' programs are.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -60,6 +60,14 @@ pub(super) fn unpacked_root(server: Server, home: &Path) -> PathBuf {
     home.join("unpacked").join(server.name())
 }
 
+/// Makes a folder, without what an earlier attempt has left in it, which may be of other versions.
+pub(super) fn make_empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
+    }
+}
+
 /// Folders of programs, the newest PostgreSQL first, below a root that is not always the system's.
 fn usual_places(root: &Path) -> Vec<PathBuf> {
     let fixed =
@@ -98,6 +106,17 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
     use crate::servers::state;
+
+    #[test]
+    fn a_folder_has_nothing_of_an_earlier_attempt() {
+        let folder = state::fresh_dir(Server::Nats).unwrap().join("debs");
+        for _ in 0..2 {
+            make_empty(&folder).unwrap();
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+            fs::write(folder.join("one_1.0.deb"), "").unwrap();
+        }
+        fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    }
 
     #[test]
     fn the_newest_complete_programs_are_found_with_their_libraries() {

