@@ -57,8 +57,9 @@ impl TestKit for Wiremock {
                     let mock = Mock::given(path(of));
                     let mut mock = match reply {
                         Reply::Status(status) => mock.respond_with(ResponseTemplate::new(status)),
-                        _ => mock
+                        Reply::Reset => mock
                             .respond_with_err(|_: &Request| io::Error::from(io::ErrorKind::ConnectionReset)),
+                        other => panic!("{other:?} is not supported"),
                     };
                     if index < last {
                         mock = mock.up_to_n_times(1);

@@ -141,8 +141,8 @@ pub(super) const POOL: [(Language, &[Peer]); 2] = [
                     ("POOL-30", RETRIED),
                     (
                         "POOL-33",
-                        "`_createResource` calls `_dispense` when it has failed, which creates at once: where a creation fails without a \
-                         wait, no timer of the process runs any more.",
+                        "`_createResource` calls `_dispense` when it has failed, which creates at once: attempts follow each other without \
+                         a pause.",
                     ),
                     ("POOL-35", RETRIED),
                     (
