@@ -38,8 +38,11 @@ faults! {
     KnowsNoStores "INSPECT-20",
     KeepsOutages "INSPECT-20",
     KnowsNoTimers "INSPECT-21",
+    TellsEveryPause "INSPECT-21",
     AsksTheTasks "INSPECT-22",
     KeepsTasksThatItHasShown "INSPECT-23",
+    ShowsNothingWhileBusy "INSPECT-23",
+    LooksForever "INSPECT-23",
 }
 
 struct Faulty(Fault);

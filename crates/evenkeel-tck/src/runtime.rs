@@ -1,6 +1,6 @@
 //! Runtimes of rules in real time, and tasks beside the one under test.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, thread, time::Duration};
 
 use tokio::{
     runtime::{Builder, Runtime},
@@ -12,6 +12,12 @@ use crate::{Verdict, verdict::Checked};
 /// Builds a runtime, which takes real time.
 pub(crate) fn runtime(builder: &mut Builder) -> Checked<Runtime> {
     builder.build().map_err(|error| Verdict::Untested(format!("no runtime: {error}")))
+}
+
+/// Sleeps for a real time. A park alone may end sooner.
+#[expect(clippy::disallowed_methods, reason = "a blocking call takes real time")]
+pub(crate) fn park_for(time: Duration) {
+    thread::sleep(time);
 }
 
 /// Runs this beside another task. Returns the output, and the number of turns that the other task had.

@@ -48,4 +48,6 @@ pub use record::{__assert_timeline, Record};
 pub use tokio_test::{
     assert_pending, assert_ready, assert_ready_eq, assert_ready_err, assert_ready_ok, task,
 };
+#[doc(hidden)]
+pub use wall_clock::thread_cpu_time;
 pub use world::{World, builder::WorldBuilder, clock::Clock, park_hooks::Hold, report::WorldReport};

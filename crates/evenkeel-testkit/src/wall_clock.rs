@@ -15,13 +15,13 @@ pub(crate) fn sleep(time: Duration) {
 
 /// The CPU time of this thread; `None` on systems that do not report it.
 #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple"))]
-pub(crate) fn thread_cpu_time() -> Option<Duration> {
+pub fn thread_cpu_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
 
     clock_gettime(ClockId::ThreadCPUTime).try_into().ok()
 }
 
 #[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple")))]
-pub(crate) fn thread_cpu_time() -> Option<Duration> {
+pub fn thread_cpu_time() -> Option<Duration> {
     None
 }

@@ -115,7 +115,8 @@ impl State {
     fn late_timer(&self, node: &Node, fault: Fault) -> Option<StandStill> {
         let waiter = node.waiters.values().next()?;
         let end = Duration::from_millis(node.units as u64) + LATE;
-        let is_late = node.kind == "pause" && fault != Fault::KnowsNoTimers && waiter.since.elapsed() >= end;
+        let is_over = waiter.since.elapsed() >= end || fault == Fault::TellsEveryPause;
+        let is_late = node.kind == "pause" && fault != Fault::KnowsNoTimers && is_over;
         let text = || format!("{} should have gone on", self.name(waiter.task));
         is_late.then(|| StandStill { kind: StandStillKind::LateTimer, text: text() })
     }

@@ -3,6 +3,7 @@
 use std::{
     mem,
     sync::{Arc, Mutex, mpsc as std_mpsc},
+    thread,
     time::Duration,
 };
 
@@ -61,6 +62,15 @@ impl Inspectable for Program {
             let _ = answer.recv_timeout(Duration::from_secs(60));
         }
         let mut state = self.graph.lock();
+        if fault == Fault::LooksForever {
+            // It keeps the lock, and all who want it wait.
+            loop {
+                thread::park();
+            }
+        }
+        if fault == Fault::ShowsNothingWhileBusy && state.tasks.len() > 2 {
+            return View::default();
+        }
         let mut findings = state.findings(fault);
         if fault == Fault::KeepsFindings {
             state.found.extend(findings.drain(..).map(|found| found.text));

@@ -23,7 +23,18 @@ where
     T: Send + 'static,
     Fut: Future<Output = T> + Send + 'static,
 {
-    let program = configure(subject, settings)?;
+    run_program(configure(subject, settings)?, body).await
+}
+
+/// Runs this program with this body, and returns its output.
+pub(crate) async fn run_program<T, Fut>(
+    program: Arc<dyn Inspectable>,
+    body: impl FnOnce(Scene) -> Fut + Send + 'static,
+) -> Checked<T>
+where
+    T: Send + 'static,
+    Fut: Future<Output = T> + Send + 'static,
+{
     let (tell, told) = oneshot::channel();
     let within = program.clone();
     let body = move |tasks| -> BoxFuture<'static, ()> {

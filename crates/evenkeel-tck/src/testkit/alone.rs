@@ -15,6 +15,9 @@ pub(crate) const WALL_LIMIT: Duration = Duration::from_millis(200);
 /// The seed that a failing test has to tell.
 pub(crate) const SEED: u64 = 8_141_592_653;
 
+/// The words with which the test of the seed fails.
+pub(crate) const FAILURE: &str = "the test fails, for its seed to be told";
+
 /// Longer than any kit needs to end a test whose limit has passed.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -38,7 +41,7 @@ pub fn run_alone(subject: &dyn Adapter<Settings>, rule: &str) -> Result<(), Verd
             let kit = configure(subject, &settings_of(rule))?;
             let body = async |connect: super::Connector| {
                 let connection = connect().await;
-                assert!(connection.is_err(), "the test fails, for its seed to be told");
+                assert!(connection.is_err(), "{FAILURE}");
             };
             kit.simulate(SEED, Box::new(move |connect| Box::pin(body(connect))));
         }

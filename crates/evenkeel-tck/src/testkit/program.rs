@@ -8,12 +8,13 @@ use std::{
     fmt,
     io::{self, Write as _},
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     thread,
     time::Duration,
 };
 
 use evenkeel_base::lock;
+use evenkeel_testkit::thread_cpu_time;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,7 +24,7 @@ use tokio::{
 };
 
 use super::Controls;
-use crate::{BoxFuture, timeline::Timeline};
+use crate::{BoxFuture, runtime::park_for, timeline::Timeline};
 
 /// One step of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,12 +261,6 @@ fn block() -> ! {
     }
 }
 
-/// Sleeps for a real time. A park alone may end sooner.
-#[expect(clippy::disallowed_methods, reason = "a blocking call takes real time")]
-fn park_for(time: Duration) {
-    thread::sleep(time);
-}
-
 /// Computes for a time of the processor, as far as the system tells it.
 fn compute(time: Duration) {
     let start = computed();
@@ -274,20 +269,11 @@ fn compute(time: Duration) {
     }
 }
 
-/// How long this thread has computed.
-#[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple"))]
-fn computed() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
-}
-
-/// The real time since the first call, in its place.
-#[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple")))]
+/// How long this thread has computed; the real time, where the system does not tell it.
 #[expect(clippy::disallowed_methods, reason = "computing takes real time")]
 fn computed() -> Duration {
-    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
-    START.elapsed()
+    static START: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+    thread_cpu_time().unwrap_or_else(|| START.elapsed())
 }
 
 async fn answer_of_a_thread(time: Duration) {

@@ -57,9 +57,10 @@ impl Shared for Idle {
 #[test]
 fn an_observer_that_sees_nothing() {
     let report = inspect::SUITE.run(&Idle);
-    let verdict = |id: &str| report.findings.iter().find(|rule| rule.id == id).unwrap().verdict.name();
-    assert_eq!([verdict("INSPECT-01"), verdict("INSPECT-15")], ["fail"; 2]);
-    assert!(report.score().failed > 5, "{report}");
+    let passed: Vec<_> =
+        report.findings.iter().filter(|rule| rule.verdict.passed()).map(|rule| rule.id).collect();
+    // Each of these asks that nothing is found in a program that goes on.
+    assert_eq!(passed, ["INSPECT-11", "INSPECT-12", "INSPECT-13"]);
 }
 
 impl Adapter<testkit::Settings> for Idle {

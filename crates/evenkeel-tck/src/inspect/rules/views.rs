@@ -1,6 +1,7 @@
 //! Tasks and resources in views, and values that views keep alive.
 
 use super::prelude::*;
+use crate::inspect::View;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "INSPECT-15" inspect_15 "A task that waits is shown, with the name of what it waits for."),
@@ -27,19 +28,22 @@ async fn inspect_15(subject: &Subject) -> Checked {
 
 async fn inspect_16(subject: &Subject) -> Checked {
     needs(subject, Capability::Waits)?;
-    let view = run_scene(subject, &FREE, async |scene: Scene| {
+    let views = run_scene(subject, &FREE, async |scene: Scene| {
         let orders = scene.pool("orders", 1);
         scene.spawn("import", orders.hold(Site::new(0), Box::pin(pending())));
         scene.spawn("report", async move {
-            let _ = timeout(secs(1), orders.hold(Site::new(1), Box::pin(pending()))).await;
+            let _ = timeout(secs(2), orders.hold(Site::new(1), Box::pin(pending()))).await;
             sleep(secs(60)).await;
         });
-        scene.look_after(secs(5)).await
+        let before = scene.look_after(secs(1)).await;
+        (before, scene.look_after(secs(5)).await)
     });
-    let view = view.await?;
-    match view.waits_of("report") {
-        Some(waits) if waits.contains("orders") => Err(view.fail("that `report` waits no more")),
-        _ => Ok(()),
+    let (before, after) = views.await?;
+    let waits = |view: &View| view.waits_of("report").is_some_and(|waits| waits.contains("orders"));
+    match (waits(&before), waits(&after)) {
+        (true, false) => Ok(()),
+        (false, _) => Err(before.fail("that `report` waits for `orders`")),
+        (_, true) => Err(after.fail("that `report` waits no more")),
     }
 }
 
@@ -97,6 +101,9 @@ async fn inspect_19(subject: &Subject) -> Checked {
         (scene.look_after(secs(5)).await, weak)
     });
     let (view, weak) = kept.await?;
+    if view.waits_of("task 1").is_none() {
+        return Err(view.fail("that `task 1` is shown while it waits"));
+    }
     let alive = weak.iter().filter(|value| value.strong_count() > 0).count();
     if alive == 0 { Ok(()) } else { Err(view.fail(format!("no value of a task, and {alive} are left"))) }
 }

@@ -3,21 +3,24 @@
 use std::{
     sync::{
         atomic::{AtomicBool, AtomicU32, Ordering},
-        mpsc,
+        mpsc::{self, RecvTimeoutError},
     },
     thread,
 };
 
-use tokio::{runtime::Handle, task::yield_now};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
 
 use super::prelude::*;
-use crate::inspect::View;
+use crate::{
+    inspect::{View, harness::run_program},
+    runtime::park_for,
+};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "INSPECT-20" inspect_20 "A store that is out of reach is found, with its failure, until it answers."),
     rule!(Must "INSPECT-21" threads inspect_21 "A pause that should have ended is found while the workers are blocked."),
     rule!(Must "INSPECT-22" threads inspect_22 "A view is taken while the workers are blocked."),
-    rule!(Must "INSPECT-23" threads inspect_23 "Beside tasks that come and go on several threads, views show none that had ended before, and nothing is found."),
+    rule!(Must "INSPECT-23" threads inspect_23 "Beside tasks that come and go on several threads, views show the one that waits and none that had ended before, and nothing is found."),
 ];
 
 async fn inspect_20(subject: &Subject) -> Checked {
@@ -46,16 +49,20 @@ async fn inspect_20(subject: &Subject) -> Checked {
 
 fn inspect_21(subject: &Subject) -> Checked {
     needs(subject, Capability::Stalls)?;
-    let view = beside_a_blocked_worker(subject, |scene| {
-        let (told, begins) = mpsc::channel();
-        let pause = scene.program.pause(ms(100));
-        scene.spawn("poll", async move {
-            let _ = told.send(());
-            pause.await;
+    let view_of_a_pause = |time: Duration| {
+        let view = beside_a_blocked_worker(subject, move |scene| {
+            let (told, begins) = mpsc::channel();
+            let pause = scene.program.pause(time);
+            scene.spawn("poll", async move {
+                let _ = told.send(());
+                pause.await;
+            });
+            begins
         });
-        begins
-    })?;
-    view.ok_or_else(|| no_view(WAIT))?.tells(StandStillKind::LateTimer, &["poll"])
+        view?.ok_or_else(|| no_view(WAIT))
+    };
+    view_of_a_pause(secs(60))?.tells_nothing("of a pause that is not over")?;
+    view_of_a_pause(ms(100))?.tells(StandStillKind::LateTimer, &["poll"])
 }
 
 fn inspect_22(subject: &Subject) -> Checked {
@@ -92,8 +99,7 @@ fn beside_a_blocked_worker(
     subject: &Subject,
     start: impl FnOnce(&Scene) -> mpsc::Receiver<()> + Send + 'static,
 ) -> Result<Option<View>, Verdict> {
-    let threads = runtime(Builder::new_multi_thread().worker_threads(1).enable_time())?;
-    let view = threads.block_on(run_scene(subject, &FREE, async move |scene: Scene| {
+    run_on_workers(subject, 1, 2 * WAIT, async move |scene: Scene| {
         let begins = start(&scene);
         let _ = begins.recv_timeout(WAIT);
         let (blocks, blocked) = mpsc::channel();
@@ -107,7 +113,7 @@ fn beside_a_blocked_worker(
         let (told, view) = mpsc::channel();
         let (program, handle) = (scene.program.clone(), Handle::current());
         let looks = thread::spawn(move || {
-            thread::park_timeout(secs(2));
+            park_for(secs(2));
             let _entered = handle.enter();
             let _ = told.send(program.look());
         });
@@ -115,16 +121,52 @@ fn beside_a_blocked_worker(
         drop(release);
         let _ = looks.join();
         view
-    }));
-    threads.shutdown_background();
-    view
+    })
 }
+
+/// Runs a program on so many workers. One that stands still for good, as its views may make it, is left behind.
+fn run_on_workers<T, Fut>(
+    subject: &Subject,
+    workers: usize,
+    limit: Duration,
+    body: impl FnOnce(Scene) -> Fut + Send + 'static,
+) -> Checked<T>
+where
+    T: Send + 'static,
+    Fut: Future<Output = T> + Send + 'static,
+{
+    let program = configure(subject, &FREE)?;
+    let threads = runtime(Builder::new_multi_thread().worker_threads(workers).enable_time())?;
+    let (told, output) = mpsc::channel();
+    thread::spawn(move || {
+        let output = threads.block_on(run_program(program, body));
+        threads.shutdown_background();
+        let _ = told.send(output);
+    });
+    output.recv_timeout(limit).unwrap_or_else(|error| {
+        let got = match error {
+            RecvTimeoutError::Timeout => format!("it has not ended in {limit:?}"),
+            RecvTimeoutError::Disconnected => "it has panicked".to_owned(),
+        };
+        Err(Verdict::fail("that the program ends beside its views", got))
+    })
+}
+
+/// The rounds of the tasks that come and go.
+const ROUNDS: u32 = 200;
+
+/// The name of the task that waits beside them all the time.
+const WAITS: &str = "waits";
 
 fn inspect_23(subject: &Subject) -> Checked {
     needs(subject, Capability::Waits)?;
-    const ROUNDS: u32 = 200;
-    let threads = runtime(Builder::new_multi_thread().worker_threads(2).enable_time())?;
-    let views = threads.block_on(run_scene(subject, &FREE, async |scene: Scene| {
+    let views = run_on_workers(subject, 2, 2 * WAIT, async |scene: Scene| {
+        let (begins, begun) = oneshot::channel();
+        scene.spawn(WAITS, async {
+            let _ = begins.send(());
+            pending().await
+        });
+        let _ = begun.await;
         let (ended, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
         let (rounds, tasks) = (ended.clone(), scene.tasks());
         let (orders, stock) = (scene.pool("orders", 3), scene.pool("stock", 3));
@@ -153,7 +195,8 @@ fn inspect_23(subject: &Subject) -> Checked {
             loop {
                 let (is_last, before) = (stops.load(Ordering::Acquire), ended.load(Ordering::Acquire));
                 let view = program.look();
-                if is_last || !view.findings.is_empty() || view.ended(before).is_some() {
+                let is_wrong = !view.findings.is_empty() || view.ended(before).is_some();
+                if is_last || is_wrong || view.waits_of(WAITS).is_none() {
                     return (before, view);
                 }
             }
@@ -161,16 +204,19 @@ fn inspect_23(subject: &Subject) -> Checked {
         work.ended().await;
         is_over.store(true, Ordering::Release);
         (done.load(Ordering::Acquire), looks.join())
-    }));
+    });
     let (done, looks) = views?;
     let (before, view) = looks.map_err(|_| Verdict::fail("views", "a look panicked"))?;
     view.tells_nothing("in a program that goes on")?;
     if done < ROUNDS {
         return Err(Verdict::fail(format_args!("{ROUNDS} rounds of tasks"), format_args!("{done}")));
     }
-    match view.ended(before) {
-        Some(name) => Err(view.fail(format!("no task of a round before {before}, as `{name}` is"))),
-        None => Ok(()),
+    if let Some(name) = view.ended(before) {
+        return Err(view.fail(format!("no task of a round before {before}, as `{name}` is")));
+    }
+    match view.waits_of(WAITS) {
+        Some(_) => Ok(()),
+        None => Err(view.fail(format!("that `{WAITS}` is shown, which waits all the time"))),
     }
 }
 

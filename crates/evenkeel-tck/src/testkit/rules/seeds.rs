@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::prelude::*;
 use crate::testkit::{
     Connector,
-    alone::{FAILS_WITH_A_SEED, SEED, run_in_child},
+    alone::{FAILS_WITH_A_SEED, FAILURE, SEED, run_in_child},
 };
 
 pub(super) const RULES: &[Rule<Settings>] = &[
@@ -52,6 +52,9 @@ fn testkit_52(subject: &Subject) -> Checked {
 fn testkit_53(subject: &Subject) -> Checked {
     needs(subject, Capability::Seeds)?;
     match run_in_child(subject, FAILS_WITH_A_SEED)? {
+        Some((false, told)) if !told.contains(FAILURE) => {
+            Err(Verdict::fail("that the test runs to its failure", "it ends before"))
+        }
         Some((false, told)) if told.contains(&SEED.to_string()) => Ok(()),
         Some((false, _)) => {
             Err(Verdict::fail(format_args!("the seed {SEED} among its errors"), "it is not there"))
