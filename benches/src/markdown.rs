@@ -1,6 +1,9 @@
 //! The results as tables of Markdown: for the front page, for each pattern, and all of them.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use crate::{
     machines::{Compared, Machine, compare, range_text, short},
@@ -46,14 +49,11 @@ fn inspected<'a>(rows: impl Iterator<Item = &'a Compared<'a>>, all: &[Compared<'
     let mut table = "Instructions with the feature `inspect` and without it, on one thread, as counted by `cargo xtask bench \
                      --inspect --instructions`.\n\n| row | without | with | ratio |\n|---|---:|---:|---:|\n"
         .to_owned();
-    let mut beside_peers = String::new();
+    let mut beside_peers = Vec::new();
     for row in rows {
         let Some(line) = row.counted else { continue };
         if row.id.contains("/beside-peers/") {
-            if beside_peers.is_empty() {
-                beside_peers = observers(line.peers.keys());
-            }
-            beside_peers += &observed(row.id, line);
+            beside_peers.push((row.id, line));
             continue;
         }
         let Some(with) = line.ours else { continue };
@@ -63,25 +63,29 @@ fn inspected<'a>(rows: impl Iterator<Item = &'a Compared<'a>>, all: &[Compared<'
         let ratio = plain.map_or_else(String::new, |plain| short(with / plain));
         let _ = writeln!(table, "| `{id}` | {without} | {with:.0} | {ratio} |");
     }
-    table + &beside_peers
+    if beside_peers.is_empty() { table } else { table + &observers(&beside_peers) }
 }
 
-/// Returns the head of the table of other observers.
-fn observers<'a>(peers: impl Iterator<Item = &'a String>) -> String {
+/// Returns the table of other observers: a column for each that any of these rows has.
+fn observers(rows: &[(&str, &Line)]) -> String {
+    let peers: BTreeSet<&str> =
+        rows.iter().flat_map(|(_, line)| line.peers.keys()).map(String::as_str).collect();
     let (mut names, mut rule) = (String::new(), String::new());
-    for peer in peers {
+    for peer in &peers {
         let _ = write!(names, " {peer} |");
         rule += "---:|";
     }
-    format!("\nBeside other observers:\n\n| row | without one | evenkeel |{names}\n|---|---:|---:|{rule}\n")
+    let head = format!("| row | without one | evenkeel |{names}\n|---|---:|---:|{rule}\n");
+    let rows: String = rows.iter().map(|(id, line)| observed(id, line, &peers)).collect();
+    format!("\nBeside other observers:\n\n{head}{rows}")
 }
 
-fn observed(id: &str, line: &Line) -> String {
+fn observed(id: &str, line: &Line, peers: &BTreeSet<&str>) -> String {
     let value = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
     let id = id.strip_prefix(INSPECT).unwrap_or(id).trim_start_matches('/');
     let mut row = format!("| `{id}` | {} | {} |", value(line.floor), value(line.ours));
-    for peer in line.peers.values() {
-        let _ = write!(row, " {peer:.0} |");
+    for peer in peers {
+        let _ = write!(row, " {} |", value(line.peers.get(*peer).copied()));
     }
     row + "\n"
 }

@@ -192,6 +192,30 @@ fn the_page_of_inspect_compares_with_the_rows_without_it() {
     assert!(page.contains("| `dump` | – | 60860000 |  |\n"), "{page}");
 }
 
+/// A row that one of the observers cannot run has a gap in the column of that one.
+#[test]
+fn each_observer_has_its_column() {
+    let folder = Folder::new();
+    let counted = |id: &str, peers: &[(&str, f64)]| {
+        let peers = peers.iter().map(|(name, cost)| ((*name).to_owned(), *cost)).collect();
+        let id = format!("inspect/beside-peers/{id}/multi/task/instructions");
+        Line { ours: Some(20.0), floor: Some(10.0), peers, ..line(&id, OLD, 1.0, None) }
+    };
+    let rows = [
+        counted("a", &[("trees", 30.0)]),
+        counted("b", &[("spans", 40.0), ("trees", 50.0)]),
+        counted("c", &[("spans", 60.0)]),
+    ];
+    save(folder.path(), "one", &rows);
+    let pages = markdown::pages(&machines::read(folder.path()).expect("a machine"));
+    let (_, page) = pages.iter().find(|page| page.0 == "inspect.md").expect("it is made");
+    let table = "| row | without one | evenkeel | spans | trees |\n|---|---:|---:|---:|---:|\n\
+        | `beside-peers/a/multi/task` | 10 | 20 | – | 30 |\n\
+        | `beside-peers/b/multi/task` | 10 | 20 | 40 | 50 |\n\
+        | `beside-peers/c/multi/task` | 10 | 20 | 60 | – |\n";
+    assert!(page.ends_with(table), "{page}");
+}
+
 #[test]
 fn the_page_is_whole_and_takes_nothing_from_elsewhere() {
     let folder = two_machines();

@@ -74,16 +74,28 @@ async fn join_all(mut set: JoinSet<()>) {
     }
 }
 
+/// Runs each as a task with a name.
+async fn in_group(tasks: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
+    let ended = group(async |g| {
+        tasks.into_iter().for_each(|task| drop(g.task("worker").spawn(task)));
+        Ok::<_, BoxError>(())
+    });
+    black_box(ended.await).ok();
+}
+
 /// A permit that is free, whose holder is shown.
 fn permit() -> AsyncRow {
     AsyncRow::new("inspect/beside-peers/permit", Metric::Cpu)
         .with(OURS, |n| async move {
             let limiter = ConcurrencyLimiter::new(10).named("calls");
-            for _ in 0..n {
-                let permit = limiter.acquire().await;
-                async {}.await;
-                drop(black_box(permit));
-            }
+            let work = async move {
+                for _ in 0..n {
+                    let permit = limiter.acquire().await;
+                    async {}.await;
+                    drop(black_box(permit));
+                }
+            };
+            in_group([work]).await;
         })
         .with("await-tree", |n| async move {
             let trees = Registry::new(Config::default());
@@ -125,15 +137,15 @@ fn contended() -> AsyncRow {
             let limiter = Arc::new(ConcurrencyLimiter::new(1).named("calls"));
             let work = |n| {
                 let limiter = limiter.clone();
-                tokio::spawn(async move {
+                async move {
                     for _ in 0..n {
                         let permit = limiter.acquire().await;
                         yield_now().await;
                         drop(black_box(permit));
                     }
-                })
+                }
             };
-            let _ended = join!(work(n / 2), work(n / 2));
+            in_group([work(n / 2), work(n / 2)]).await;
         })
         .with("await-tree", |n| async move {
             let trees = Registry::new(Config::default());
