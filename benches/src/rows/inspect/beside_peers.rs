@@ -77,7 +77,7 @@ async fn join_all(mut set: JoinSet<()>) {
 /// Runs each as a task with a name.
 async fn in_group(tasks: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
     let ended = group(async |g| {
-        tasks.into_iter().for_each(|task| drop(g.task("worker").spawn(task)));
+        tasks.into_iter().for_each(|task| g.task("worker").spawn(task));
         Ok::<_, BoxError>(())
     });
     black_box(ended.await).ok();
