@@ -8,8 +8,13 @@
 //!
 //! - **A runtime with a clock of its own looks by itself**: a [`FindingsLog`] claims the runtime of a world of
 //!   evenkeel-testkit, whose times mean nothing on a thread, and looks when the world is idle.
+//! - **A claim is asked for each object**, under the lock of the registry, so that nothing is locked while [`CLAIMED`] is. A world claims
+//!   its runtime before it makes an object there, and its log gives the claim back at its end: no look of the thread sees an
+//!   object of a world that runs.
+//! - **Objects of no runtime are told by all**: each world and the thread may tell the same finding of them.
 //! - **Each log is one title**: a world has the name of its test, a thread that of the program. A line tells the number of
-//!   looks since the line before, so that a sum over the file is the number of all looks.
+//!   looks since the line before. The thread writes one after a finding and after ten looks, and none when the program ends: up
+//!   to nine of its looks are in no line.
 //! - **An append is one write**, so that lines of several processes are not mixed.
 
 use std::{
@@ -43,6 +48,28 @@ const LOOKS: u64 = 10;
 /// The runtimes that look by themselves.
 static CLAIMED: LazyLock<Mutex<HashSet<runtime::Id>>> = LazyLock::new(Mutex::default);
 
+/// A runtime that looks by itself, until this is dropped.
+#[derive(Debug)]
+struct Claim(runtime::Id);
+
+impl Claim {
+    fn of(runtime: runtime::Id) -> Self {
+        lock(&CLAIMED).insert(runtime);
+        Self(runtime)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&CLAIMED).remove(&self.0);
+    }
+}
+
+/// Returns whether the thread looks at objects that were made in this runtime.
+fn is_unclaimed(made_in: Option<runtime::Id>) -> bool {
+    made_in.is_none_or(|made_in| !lock(&CLAIMED).contains(&made_in))
+}
+
 /// The name of the file, if the variable is set.
 fn file() -> Option<&'static Path> {
     static FILE: OnceLock<Option<OsString>> = OnceLock::new();
@@ -60,14 +87,10 @@ pub(crate) fn start() {
         let thread = thread::Builder::new().name("evenkeel-findings".to_owned());
         // Without a thread nothing is found, and the line of looks is missing.
         let _ = thread.spawn(|| {
-            let mut log = FindingsLog::new(&format!("process {}", process::id()));
+            let mut log = FindingsLog::new(&format!("process {}", process::id()), None);
             loop {
                 thread::park_timeout(PAUSE);
-                // A copy: a look asks under the lock of the registry.
-                let claimed = lock(&CLAIMED).clone();
-                let is_wanted =
-                    |made_in: Option<runtime::Id>| made_in.is_none_or(|made_in| !claimed.contains(&made_in));
-                log.add(&dump_where(&is_wanted, Instant::now()));
+                log.add(&dump_where(&is_unclaimed, Instant::now()));
                 if log.looks >= LOOKS || !log.text.is_empty() {
                     log.write();
                 }
@@ -84,23 +107,24 @@ pub struct FindingsLog {
     findings: u64,
     text: String,
     told: Told,
+    // Dropped after the last line is written.
+    _claim: Option<Claim>,
 }
 
 impl FindingsLog {
-    fn new(title: &str) -> Self {
+    fn new(title: &str, claim: Option<Claim>) -> Self {
         let program = env::current_exe().ok();
         let program = program.as_deref().and_then(Path::file_stem).unwrap_or_default();
         let title = format!("{} {title}", program.display());
-        Self { title, looks: 0, findings: 0, text: String::new(), told: Told::default() }
+        Self { title, looks: 0, findings: 0, text: String::new(), told: Told::default(), _claim: claim }
     }
 
-    /// Creates one of the current runtime, which looks by itself from now on; `None` without a file.
+    /// Creates one of the current runtime, which looks by itself until this is dropped; `None` without a file.
     #[must_use]
     pub fn of_runtime() -> Option<Self> {
         file()?;
-        lock(&CLAIMED).insert(Handle::current().id());
-        let thread = thread::current();
-        Some(Self::new(thread.name().unwrap_or("a thread")))
+        let (claim, thread) = (Claim::of(Handle::current().id()), thread::current());
+        Some(Self::new(thread.name().unwrap_or("a thread"), Some(claim)))
     }
 
     /// Looks at the objects of the current runtime.
@@ -137,5 +161,21 @@ impl FindingsLog {
 impl Drop for FindingsLog {
     fn drop(&mut self) {
         self.write();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_claim_holds_from_the_next_object_on_and_is_given_back() {
+        let runtime = Some(Handle::current().id());
+        assert!(is_unclaimed(runtime) && is_unclaimed(None));
+        let claim = Claim::of(Handle::current().id());
+        assert!(!is_unclaimed(runtime) && is_unclaimed(None));
+        drop(claim);
+        assert!(is_unclaimed(runtime));
+        assert!(!lock(&CLAIMED).contains(&Handle::current().id()), "it does not grow");
     }
 }
