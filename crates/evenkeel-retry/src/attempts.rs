@@ -21,6 +21,9 @@
 //! limit: if both are ready, its result counts. A caller may drop an attempt that is pending, and begin another: `begin`
 //! clears the state that the dropped attempt left.
 
+mod attempt_future;
+mod lazy_state;
+
 use std::{
     any::type_name,
     fmt,
@@ -31,9 +34,9 @@ use std::{
 };
 
 use evenkeel_base::far_future;
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use self::{attempt_future::AttemptFuture, lazy_state::LazyState};
 #[cfg(feature = "inspect")]
 use crate::inspect::Wait;
 use crate::{
@@ -315,7 +318,6 @@ impl<'p> Attempts<'p> {
             let now = Instant::now();
             let state = self.state().project();
             *state.pending_since = Some(now);
-            state.began.get_or_insert(now);
             let limit = match state.limit.take() {
                 Some(limit) => limit,
                 None => self.end_of_attempt(now),
@@ -482,54 +484,8 @@ impl fmt::Debug for Attempts<'_> {
     }
 }
 
-pin_project! {
-    /// The future of [`Attempts::attempt`].
-    struct AttemptFuture<'t, 'p, F> {
-        attempts: &'t mut Attempts<'p>,
-        started: bool,
-        #[pin]
-        operation: F,
-    }
-}
-
-impl<F, T, E> Future for AttemptFuture<'_, '_, F>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    type Output = Result<T, Failed<E>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if !*this.started && !this.attempts.begin() {
-            return Poll::Ready(Err(Failed { verdict: Verdict::NotSent, ..Failed::new(None) }));
-        }
-        *this.started = true;
-        this.attempts.poll_attempt(this.operation, cx)
-    }
-}
-
-/// The state of a call, `None` while the call has not needed it.
-struct LazyState(Option<Pin<Box<CallState>>>);
-
-impl Drop for LazyState {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.is_some() {
-            discard(&mut self.0);
-            // It is `None` now. This tells the compiler, which then leaves the drop of the fields out of the fast path.
-            std::mem::forget(self.0.take());
-        }
-    }
-}
-
 /// Makes the deposit of a call, out of line: a call without a budget does not pay for its frame.
 #[inline(never)]
 fn deposit(budget: &Budget) {
     budget.deposit();
-}
-
-#[cold]
-#[inline(never)]
-fn discard(state: &mut Option<Pin<Box<CallState>>>) {
-    *state = None;
 }

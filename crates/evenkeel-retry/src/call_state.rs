@@ -90,7 +90,6 @@ impl CallState {
     pub(crate) fn record_failure(self: Pin<&mut Self>, reset_after: Duration, now: Instant) -> bool {
         let this = self.project();
         *this.limit = None;
-        this.began.get_or_insert(now);
         let since = this.pending_since.take();
         let healthy = since.is_some_and(|since| now.duration_since(since) >= reset_after);
         if healthy || this.first_failure.is_none() {

@@ -7,7 +7,7 @@
 // |---|---|
 // | `policy.rs`, `backoff.rs` | the settings of a call; how long to wait before retry n |
 // | `retry.rs` | the future of `Policy::run` and its options |
-// | `attempts.rs`, `call_state.rs` | the engine: begin, poll, decide, wait; the caller's own loop; the state of a call |
+// | `attempts.rs`, `attempts/`, `call_state.rs` | the engine: begin, poll, decide, wait; the caller's own loop; the state of a call |
 // | `verdict.rs`, `error.rs`, `boxed.rs` | the classification of a failure; the error of a call |
 // | `attempt.rs` | the description of one attempt: number, deadline, key |
 // | `budget.rs`, `bucket.rs`, `snapshot.rs` | retries as a share of the calls; its token bucket; its numbers |
