@@ -8,9 +8,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use evenkeel_base::rounded;
+
 use crate::{
     Finding, FindingKind, FindingStep, TaskId,
-    finding::rounded,
     registry::Tasks,
     stuck::{Stuck, Wait, slot_holders},
 };

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::rounded;
+
 use crate::TaskId;
 
 /// Something that a dump has found out.
@@ -194,12 +196,6 @@ fn write_since(
         write!(line, "{}at {place}", if line.is_empty() { "" } else { " " })?;
     }
     if line.is_empty() { Ok(()) } else { write!(f, "\n              {verb} {line}") }
-}
-
-/// Leaves out of a time in a text what nobody reads.
-pub(crate) fn rounded(time: Duration) -> Duration {
-    let unit = if time.as_millis() > 0 { 1_000_000 } else { 1_000 };
-    Duration::new(time.as_secs(), time.subsec_nanos() / unit * unit)
 }
 
 /// Returns a text of a program without breaks of lines.

@@ -7,6 +7,7 @@
 // resource.rs      | a pool, a limit, a stage: its holders and waiters, its backlog, its outage
 // recent_median.rs | `RecentMedian`, how long something usually takes
 // burst.rs         | `skips_clock`: fewer readings where holds follow each other within moments
+// first_seen.rs    | `FirstSeen`, the time of a hold that began without a reading
 // task_cell.rs     | `TaskCell`, a task in atomic words
 // holds.rs         | `Holds`, holders that are recorded only while they are pending
 // group.rs         | a group: its tasks, and the waits among them
@@ -37,6 +38,7 @@ mod dump;
 mod finding;
 #[cfg(feature = "findings-file")]
 mod findings_file;
+mod first_seen;
 mod group;
 pub mod guide;
 mod holds;
@@ -59,7 +61,7 @@ mod watchdog;
 #[doc(hidden)]
 pub use self::findings_file::FindingsLog;
 #[cfg(feature = "http")]
-pub use self::server::{InspectServer, serve, serve_public};
+pub use self::server::{InspectServer, MAX_CONNECTIONS, serve, serve_public};
 #[cfg(feature = "tower")]
 pub use self::service::InspectService;
 #[cfg(feature = "task-events")]
@@ -70,6 +72,7 @@ pub use self::{
     burst::{read_clock, skips_clock},
     chunks::{copy_chunks, longest_run},
     dump::{dump_at, dump_at_last_wait, json_text},
+    first_seen::FirstSeen,
     holds::{HoldKey, Holds},
     registry::{Waits, end_runtime, waits_of},
     task_cell::TaskCell,

@@ -2,12 +2,10 @@
 
 use std::{borrow::Cow, fmt, panic::Location, time::Duration};
 
+use evenkeel_base::rounded;
 use tokio::time::Instant;
 
-use crate::{
-    TaskId,
-    finding::{one_line, rounded},
-};
+use crate::{TaskId, finding::one_line};
 
 /// A resource, with the tasks that hold parts of it and those that wait for it.
 ///

@@ -25,8 +25,8 @@ use crate::answer::{Answers, line};
 /// The path of the dump.
 const PATH: &str = "/debug/evenkeel";
 
-/// The connections at a time; more of them wait to be accepted.
-const MAX_CONNECTIONS: usize = 16;
+/// The number of connections that a server has at a time, each a file descriptor; more of them wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 16;
 
 /// The bytes of a request.
 const MAX_REQUEST: usize = 16 << 10;

@@ -9,11 +9,12 @@
 
 use std::{cmp::Reverse, time::Duration};
 
+use evenkeel_base::rounded;
 use tokio::time::Instant;
 
 use crate::{
     Finding, FindingKind, FindingStep, HolderEdge, InspectedResource, TaskId, WaiterEdge,
-    finding::{one_line, rounded},
+    finding::one_line,
     registry::{Look, Tasks},
     stuck::{self, Stuck, Wait},
 };

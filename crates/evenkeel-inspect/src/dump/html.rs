@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use evenkeel_base::rounded;
 use tokio::time::Instant;
 
 use super::{
@@ -9,9 +10,7 @@ use super::{
     text::{end, held_for, title},
 };
 use crate::{
-    HolderEdge, InspectedGroup, InspectedResource, TaskPhase, WaiterEdge,
-    finding::{one_line, rounded},
-    registry::Tasks,
+    HolderEdge, InspectedGroup, InspectedResource, TaskPhase, WaiterEdge, finding::one_line, registry::Tasks,
 };
 
 /// The number of rows of a table.

@@ -5,13 +5,12 @@
 
 use std::{fmt::Write, time::Duration};
 
+use evenkeel_base::rounded;
 use tokio::time::Instant;
 
 use super::{Dump, SECTIONS};
 use crate::{
-    HolderEdge, InspectedGroup, InspectedResource, TaskId, TaskPhase,
-    finding::{one_line, rounded},
-    registry::Tasks,
+    HolderEdge, InspectedGroup, InspectedResource, TaskId, TaskPhase, finding::one_line, registry::Tasks,
 };
 
 /// The number of columns of a line.

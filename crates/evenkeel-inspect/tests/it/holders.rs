@@ -1,6 +1,6 @@
 //! The records of who holds the permits of a limiter: in slots and on a list, with a time and without one.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, mem::forget, sync::Arc, thread, time::Duration};
 
 use evenkeel_inspect::{HolderEdge, InspectedResource, TaskId};
 use evenkeel_limit::{Adaptive, ConcurrencyLimiter, Permit};
@@ -181,5 +181,51 @@ fn places_that_give_permits_away() {
             assert_eq!(places, [at("gives away")], "{}", look());
             assert_eq!(limit().holders.len(), others + 1);
         }
+    });
+}
+
+/// Permits that are never returned keep their slots: the others are on the list.
+#[test]
+fn more_forgotten_permits_than_slots() {
+    World::run(async |_| {
+        let calls = named(MANY);
+        for _ in 0..21 {
+            forget(calls.try_acquire().unwrap()); // forgotten
+        }
+        let mut last = HashSet::new();
+        for _ in 0..3 {
+            let _others: Vec<_> = (21..MANY).map(|_| calls.try_acquire().unwrap()).collect(); // others
+            let limit = limit();
+            assert_eq!((limit.in_use, limit.holders.len()), (MANY.into(), MANY as usize));
+            assert!(limit.holders.iter().all(|holder| holder.task == Some(TaskId::current())), "{limit}");
+            let from = |mark| limit.holders.iter().filter(move |holder| holder.place.line() == at(mark));
+            assert_eq!((from("forgotten").count(), from("others").count()), (21, 29));
+            let numbers = |mark| from(mark).map(|holder| holder.number).collect::<HashSet<_>>();
+            let (forgotten, others) = (numbers("forgotten"), numbers("others"));
+            assert_eq!((forgotten.len(), others.len()), (21, 29));
+            assert!(forgotten.is_disjoint(&others) && last.is_disjoint(&others));
+            last = others;
+        }
+        assert_eq!(limit().holders.len(), 21);
+    });
+}
+
+/// A thread has no task, and is another holder than the task that took the permit.
+#[test]
+fn a_permit_of_a_slot_that_a_thread_returns() {
+    World::run(async |_| {
+        let calls = named(2);
+        let take = || calls.try_acquire_owned(1).unwrap(); // to a thread
+        let first = take();
+        assert_eq!(only_holder().task, Some(TaskId::current()));
+        thread::spawn(move || drop(first)).join().unwrap();
+        let limit = limit();
+        assert_eq!((limit.in_use, limit.holders.len()), (0, 0), "{limit}");
+        let _second = take();
+        let holder = only_holder();
+        assert_eq!((holder.task, holder.place.line()), (None, at("to a thread")));
+        let _own = calls.try_acquire().unwrap();
+        let known: Vec<_> = self::limit().holders.iter().map(|holder| holder.task).collect();
+        assert_eq!(known.iter().flatten().collect::<Vec<_>>(), [&TaskId::current()], "another place");
     });
 }

@@ -18,7 +18,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use evenkeel_base::{Slab, lock};
-use evenkeel_inspect::{HolderEdge, RecentMedian, TaskId, copy_chunks, read_clock, skips_clock};
+use evenkeel_inspect::{FirstSeen, HolderEdge, RecentMedian, TaskId, copy_chunks, read_clock, skips_clock};
 use tokio::time::Instant;
 
 use super::{
@@ -55,8 +55,8 @@ struct Listed {
     timed: u64,
     // Places whose permits were given to other tasks.
     given: Vec<Place>,
-    // Of each slot the last use that a look saw without a time, and the time of that look.
-    seen: [(u64, u64); SLOTS as usize],
+    // Of each slot the last use that a look saw without a time: by a look, or by the beginning of a wait behind it.
+    seen: [FirstSeen; SLOTS as usize],
 }
 
 /// A permit on the list.
@@ -172,17 +172,16 @@ impl Holders {
             }));
             listed.holds.entry_count()
         });
-        let mut listed = lock(&self.listed);
+        // Before the lock, as it may copy what there is.
         edges.reserve(uses.len());
-        let first_wait = first_wait.map(|since| self.nanos(since));
+        let mut listed = lock(&self.listed);
+        // A use without a time has lasted since then at least.
+        let seen_at = first_wait.map_or(now, |wait| wait.min(now));
         for (slot, used) in (0..).zip(&uses) {
             let Some(Use { number, task, place, since, weight }) = *used else { continue };
             let Some(place) = PLACES.get(place) else { continue };
-            let known = if since == UNREAD {
-                listed.seen_since(slot, number, self.nanos(now), first_wait)
-            } else {
-                since
-            };
+            let known =
+                if since == UNREAD { listed.seen[slot].since(number, self.nanos(seen_at)) } else { since };
             let held_for = Duration::from_nanos(self.nanos(now).saturating_sub(known));
             let number = number * NUMBERINGS + slot as u64;
             let mut edge = listed.edge(number, task, place, weight, held_for);
@@ -213,17 +212,6 @@ impl Listed {
         if self.times.wants(self.timed) {
             self.times.record(time());
         }
-    }
-
-    /// Returns the earliest time at which a use is known to have lasted that began without a reading of the clock: that of the
-    /// first look that saw it, or of the beginning of a wait behind it.
-    fn seen_since(&mut self, slot: usize, number: u64, now: u64, first_wait: Option<u64>) -> u64 {
-        let (seen, at) = &mut self.seen[slot];
-        if *seen != number {
-            (*seen, *at) = (number, now);
-        }
-        *at = first_wait.map_or(*at, |wait| wait.min(*at));
-        *at
     }
 
     fn edge(&self, number: u64, task: TaskId, place: Place, weight: u32, held_for: Duration) -> HolderEdge {

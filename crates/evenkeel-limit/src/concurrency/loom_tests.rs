@@ -43,35 +43,50 @@ mod loom {
 
     #[cfg(feature = "inspect")]
     mod task_cell {
+        use std::sync::Mutex;
+
         use ::loom::sync::atomic::{
             AtomicU64,
             Ordering::{Acquire, Release},
         };
         use evenkeel_inspect::TaskId;
 
-        /// As the shipped one, by the place of a task in a list, which holds all that were ever set: loom has no such cell.
+        /// A thread.
+        const NONE: u64 = 0;
+
+        /// The two words of the shipped one, in its order. loom has no cell for a task of tokio: its place in a list of all that
+        /// were ever set stands for it, plus one.
         #[derive(Debug)]
         pub(in super::super) struct TaskCell {
-            place: AtomicU64,
-            tasks: std::sync::Mutex<Vec<TaskId>>,
+            task: AtomicU64,
+            thread: AtomicU64,
+            tasks: Mutex<Vec<TaskId>>,
         }
 
         impl TaskCell {
             pub(in super::super) fn new() -> Self {
-                Self { place: AtomicU64::new(0), tasks: std::sync::Mutex::new(vec![TaskId::current()]) }
+                Self { task: AtomicU64::new(NONE), thread: AtomicU64::new(0), tasks: Mutex::default() }
             }
 
             pub(in super::super) fn set(&self, task: TaskId) {
-                let mut tasks = self.tasks.lock().unwrap();
-                tasks.push(task);
-                let place = tasks.len() as u64 - 1;
-                drop(tasks);
-                self.place.store(place, Release);
+                if let TaskId::Thread(thread) = task {
+                    self.thread.store(thread, Release);
+                    self.task.store(NONE, Release);
+                } else {
+                    // Not under the lock: loom may run another thread at each access.
+                    let mut tasks = self.tasks.lock().unwrap();
+                    tasks.push(task);
+                    let place = tasks.len() as u64;
+                    drop(tasks);
+                    self.task.store(place, Release);
+                }
             }
 
             pub(in super::super) fn get(&self) -> TaskId {
-                let place = self.place.load(Acquire);
-                self.tasks.lock().unwrap()[place as usize]
+                match self.task.load(Acquire) {
+                    NONE => TaskId::Thread(self.thread.load(Acquire)),
+                    place => self.tasks.lock().unwrap()[place as usize - 1],
+                }
             }
         }
     }
@@ -354,25 +369,34 @@ mod holders {
         }
     }
 
+    /// Threads at even places, tasks at odd ones.
     fn tasks() -> Vec<TaskId> {
-        (0..3).map(|_| std::thread::spawn(TaskId::current).join().unwrap()).collect()
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let task = || runtime.block_on(async { tokio::spawn(async { TaskId::current() }).await.unwrap() });
+        let thread = || std::thread::spawn(TaskId::current).join().unwrap();
+        let tasks = [thread(), task(), thread(), task(), thread()];
+        assert!((0..).zip(&tasks).all(|(place, task)| matches!(task, TaskId::Task(_)) == (place % 2 == 1)));
+        tasks.to_vec()
     }
 
-    /// Two tasks hold the only permit in turn, while a look is at its record.
+    /// A task and a thread, two threads and two tasks hold the only permit in turn, while a look is at its record.
     #[test]
     fn a_look_sees_one_use() {
         let tasks = tasks();
-        model(move || {
-            let shared = Recorded::new(1, &tasks);
-            let holder = thread::spawn({
-                let shared = Arc::clone(&shared);
-                move || assert!(shared.holds(1) && shared.holds(2))
+        for [first, second] in [[1, 2], [2, 1], [2, 4], [1, 3]] {
+            let tasks = tasks.clone();
+            model(move || {
+                let shared = Recorded::new(1, &tasks);
+                let holder = thread::spawn({
+                    let shared = Arc::clone(&shared);
+                    move || assert!(shared.holds(first) && shared.holds(second))
+                });
+                shared.look();
+                shared.look();
+                holder.join().unwrap();
+                shared.assert_all_back(2, 2);
             });
-            shared.look();
-            shared.look();
-            holder.join().unwrap();
-            shared.assert_all_back(2, 2);
-        });
+        }
     }
 
     /// Two tasks take permits and slots while the state takes them over and lends them again.

@@ -14,8 +14,8 @@ use std::{
 
 use evenkeel_base::lock;
 use evenkeel_inspect::{
-    Backlog, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, read_clock,
-    register, skips_clock,
+    Backlog, FirstSeen, HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge,
+    read_clock, register, skips_clock,
 };
 use tokio::time::Instant;
 
@@ -193,8 +193,8 @@ impl Inspect for BatchObject {
 #[derive(Clone, Debug)]
 pub(crate) struct ItemEdge {
     items: Option<Arc<WorkerItems>>,
-    // The last item that a look saw without a time, and the time of that look.
-    seen: Cell<(u64, u64)>,
+    // The last item that a look saw without a time.
+    seen: Cell<FirstSeen>,
 }
 
 #[derive(Debug)]
@@ -205,20 +205,19 @@ struct WorkerItems {
 }
 
 impl ItemEdge {
-    pub(crate) const fn none() -> Self {
-        Self { items: None, seen: Cell::new((0, 0)) }
+    pub(crate) fn none() -> Self {
+        Self { items: None, seen: Cell::default() }
     }
 
     /// Describes the item that is pending. One that began without a reading of the clock has the time of the first look.
     pub(crate) fn holder(&self, call: CallPlace, now: Instant) -> Option<HolderEdge> {
         let items = self.items.as_ref()?;
         let (now, (number, read)) = (items.nanos(now), items.cell.get()?);
-        let since = read.unwrap_or_else(|| match self.seen.get() {
-            (seen, at) if seen == number => at,
-            _ => {
-                self.seen.set((number, now));
-                now
-            }
+        let since = read.unwrap_or_else(|| {
+            let mut seen = self.seen.get();
+            let since = seen.since(number, now);
+            self.seen.set(seen);
+            since
         });
         let held_for = Duration::from_nanos(now.saturating_sub(since));
         let mut edge = HolderEdge::new(number, Some(items.task), call.0, held_for);
