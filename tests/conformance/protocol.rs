@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::{self, Write as _},
     process::{Command, ExitStatus},
 };
 
@@ -14,6 +15,9 @@ use crate::{LIMIT, POOL, RETRY, SHUTDOWN, STREAM, TASK, TESTKIT, parallel::in_pa
 
 /// The seed of all that is random: of the worlds here, and of those in the other process.
 const SEED: (&str, &str) = ("EVENKEEL_SEED", "0");
+
+/// With this variable an adapter prints a line to its standard error first, as libraries do.
+const PRINTS: &str = "EVENKEEL_ADAPTER_PRINTS";
 
 /// Rules whose verdict alone is compared. POOL-100 polls gets once, which come further in the turn of another process. In POOL-16 a get and
 /// its check time out at one time, and either is first. RETRY-44 cuts a call at each await in process, and behind each event through the
@@ -53,6 +57,9 @@ const OUT_OF_SIGHT: [&str; 7] = [
 
 /// Answers a suite as this subject.
 pub(crate) fn answer(pattern: &str, subject: &str) -> Result<(), String> {
+    if env::var_os(PRINTS).is_some() {
+        let _ = writeln!(io::stderr(), "{subject} answers");
+    }
     let server = evenkeel_tck::protocol::Server::new(subject, env!("CARGO_PKG_VERSION"));
     let served = match pattern {
         "retry" => RETRY.adapter(subject).map(|adapter| server.retry(adapter).run()),
@@ -133,7 +140,7 @@ fn this() -> Command {
 fn process(pattern: &'static str, subject: &'static str) -> Result<Process, Verdict> {
     Process::start(move || {
         let mut command = this();
-        command.args(["adapter", pattern, subject]);
+        command.args(["adapter", pattern, subject]).env(PRINTS, "1");
         command
     })
 }
@@ -173,7 +180,7 @@ where
             return None;
         }
         let (here, mut wanted) = rule.trace(ours);
-        // What the other process has printed is no event.
+        // Lines that the other process has printed are no events.
         times.retain(|line| !line.starts_with("    stderr "));
         // Polls are not seen from another process.
         wanted.retain(|line| !line.ends_with(" is polled in vain"));
