@@ -1,7 +1,7 @@
 //! The pools of other languages, each with the rules that it fails, and why. Most reasons were found again by the library alone, on a
 //! real clock, with the numbers that are said here; some follow from another one, and were read in the source.
 
-use super::{Language, NODE, PYTHON, peers::Peer};
+use super::{GO, Language, NODE, PYTHON, peers::Peer};
 
 const NO_PAST: &str =
     "A time of 0 is told as a time-out before the idle connections are looked at: one that is idle stays so.";
@@ -11,11 +11,13 @@ const ATTEMPTS: &str =
 
 const RETRIED: &str = "A creation that fails is tried again until the time-out of the get, whatever the error is: it is told then, and not at 10 ms.";
 
+const PANIC: &str = "It is called in a goroutine of the pool, in which nobody can recover: its panic ends the program, exit status 2.";
+
 const CLOSES_LATE: &str = "A close waits for the leases first, and leaves the waiters as they are: they are told of their own time-out.";
 
 const LENDS_CLOSED: &str = "The close waits for the check, and its caller gets the connection all the same, as one of a pool that is open.";
 
-pub(super) const POOL: [(Language, &[Peer]); 2] = [
+pub(super) const POOL: [(Language, &[Peer]); 3] = [
     (
         PYTHON,
         &[
@@ -203,5 +205,38 @@ pub(super) const POOL: [(Language, &[Peer]); 2] = [
                 ],
             },
         ],
+    ),
+    (
+        GO,
+        &[Peer {
+            name: "jackc/puddle",
+            adapter: "puddle",
+            docs: "https://pkg.go.dev/github.com/jackc/puddle/v2",
+            fails: &[
+                (
+                    "POOL-11",
+                    "`Acquire` waits for its own constructor: with one of 1 s, a resource that is released after 0.1 s stays idle.",
+                ),
+                (
+                    "POOL-21",
+                    "`Acquire` looks at its context first: one that has ended gets \"context deadline exceeded\" beside an idle resource.",
+                ),
+                ("POOL-34", PANIC),
+                ("POOL-35", PANIC),
+                ("POOL-36", ATTEMPTS),
+                ("POOL-37", ATTEMPTS),
+                ("POOL-47", PANIC),
+                (
+                    "POOL-76",
+                    "`Close` wakes nobody who waits in `Acquire`: with a deadline of 1 s and a close at 0.1 s, a caller is told of its \
+                     deadline, after 1 s.",
+                ),
+                (
+                    "POOL-97",
+                    "A resource has the count of resets from before its construction, and the caller who waits for it gets it; the \
+                     next one gets a new one.",
+                ),
+            ],
+        }],
     ),
 ];

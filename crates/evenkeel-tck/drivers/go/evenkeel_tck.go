@@ -68,6 +68,8 @@ type Adapter struct {
 	Group            func(GroupSettings) (Group, error)
 	Shutdown         Claims
 	Program          func(ProgramSettings) (Program, error)
+	Pools            Claims
+	Pool             func(PoolSettings) (Pool, error)
 }
 
 // NotExpressible is the error of settings for which the library has no words; the text names them.
@@ -163,11 +165,11 @@ func (s *server) reply(line turn, at any, events []event) {
 
 func (s *server) run(t *testing.T) {
 	for line, isThere := s.read(); isThere; line, isThere = s.read() {
-		var first struct{ Do string }
+		first := ""
 		if len(line.Messages) > 0 {
-			must(json.Unmarshal(line.Messages[0], &first))
+			first = nameOf(line.Messages[0])
 		}
-		switch first.Do {
+		switch first {
 		case "hello":
 			s.reply(line, line.end, []event{s.hello()})
 		case "begin":
@@ -183,7 +185,7 @@ func (s *server) hello() event {
 	a := s.adapter
 	hello := event{"event": "hello", "protocol": 1, "library": a.Library, "version": a.Version, "can": a.Can}
 	hello["runtime"] = "Go " + strings.TrimPrefix(runtime.Version(), "go")
-	for pattern, claims := range map[string]Claims{"limit": a.Limit, "retry": a.Retry, "stream": a.Stream, "task": a.Task, "shutdown": a.Shutdown} {
+	for pattern, claims := range map[string]Claims{"limit": a.Limit, "retry": a.Retry, "stream": a.Stream, "task": a.Task, "shutdown": a.Shutdown, "pool": a.Pools} {
 		if claims != nil {
 			hello[pattern] = claims
 		}
@@ -258,6 +260,7 @@ type rule struct {
 	queues
 	groups
 	programs map[int]Program
+	pools
 }
 
 func newRule(adapter Adapter) *rule {
@@ -269,6 +272,7 @@ func newRule(adapter Adapter) *rule {
 	r.queues = queues{map[int]int{}, map[int]Queue{}, map[int]Queue{}}
 	r.groups = groups{groups: map[int]Group{}, probes: map[int]*probe{}, bodies: map[int]*Body{}, nested: map[int]int{}}
 	r.programs = map[int]Program{}
+	r.pools = pools{pools: map[int]Pool{}, backends: map[int]*Backend{}, leases: map[int]Lease{}}
 	return r
 }
 
@@ -304,13 +308,22 @@ func (r *rule) play(line turn) (any, []event) {
 		time.Sleep(wait)
 		synctest.Wait()
 	}
+	last := ""
 	for _, message := range line.Messages {
+		// Goroutines that are woken at one time run in an order of the runtime's own: the last one first.
+		if last == "return" && nameOf(message) == "return" {
+			synctest.Wait()
+		}
+		last = nameOf(message)
 		r.do(message)
 		if r.isOver {
 			return nil, slices.DeleteFunc(r.take(), func(one event) bool { return one["event"] != "failed" })
 		}
-		synctest.Wait()
+		if !slices.Contains(atOnce, last) {
+			synctest.Wait()
+		}
 	}
+	synctest.Wait()
 	if events := r.take(); len(events) > 0 {
 		return nanos(time.Since(r.begun)), events
 	}
@@ -341,6 +354,15 @@ func nanos(time time.Duration) any {
 	return strconv.FormatInt(int64(time), 10)
 }
 
+// Behind these messages the next one follows before anything else runs.
+var atOnce = []string{"get", "warm", "close_pool", "return", "discard", "ended", "break", "destructor"}
+
+func nameOf(message json.RawMessage) string {
+	var to struct{ Do string }
+	must(json.Unmarshal(message, &to))
+	return to.Do
+}
+
 func (r *rule) do(text json.RawMessage) {
 	defer func() {
 		if why := recover(); why != nil {
@@ -356,6 +378,7 @@ func (r *rule) do(text json.RawMessage) {
 	case "begin":
 	case "end":
 		r.leftAlive()
+		r.endPools()
 		r.stop()
 		synctest.Wait()
 		r.isOver = true
@@ -378,6 +401,7 @@ func (r *rule) do(text json.RawMessage) {
 		} else if cancel := r.cancels[to.ID]; cancel != nil {
 			cancel()
 			r.giveBack(to.ID, 0)
+			r.endLease(to.ID, func(lease Lease) { lease.Release() })
 		}
 	case "limiter", "try", "acquire", "reserve", "release", "settle", "change", "keys":
 		r.limit(to.Do, text)
@@ -389,6 +413,8 @@ func (r *rule) do(text json.RawMessage) {
 		r.task(to.Do, text)
 	case "program":
 		r.program(text)
+	case "pool", "get", "take", "return", "discard", "detach", "warm", "close_pool", "drop_pool", "retire", "snapshot", "ended", "break", "destructor":
+		r.pool(to.Do, text)
 	default:
 		panic("unknown message")
 	}
@@ -1188,4 +1214,331 @@ func (r *rule) parts(program int, text json.RawMessage, body *Body) Group {
 		parts.startUp = r.newTask(taskMessage{ID: *m.StartUp}, body)
 	}
 	return func(ctx context.Context, _ *Body) error { return r.programs[program](ctx, parts) }
+}
+
+// POOLS
+
+// PoolSettings are the settings of a pool; a time that is nil is no limit. The acquire time-out is for each get, as its context has it.
+type PoolSettings struct {
+	Backend        *Backend `json:"-"`
+	Max            int
+	AcquireTimeout *time.Duration `json:"acquire_timeout"`
+	Order          *string
+}
+
+// Pool has the functions that the library supports; Close ends the pool with the rule, too. Take, Retire, Snapshot and the functions of a
+// lease do not block. An error of Get is that of its context, Refused as the backend has it, or NoObject.
+type Pool struct {
+	Get      func(context.Context) (Lease, error)
+	Take     func() (lease Lease, isThere bool)
+	Warm     func(ctx context.Context, objects int) error
+	Retire   func()
+	Close    func()
+	Snapshot func() Snapshot
+}
+
+// Lease is an object in use, and its ends: each is called once at most.
+type Lease struct {
+	Object                   *Object
+	Release, Discard, Detach func()
+}
+
+// Snapshot has the numbers of a pool; one that the library does not tell is nil.
+type Snapshot struct{ Size, Idle, Waiting any }
+
+// NoObject is the error of a get that ends without an object: timeout, closed or deadlock.
+type NoObject struct{ Reason string }
+
+func (n NoObject) Error() string { return n.Reason }
+
+// Refused is the error of a creation; Kind is single, transient or fatal.
+type Refused struct{ Says, Kind string }
+
+func (r Refused) Error() string { return r.Says }
+
+// Unforeseen is the value with which a creation or a destructor panics.
+type Unforeseen string
+
+func (u Unforeseen) Error() string { return string(u) }
+
+// Backend makes the objects of a pool, as the script of a rule says, which is on the suite's side.
+type Backend struct {
+	r         *rule
+	id, steps int
+	answers   map[int]chan ended
+	objects   []*Object
+	lock      sync.Mutex
+	isOver    bool
+}
+
+// The end of a creation.
+type ended struct {
+	Backend, Step       int
+	Outcome, Kind, Says string
+}
+
+// Object is what a connection is connected with: Free is called when it is closed.
+type Object struct {
+	backend    *Backend
+	number     int
+	isFree     bool
+	destructor func()
+}
+
+// Create creates an object, or returns Refused, or panics.
+func (b *Backend) Create(ctx context.Context) (*Object, error) {
+	object, step, answer := b.begin()
+	if answer == nil {
+		return object, nil
+	}
+	b.r.say("create", event{"id": b.id, "step": step, "object": object.number})
+	var end ended
+	select {
+	case end = <-answer:
+	case <-ctx.Done():
+		b.forget(object)
+		b.r.say("dropped", event{"id": b.id, "step": step})
+		return nil, ctx.Err()
+	}
+	switch end.Outcome {
+	case "error":
+		b.forget(object)
+		return nil, Refused{end.Says, end.Kind}
+	case "panic":
+		b.forget(object)
+		panic(Unforeseen(end.Says))
+	}
+	return object, nil
+}
+
+// The next object, and the step that makes it. Nothing is asked when the rule is over.
+func (b *Backend) begin() (*Object, int, chan ended) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	object := &Object{backend: b, number: len(b.objects) + 1}
+	b.objects = append(b.objects, object)
+	if b.isOver {
+		return object, 0, nil
+	}
+	b.steps++
+	b.answers[b.steps] = make(chan ended, 1)
+	return object, b.steps, b.answers[b.steps]
+}
+
+// An object that was never made.
+func (b *Backend) forget(object *Object) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	object.isFree = true
+}
+
+// The end of a step, which may have been let go meanwhile.
+func (b *Backend) ended(end ended) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if answer := b.answers[end.Step]; answer != nil {
+		answer <- end
+		delete(b.answers, end.Step)
+	}
+}
+
+// What hangs comes to its end.
+func (b *Backend) recover() {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.isOver = true
+	for _, answer := range b.answers {
+		answer <- ended{Outcome: "ok"}
+	}
+	clear(b.answers)
+}
+
+// The numbers of the objects that are there.
+func (b *Backend) alive() (numbers []string) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	for _, object := range b.objects {
+		if !object.isFree {
+			numbers = append(numbers, fmt.Sprintf("object %d", object.number))
+		}
+	}
+	return numbers
+}
+
+// Free closes the object.
+func (o *Object) Free() {
+	b := o.backend
+	b.lock.Lock()
+	wasFree := o.isFree
+	o.isFree = true
+	b.lock.Unlock()
+	if wasFree {
+		return
+	}
+	b.r.say("free", event{"id": b.id, "object": o.number})
+	if o.destructor != nil {
+		o.destructor()
+	}
+}
+
+type pools struct {
+	pools    map[int]Pool
+	backends map[int]*Backend
+	leases   map[int]Lease
+	// Those whose last handle is gone end with the rule, too.
+	all []Pool
+}
+
+// Messages of pools.
+func (r *rule) pool(do string, text json.RawMessage) {
+	var m struct {
+		ID, Pool, Objects, Object int
+		Settings                  struct {
+			Backend int
+			PoolSettings
+		}
+		Deadline *time.Duration
+		Does     string
+		ended
+	}
+	must(json.Unmarshal(text, &m))
+	pool := r.pools.pools[m.Pool]
+	switch do {
+	case "pool":
+		backend := &Backend{r: r, id: m.Settings.Backend, answers: map[int]chan ended{}}
+		r.backends[backend.id], m.Settings.PoolSettings.Backend = backend, backend
+		r.configure(m.ID, func() error {
+			made, err := r.adapter.Pool(m.Settings.PoolSettings)
+			if err == nil {
+				r.pools.pools[m.ID], r.all = made, append(r.all, made)
+			}
+			return err
+		})
+	case "get":
+		r.pending[m.ID] = func(ctx context.Context) {
+			ctx, cancel := r.deadline(ctx, m.Deadline)
+			defer cancel()
+			lease, err := pool.Get(ctx)
+			r.lend(m.ID, lease, err)
+		}
+	case "take":
+		if lease, isThere := pool.Take(); isThere {
+			r.lend(m.ID, lease, nil)
+		} else {
+			r.say("none", event{"id": m.ID})
+		}
+	case "return":
+		r.endLease(m.ID, func(lease Lease) { lease.Release() })
+	case "discard":
+		r.endLease(m.ID, func(lease Lease) { lease.Discard() })
+	case "detach":
+		r.endLease(m.ID, func(lease Lease) {
+			lease.Object.backend.forget(lease.Object) // it is its user's
+			lease.Detach()
+		})
+	case "warm":
+		r.pending[m.ID] = func(ctx context.Context) {
+			if err := pool.Warm(ctx, m.Objects); err != nil {
+				r.failed(m.ID, "a warm-up", err)
+				return
+			}
+			r.say("done", event{"id": m.ID})
+		}
+	case "close_pool":
+		r.pending[m.ID] = func(context.Context) {
+			pool.Close()
+			r.say("closed", event{"id": m.ID, "leases": 0})
+		}
+	case "drop_pool":
+		delete(r.pools.pools, m.Pool)
+	case "retire":
+		pool.Retire()
+	case "snapshot":
+		numbers := pool.Snapshot()
+		r.say("snapshot", event{"id": m.ID, "size": numbers.Size, "idle": numbers.Idle, "waiting": numbers.Waiting})
+	case "ended":
+		r.backends[m.Backend].ended(m.ended)
+	case "break":
+		// A library that asks objects whether they are broken is not here yet.
+	case "destructor":
+		object := r.backends[m.Backend].objects[m.Object-1]
+		object.destructor = func() { panic(Unforeseen("the destructor panics")) }
+		if m.Does == "asks" {
+			object.destructor = func() { r.askAndLeave(pool) }
+		}
+	}
+}
+
+// Asks for an object, and gives that up.
+func (r *rule) askAndLeave(pool Pool) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	go func() {
+		if lease, err := pool.Get(ctx); err == nil {
+			lease.Release()
+		}
+	}()
+	go cancel()
+}
+
+// The end of a get.
+func (r *rule) lend(id int, lease Lease, err error) {
+	var none NoObject
+	var refused Refused
+	var unforeseen Unforeseen
+	denied := func(reason string, says any) {
+		r.say("denied", event{"id": id, "reason": reason, "says": says})
+	}
+	switch {
+	case err == nil && r.isCancelled(id): // it has got an object all the same
+		lease.Release()
+		r.say("end", event{"id": id, "cancelled": true})
+	case err == nil:
+		r.lock.Lock()
+		r.leases[id] = lease
+		r.lock.Unlock()
+		r.say("got", event{"id": id, "object": lease.Object.number})
+	case errors.As(err, &none):
+		denied(none.Reason, nil)
+	case errors.As(err, &refused):
+		denied("create", refused.Says)
+	case errors.As(err, &unforeseen):
+		denied("panic", unforeseen.Error())
+	case errors.Is(err, context.DeadlineExceeded):
+		denied("timeout", nil)
+	default:
+		r.failed(id, "a get", err)
+	}
+}
+
+func (r *rule) endLease(id int, end func(Lease)) {
+	r.lock.Lock()
+	lease, isHeld := r.leases[id]
+	delete(r.leases, id)
+	r.lock.Unlock()
+	if isHeld {
+		end(lease)
+	}
+}
+
+// Ends the pools, as their user would at the end of a program. No object may be left an hour later; goroutines are told by the bubble.
+func (r *rule) endPools() {
+	if len(r.backends) == 0 {
+		return
+	}
+	r.stop()
+	for _, backend := range r.backends {
+		backend.recover()
+	}
+	for _, pool := range r.all {
+		go pool.Close()
+	}
+	time.Sleep(time.Hour)
+	synctest.Wait()
+	var left []string
+	for _, backend := range r.backends {
+		left = append(left, backend.alive()...)
+	}
+	if len(left) > 0 {
+		r.say("failed", event{"says": "left alive an hour after the end: " + strings.Join(left, ", ")})
+	}
 }

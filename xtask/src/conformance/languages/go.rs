@@ -22,8 +22,9 @@ const TOOLCHAIN: &str = "1.27.3";
 const SUITE: &str = "sid";
 
 /// Each module with its package, and the version of that.
-const MODULES: [(&str, &str, &str); 4] = [
+const MODULES: [(&str, &str, &str); 5] = [
     ("github.com/cenkalti/backoff/v5", "golang-github-cenkalti-backoff-v5-dev", "5.0.3-4"),
+    ("github.com/jackc/puddle/v2", "golang-github-jackc-puddle-v2-dev", "2.2.2-2"),
     ("github.com/sourcegraph/conc", "golang-github-sourcegraph-conc-dev", "0.3.0-2"),
     ("golang.org/x/sync", "golang-golang-x-sync-dev", "0.24.0-1"),
     ("golang.org/x/time", "golang-golang-x-time-dev", "0.16.0-1"),
