@@ -413,7 +413,7 @@ func (r *rule) do(text json.RawMessage) {
 		r.task(to.Do, text)
 	case "program":
 		r.program(text)
-	case "pool", "get", "take", "return", "discard", "detach", "warm", "close_pool", "drop_pool", "retire", "snapshot", "ended", "break", "destructor":
+	case "pool", "get", "take", "return", "discard", "detach", "warm", "close_pool", "drop_pool", "resize", "retire", "snapshot", "ended", "break", "destructor":
 		r.pool(to.Do, text)
 	default:
 		panic("unknown message")
@@ -1218,20 +1218,31 @@ func (r *rule) parts(program int, text json.RawMessage, body *Body) Group {
 
 // POOLS
 
-// PoolSettings are the settings of a pool; a time that is nil is no limit. The acquire time-out is for each get, as its context has it.
+// PoolSettings are the settings of a pool; what is nil is no limit. The acquire time-out is that of a get whose context has no deadline;
+// Order is "lifo", "fifo", or nil for the default.
 type PoolSettings struct {
 	Backend        *Backend `json:"-"`
 	Max            int
 	AcquireTimeout *time.Duration `json:"acquire_timeout"`
+	CreateTimeout  *time.Duration `json:"create_timeout"`
+	CheckTimeout   *time.Duration `json:"check_timeout"`
+	ValidateAfter  *time.Duration `json:"validate_after"`
+	IdleTimeout    *time.Duration `json:"idle_timeout"`
+	MaxLifetime    *time.Duration `json:"max_lifetime"`
+	MaxCreating    *int           `json:"max_creating"`
+	MinIdle        int            `json:"min_idle"`
+	Checks, Resets bool
 	Order          *string
 }
 
-// Pool has the functions that the library supports; Close ends the pool with the rule, too. Take, Retire, Snapshot and the functions of a
-// lease do not block. An error of Get is that of its context, Refused as the backend has it, or NoObject.
+// Pool has the functions that the library supports; Close ends the pool with the rule, too, and Take is a get of an idle object, or none.
+// Take, Resize, Retire, Snapshot and the functions of a lease do not block. An error of Get is that of its context, Refused as the backend
+// has it, or NoObject. Closes with a deadline, lists of holders and deadlocks are not in this driver.
 type Pool struct {
 	Get      func(context.Context) (Lease, error)
 	Take     func() (lease Lease, isThere bool)
 	Warm     func(ctx context.Context, objects int) error
+	Resize   func(max int)
 	Retire   func()
 	Close    func()
 	Snapshot func() Snapshot
@@ -1246,17 +1257,17 @@ type Lease struct {
 // Snapshot has the numbers of a pool; one that the library does not tell is nil.
 type Snapshot struct{ Size, Idle, Waiting any }
 
-// NoObject is the error of a get that ends without an object: timeout, closed or deadlock.
+// NoObject is the error of a get that ends without an object: timeout, create timeout or closed.
 type NoObject struct{ Reason string }
 
 func (n NoObject) Error() string { return n.Reason }
 
-// Refused is the error of a creation; Kind is single, transient or fatal.
+// Refused is the error of a creation, a check or a reset; Kind is single, transient or fatal.
 type Refused struct{ Says, Kind string }
 
 func (r Refused) Error() string { return r.Says }
 
-// Unforeseen is the value with which a creation or a destructor panics.
+// Unforeseen is the value with which a step or a destructor panics.
 type Unforeseen string
 
 func (u Unforeseen) Error() string { return string(u) }
@@ -1271,7 +1282,7 @@ type Backend struct {
 	isOver    bool
 }
 
-// The end of a creation.
+// The end of a step.
 type ended struct {
 	Backend, Step       int
 	Outcome, Kind, Says string
@@ -1279,50 +1290,58 @@ type ended struct {
 
 // Object is what a connection is connected with: Free is called when it is closed.
 type Object struct {
-	backend    *Backend
-	number     int
-	isFree     bool
-	destructor func()
+	backend          *Backend
+	number           int
+	isBroken, isFree bool
+	destructor       func()
 }
 
 // Create creates an object, or returns Refused, or panics.
 func (b *Backend) Create(ctx context.Context) (*Object, error) {
-	object, step, answer := b.begin()
-	if answer == nil {
-		return object, nil
+	b.lock.Lock()
+	object := &Object{backend: b, number: len(b.objects) + 1}
+	b.objects = append(b.objects, object)
+	b.lock.Unlock()
+	isMade := false
+	defer func() {
+		if !isMade {
+			b.forget(object)
+		}
+	}()
+	if err := b.step(ctx, "create", object); err != nil {
+		return nil, err
 	}
-	b.r.say("create", event{"id": b.id, "step": step, "object": object.number})
-	var end ended
-	select {
-	case end = <-answer:
-	case <-ctx.Done():
-		b.forget(object)
-		b.r.say("dropped", event{"id": b.id, "step": step})
-		return nil, ctx.Err()
-	}
-	switch end.Outcome {
-	case "error":
-		b.forget(object)
-		return nil, Refused{end.Says, end.Kind}
-	case "panic":
-		b.forget(object)
-		panic(Unforeseen(end.Says))
-	}
+	isMade = true
 	return object, nil
 }
 
-// The next object, and the step that makes it. Nothing is asked when the rule is over.
-func (b *Backend) begin() (*Object, int, chan ended) {
+// A step, whose end is told by the suite. Nothing is asked when the rule is over.
+func (b *Backend) step(ctx context.Context, what string, object *Object) error {
+	answer := make(chan ended, 1)
 	b.lock.Lock()
-	defer b.lock.Unlock()
-	object := &Object{backend: b, number: len(b.objects) + 1}
-	b.objects = append(b.objects, object)
-	if b.isOver {
-		return object, 0, nil
-	}
 	b.steps++
-	b.answers[b.steps] = make(chan ended, 1)
-	return object, b.steps, b.answers[b.steps]
+	step, isOver := b.steps, b.isOver
+	if !isOver {
+		b.answers[step] = answer
+	}
+	b.lock.Unlock()
+	if isOver {
+		return nil
+	}
+	b.r.say(what, event{"id": b.id, "step": step, "object": object.number})
+	select {
+	case end := <-answer:
+		switch end.Outcome {
+		case "error":
+			return Refused{end.Says, end.Kind}
+		case "panic":
+			panic(Unforeseen(end.Says))
+		}
+		return nil
+	case <-ctx.Done():
+		b.r.say("dropped", event{"id": b.id, "step": step})
+		return ctx.Err()
+	}
 }
 
 // An object that was never made.
@@ -1365,6 +1384,19 @@ func (b *Backend) alive() (numbers []string) {
 	return numbers
 }
 
+// Check checks the object, or returns Refused, or panics.
+func (o *Object) Check(ctx context.Context) error { return o.backend.step(ctx, "check", o) }
+
+// Reset resets the object, or returns Refused, or panics.
+func (o *Object) Reset(ctx context.Context) error { return o.backend.step(ctx, "reset", o) }
+
+// IsBroken tells what its last user has found.
+func (o *Object) IsBroken() bool {
+	o.backend.lock.Lock()
+	defer o.backend.lock.Unlock()
+	return o.isBroken
+}
+
 // Free closes the object.
 func (o *Object) Free() {
 	b := o.backend
@@ -1392,8 +1424,8 @@ type pools struct {
 // Messages of pools.
 func (r *rule) pool(do string, text json.RawMessage) {
 	var m struct {
-		ID, Pool, Objects, Object int
-		Settings                  struct {
+		ID, Pool, Objects, Object, Max int
+		Settings                       struct {
 			Backend int
 			PoolSettings
 		}
@@ -1451,6 +1483,8 @@ func (r *rule) pool(do string, text json.RawMessage) {
 		}
 	case "drop_pool":
 		delete(r.pools.pools, m.Pool)
+	case "resize":
+		pool.Resize(m.Max)
 	case "retire":
 		pool.Retire()
 	case "snapshot":
@@ -1459,7 +1493,10 @@ func (r *rule) pool(do string, text json.RawMessage) {
 	case "ended":
 		r.backends[m.Backend].ended(m.ended)
 	case "break":
-		// A library that asks objects whether they are broken is not here yet.
+		backend := r.backends[m.Backend]
+		backend.lock.Lock()
+		backend.objects[m.Object-1].isBroken = true
+		backend.lock.Unlock()
 	case "destructor":
 		object := r.backends[m.Backend].objects[m.Object-1]
 		object.destructor = func() { panic(Unforeseen("the destructor panics")) }

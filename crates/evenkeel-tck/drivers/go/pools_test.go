@@ -26,9 +26,18 @@ func poolOfOne(leaves string) Adapter {
 				case <-ctx.Done():
 					return lease, ctx.Err()
 				}
-				lease.Release = func() { idle <- lease.Object }
-				lease.Discard, lease.Detach = lease.Object.Free, func() {}
-				return lease, nil
+				if s.Checks {
+					err = lease.Object.Check(ctx)
+				}
+				return leased(lease.Object, idle), err
+			},
+			Take: func() (lease Lease, isThere bool) {
+				select {
+				case object := <-idle:
+					return leased(object, idle), true
+				default:
+					return lease, false
+				}
 			},
 			Snapshot: func() Snapshot { return Snapshot{Idle: len(idle)} },
 			Close: func() {
@@ -40,6 +49,17 @@ func poolOfOne(leaves string) Adapter {
 				}
 			},
 		}, nil
+	}}
+}
+
+// One that is broken is freed at its return.
+func leased(object *Object, idle chan<- *Object) Lease {
+	return Lease{Object: object, Discard: object.Free, Detach: func() {}, Release: func() {
+		if object.IsBroken() {
+			object.Free()
+			return
+		}
+		idle <- object
 	}}
 }
 
@@ -73,6 +93,26 @@ func TestStepsAndLeasesAreTold(t *testing.T) {
 	if told := replies[3]; !strings.Contains(told, `"idle":0`) || !strings.Contains(told, `"waiting":null`) {
 		t.Errorf("a snapshot is %s", told)
 	}
+}
+
+// An idle object or none; a check that its get has let go; an object that its user has found broken.
+func TestTakesChecksAndBrokenObjects(t *testing.T) {
+	checked := strings.Replace(pooled, `"acquire_timeout":null`, `"checks":true`, 1)
+	end := func(step string) string {
+		return `{"do":"ended","backend":1,"step":` + step + `,"outcome":"ok"}`
+	}
+	expect(t, playTo(t, poolOfOne("an object"), checked, `{"turn":1,"at":0,"until":0,"messages":[`+end("1")+`]}`,
+		`{"turn":2,"at":0,"until":0,"messages":[`+end("2")+`]}`,
+		`{"turn":3,"at":0,"until":0,"messages":[{"do":"take","id":4,"pool":2},{"do":"return","id":3}]}`,
+		`{"turn":4,"at":0,"until":0,"messages":[{"do":"take","id":5,"pool":2}]}`,
+		`{"turn":5,"at":0,"until":0,"messages":[{"do":"return","id":5},{"do":"get","id":6,"pool":2,"deadline":5},{"do":"start","id":6}]}`,
+		`{"turn":6,"at":0,"until":9,"messages":[]}`,
+		`{"turn":7,"at":5,"until":9,"messages":[{"do":"break","backend":1,"object":1}]}`,
+		`{"turn":8,"at":9,"until":9,"messages":[{"do":"end"}]}`,
+	), `0: configured 2, create 1`, `0: check 1`, `0: got 3`, `0: none 4`, `0: got 5`, `0: check 1`, `5: dropped 1, denied 6`, `9`, `9: failed`)
+	expect(t, playTo(t, poolOfOne("an object"), pooled, created("ok"),
+		`{"turn":2,"at":0,"until":0,"messages":[{"do":"break","backend":1,"object":1},{"do":"return","id":3}]}`,
+		`{"turn":3,"at":0,"until":0,"messages":[{"do":"end"}]}`), `0: configured 2, create 1`, `0: got 3`, `0: free 1`, `0`)
 }
 
 // A creation that is refused is told with its words.
