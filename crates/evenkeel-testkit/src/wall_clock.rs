@@ -15,6 +15,7 @@ pub(crate) fn sleep(time: Duration) {
 
 /// The CPU time of this thread; `None` on systems that do not report it.
 #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple"))]
+#[must_use]
 pub fn thread_cpu_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
 
@@ -22,6 +23,7 @@ pub fn thread_cpu_time() -> Option<Duration> {
 }
 
 #[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple")))]
+#[must_use]
 pub fn thread_cpu_time() -> Option<Duration> {
     None
 }
