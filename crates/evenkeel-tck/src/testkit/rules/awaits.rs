@@ -86,7 +86,7 @@ impl WasCut {
     }
 
     /// The rule asks that it fails.
-    fn is_found(self, what: &str) -> Checked {
+    fn fails(self, what: &str) -> Checked {
         let passed = || Verdict::fail(format_args!("a failure: {what}"), "it passes");
         self.failure.map(drop).ok_or_else(passed)
     }
@@ -153,7 +153,7 @@ fn testkit_36(subject: &Subject) -> Checked {
     let check =
         |accounts: &Cell<[u32; 2]>| assert_eq!(accounts.get().iter().sum::<u32>(), 10, "money is lost");
     let was_cut = cut(subject, || Rc::new(Cell::new([10, 0])), transfer, check)?;
-    was_cut.is_found("a transfer that is cut in its middle loses money")
+    was_cut.fails("a transfer that is cut in its middle loses money")
 }
 
 async fn hold_a_permit(permits: Rc<Semaphore>) {
@@ -175,7 +175,7 @@ async fn leave_a_task(_: Rc<()>) {
 }
 
 fn testkit_38(subject: &Subject) -> Checked {
-    cut(subject, Rc::default, leave_a_task, |()| {})?.is_found("its task goes on after a cut")
+    cut(subject, Rc::default, leave_a_task, |()| {})?.fails("its task goes on after a cut")
 }
 
 /// Waits for something that has come without a wake.
@@ -185,7 +185,7 @@ async fn miss_a_wake(_: Rc<()>) {
 }
 
 fn testkit_39(subject: &Subject) -> Checked {
-    cut(subject, Rc::default, miss_a_wake, |()| {})?.is_found("nothing wakes it")
+    cut(subject, Rc::default, miss_a_wake, |()| {})?.fails("nothing wakes it")
 }
 
 /// One item, which goes to the operation if it is there, and stays otherwise.
@@ -224,5 +224,5 @@ fn testkit_40(subject: &Subject) -> Checked {
         let hand = lock(&hand.0);
         assert_eq!(hand.stayed + hand.taken, 1, "an item is lost");
     };
-    cut(subject, setup, take_an_item, check)?.is_found("an item that has come is lost")
+    cut(subject, setup, take_an_item, check)?.fails("an item that has come is lost")
 }
