@@ -63,17 +63,10 @@ async fn http(listener: TcpListener, service: Service, stop: Stop) -> io::Result
     axum::serve(listener, app).with_graceful_shutdown(stop.draining()).await
 }
 
-#[tokio::main]
-async fn main() -> Result<Report, BoxError> {
-    // First of all: from here on signals are heard.
-    let shutdown = Shutdown::new();
-    let listener = TcpListener::bind("127.0.0.1:3000").await.expect("port 3000 is free");
-    let partner = TcpListener::bind("127.0.0.1:3001").await.expect("port 3001 is free");
-    let store = Store::open("prices.sqlite")?;
-    let prices = Prices::new("http://127.0.0.1:3001".to_owned());
-    let service = Service { prices, store: store.clone() };
-    println!("try http://127.0.0.1:3000/price/apple and /prices, and end it by Ctrl-C");
-    let report = shutdown
+/// Puts the program together: its tasks, and the order in which they stop.
+fn program(shutdown: Shutdown, listener: TcpListener, service: Service, partner: TcpListener) -> Shutdown {
+    let store = service.store.clone();
+    shutdown
         .task("http", async move |stop| http(listener, service, stop).await)
         .vital()
         // Stops when the requests have ended, which need it.
@@ -81,7 +74,16 @@ async fn main() -> Result<Report, BoxError> {
         .task("partner", async move |stop| partner::serve(partner, stop).await)
         .phase("close")
         .on_stop("store", async move || store.close().await)
-        .run()
-        .await;
-    Ok(report)
+}
+
+#[tokio::main]
+async fn main() -> Result<Report, BoxError> {
+    // First of all: from here on signals are heard.
+    let shutdown = Shutdown::new();
+    let listener = TcpListener::bind("127.0.0.1:3000").await.expect("port 3000 is free");
+    let partner = TcpListener::bind("127.0.0.1:3001").await.expect("port 3001 is free");
+    let prices = Prices::new("http://127.0.0.1:3001".to_owned());
+    let service = Service { prices, store: Store::open("prices.sqlite")? };
+    println!("try http://127.0.0.1:3000/price/apple and /prices, and end it by Ctrl-C");
+    Ok(program(shutdown, listener, service, partner).run().await)
 }
