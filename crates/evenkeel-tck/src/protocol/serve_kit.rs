@@ -37,22 +37,26 @@ pub fn serve_kit(library: &str, version: &str, kit: &dyn Adapter<Settings>) -> i
     let mut before = None;
     for line in io::stdin().lock().lines() {
         let turn = Turn::read(&line?, "messages").map_err(io::Error::other)?;
-        let mut events = Vec::new();
-        for message in &turn.items {
-            match message.text("do") {
-                Ok("hello") => events.push(hello(library, version, kit)),
-                Ok("test") => events.extend(test(kit, message, &mut before)),
-                Ok("begin" | "end") => {}
-                Ok(other) => events.push(broken(&format!("a kit has no message {other:?}"))),
-                Err(what) => events.push(broken(&what)),
-            }
-        }
-        let reply = Turn { items: events.into_iter().map(object).collect(), ..turn }.reply();
+        let events = turn.items.iter().flat_map(|message| match message.text("do") {
+            Ok("hello") => vec![hello(library, version, kit)],
+            _ => play(kit, message, &mut before),
+        });
+        let reply = Turn { items: events.map(object).collect(), ..turn }.reply();
         let mut output = io::stdout().lock();
         output.write_all(reply.as_bytes())?;
         output.flush()?;
     }
     Ok(())
+}
+
+/// Carries out a message: its events.
+fn play(kit: &dyn Adapter<Settings>, message: &Object, before: &mut Before) -> Vec<Value> {
+    match message.text("do") {
+        Ok("test") => test(kit, message, before),
+        Ok("begin" | "end") => Vec::new(),
+        Ok(other) => vec![broken(&format!("a kit has no message {other:?}"))],
+        Err(what) => vec![broken(&what)],
+    }
 }
 
 fn broken(says: &str) -> Value {
@@ -105,4 +109,36 @@ fn read(message: &Object) -> Result<(Settings, Vec<crate::testkit::Step>), Strin
         block_limit: settings.optional_time("block_limit")?,
     };
     Ok((settings, read_steps(message.get("program"))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{super::wire::object, broken, play};
+    use crate::{
+        Adapter, AdapterError,
+        testkit::{Capability, Settings, TestKit},
+    };
+
+    struct NoKit;
+
+    impl Adapter<Settings> for NoKit {
+        fn supports(&self, _: Capability) -> Result<(), &'static str> {
+            Err("it has nothing")
+        }
+
+        fn configure(&self, _: &Settings) -> Result<Box<dyn TestKit>, AdapterError> {
+            Err(AdapterError::NotExpressible("a test"))
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_unknown_is_told() {
+        let play = |message: Value| play(&NoKit, &object(message), &mut None);
+        assert_eq!(play(json!({"do": "sunny"})), [broken("a kit has no message \"sunny\"")]);
+        assert_eq!(play(json!({"do": "begin"})), [] as [Value; 0]);
+        assert_eq!(play(json!({"id": 1})).len(), 1);
+        assert_eq!(play(json!({"do": "test"})), [broken("no `settings`")]);
+    }
 }

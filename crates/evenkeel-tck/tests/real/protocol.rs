@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::{Verdict, limit, pool, protocol::Process, retry, task};
+use evenkeel_tck::{Verdict, limit, pool, protocol::Process, retry, stream, task};
 
 /// More than a shell needs on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -293,6 +293,32 @@ fn a_pool_that_lends_what_it_has_dropped_fails_and_one_that_makes_things_up_is_a
         let verdict = answer_to_a_get(events);
         assert!(verdict.starts_with(&format!("bad adapter: {what}, in the event")), "{verdict}");
     }
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_take_that_waits_breaks_its_rule() {
+    let hello = HELLO.replace("\"retry\":{}", r#""pool":{"create":true,"try get":true}"#);
+    let configured = r#"{"turn":2,"at":0,"events":[{"event":"configured","id":2}]}"#;
+    let lines = [&hello, configured, r#"{"turn":3,"at":0,"events":[]}"#];
+    let script = lines.map(|line| format!("read line; echo '{line}'; ")).concat();
+    let process = shell(format!("{script} read line"), LIMIT).unwrap();
+    let (verdict, _) = process.trace(pool::SUITE.rule("POOL-86").expect("there is one"));
+    let waits = "a request that does not wait is answered at once; got it does not answer in the turn";
+    assert_eq!(verdict.to_string(), format!("fail: expected that {waits}"));
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_call_of_an_api_that_begins_twice_is_a_bad_adapter() {
+    let hello = HELLO.replace("\"retry\":{}", r#""stream":{"pages":true}"#);
+    let fetch = r#"{"event":"fetch","id":2,"call":1,"cursor":1}"#;
+    let twice = format!(r#"{{"turn":3,"at":0,"events":[{fetch},{fetch}]}}"#);
+    let lines = [&hello, CONFIGURED, &twice].map(|line| format!("read line; echo '{line}'; ")).concat();
+    let process = shell(format!("{lines} read line"), LIMIT).unwrap();
+    let (verdict, _) = process.trace(stream::SUITE.rule("STREAM-65").expect("there is one"));
+    let told = verdict.to_string();
+    assert!(told.starts_with("bad adapter: call 1 begins twice, in the event"), "{told}");
 }
 
 #[test]

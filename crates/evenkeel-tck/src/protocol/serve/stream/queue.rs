@@ -203,3 +203,25 @@ impl Scene<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tokio::sync::Mutex;
+
+    use super::Queues;
+
+    #[test]
+    fn a_drop_of_an_end_that_is_unknown_or_borrowed_is_refused() {
+        let mut queues = Queues::default();
+        assert_eq!(queues.let_go(7), Err("there is no consumer 7".to_owned()));
+        let consumer = Rc::new(Mutex::new(None));
+        queues.consumers.insert(7, consumer.clone());
+        let pop = consumer.try_lock().expect("nobody has it");
+        assert_eq!(queues.let_go(7), Err("consumer 7 waits for an item".to_owned()));
+        drop(pop);
+        assert_eq!(queues.let_go(7), Ok(()));
+        assert_eq!(queues.let_go(7), Err("there is no consumer 7".to_owned()));
+    }
+}
