@@ -18,6 +18,11 @@ impl Machine {
         let part = |key: &str| self.about.get(key).map_or("unknown", String::as_str);
         format!("{}, {} cores", part("processor").replace("(R)", "").replace("(TM)", ""), part("cores"))
     }
+
+    /// Whether it has more than instructions, which are the same on every machine.
+    pub(crate) fn has_times(&self) -> bool {
+        self.rows.iter().any(|line| !line.is_counted())
+    }
 }
 
 /// Reads a folder that has a folder for each machine.

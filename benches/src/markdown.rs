@@ -46,8 +46,8 @@ pub(crate) fn pages(machines: &[Machine]) -> Vec<(String, String)> {
 
 /// Returns the instructions of rows with the feature `inspect` beside those without it, and then beside other observers.
 fn inspected<'a>(rows: impl Iterator<Item = &'a Compared<'a>>, all: &[Compared<'_>]) -> String {
-    let mut table = "Instructions with the feature `inspect` and without it, on one thread, as counted by `cargo xtask bench \
-                     --inspect --instructions`.\n\n| row | without | with | ratio |\n|---|---:|---:|---:|\n"
+    let mut table = "Instructions with the feature `inspect`, on one thread, as counted by `cargo xtask bench --inspect --instructions`, and \
+                     without it, by `cargo xtask bench --instructions`.\n\n| row | without | with | ratio |\n|---|---:|---:|---:|\n"
         .to_owned();
     let mut beside_peers = Vec::new();
     for row in rows {
@@ -100,18 +100,24 @@ pub(crate) fn patterns<'a, 'b>(rows: &'b [Compared<'a>]) -> BTreeMap<&'a str, Ve
 }
 
 fn quoted<'a>(machines: &[Machine], rows: impl Iterator<Item = &'a Compared<'a>>) -> String {
-    let names: Vec<_> = machines.iter().map(Machine::name).collect();
+    let names = names_with_times(machines);
     let times = match &*names {
         [name] => format!("Costs and ratios as measured on {name}"),
         names => format!("Costs as measured on {}, and the range of their ratios", names.join(" and on ")),
     };
     let counts =
         "Instructions are the same on every machine, and leave out what a reading of the clock costs.";
-    format!("{times}. {counts}\n\n{}", table(&names, rows))
+    format!("{times}. {counts}\n\n{}", table(machines, rows))
 }
 
-/// Returns a table of these rows: the costs on each machine, the range of the ratios, and the ratio of instructions.
-fn table<'a>(names: &[String], rows: impl IntoIterator<Item = &'a Compared<'a>>) -> String {
+fn names_with_times(machines: &[Machine]) -> Vec<String> {
+    machines.iter().filter(|machine| machine.has_times()).map(Machine::name).collect()
+}
+
+/// Returns a table of these rows: the costs on each machine that has times, the range of the ratios, and the ratio of
+/// instructions.
+fn table<'a>(machines: &[Machine], rows: impl IntoIterator<Item = &'a Compared<'a>>) -> String {
+    let names = names_with_times(machines);
     let mut table = format!(
         "| row | {} | ratio | in instructions | |\n|---|{}---|---|---|\n",
         names.join(" | "),
@@ -119,7 +125,8 @@ fn table<'a>(names: &[String], rows: impl IntoIterator<Item = &'a Compared<'a>>)
     );
     for row in rows {
         let Some(range) = row.range() else { continue };
-        let costs = row.lines.iter().map(|line| line.map_or("–".to_owned(), |line| costs(row, line)));
+        let lines = machines.iter().zip(&row.lines).filter(|(machine, _)| machine.has_times());
+        let costs = lines.map(|(_, line)| line.map_or("–".to_owned(), |line| costs(row, line)));
         let counted = match row.counted.and_then(|line| line.ratio) {
             Some(ratio) => short(ratio),
             None if row.metric() == "bytes" => String::new(),
@@ -152,7 +159,6 @@ fn costs(row: &Compared<'_>, line: &Line) -> String {
 
 /// Returns all results as a page, beside the data.
 fn overview(machines: &[Machine], rows: &[Compared<'_>]) -> String {
-    let names: Vec<_> = machines.iter().map(Machine::name).collect();
     format!(
         "# Results\n\nWritten by `cargo xtask report` from the data in this folder, which `cargo xtask bench --save` \
          measures: ours\nbeside the best peer, in one process and in turn. The ratio is the median over all rounds; below 1 \
@@ -162,7 +168,7 @@ fn overview(machines: &[Machine], rows: &[Compared<'_>]) -> String {
          contention, and differ by a hundredth from run to run. Reads of the operating system's clock stand beside them, \
          because\ncallgrind does not see what a read costs.\n\n{}\nNot counted:\n\n{}",
         about(machines, rows),
-        table(&names, rows),
+        table(machines, rows),
         instructions(rows),
         not_counted(),
     )

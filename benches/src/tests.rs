@@ -174,6 +174,20 @@ fn tables_name_the_machines_and_show_instructions_once() {
     assert_eq!(all.matches("| `limit/alike` |").count(), 1, "its instructions do not depend on the machine");
 }
 
+/// A machine that has counted instructions alone has no column of its own.
+#[test]
+fn a_machine_without_times_has_no_column() {
+    let folder = two_machines();
+    let counted = Line { ours: Some(30.0), ..line("limit/alike/instructions", NEW, 0.6, None) };
+    save(folder.path(), "Other", &[counted]);
+    let pages = markdown::pages(&machines::read(folder.path()).expect("three machines"));
+    let page = |name: &str| &pages.iter().find(|page| page.0 == name).expect("it is made").1;
+    let limit = page("limit.md");
+    assert!(limit.contains("| row | AMD EPYC, 2 cores | Intel Xeon Processor, 2 cores | ratio |"), "{limit}");
+    assert!(limit.contains("| 50 ns; peer 100 ns | 70 ns (an older build); peer 100 ns |"), "{limit}");
+    assert!(page("README.md").contains("| `other-2` | Other, 2 cores |"), "its instructions are in the list");
+}
+
 /// Rows that can be inspected have no peers; they stand beside the same rows without the feature.
 #[test]
 fn the_page_of_inspect_compares_with_the_rows_without_it() {
