@@ -6,11 +6,7 @@ use command_line::Address;
 pub(crate) use built::{DumpServer, at_signal};
 
 /// The reason why there are no dumps.
-pub(crate) const NOT_BUILT: &str = concat!(
-    "this program was built without dumps: cargo run --release -p ",
-    env!("CARGO_PKG_NAME"),
-    " --features inspect"
-);
+pub(crate) const NOT_BUILT: &str = "this program was built without dumps: build it with --features inspect";
 
 /// Checks the address of the dumps: others may reach it only if they are meant to.
 pub(crate) fn address(address: Option<Address>, is_public: bool) -> Result<Option<Address>, String> {

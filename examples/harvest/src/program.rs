@@ -48,7 +48,10 @@ pub(crate) const WORKERS: usize = 2;
 const DESCRIPTORS: usize = 64;
 
 /// The connections that the server of dumps has at a time.
-const DUMP_CONNECTIONS: usize = 16;
+#[cfg(feature = "inspect")]
+const DUMP_CONNECTIONS: usize = evenkeel::inspect::MAX_CONNECTIONS;
+#[cfg(not(feature = "inspect"))]
+const DUMP_CONNECTIONS: usize = 0;
 
 /// Runs the program: reads the flags, harvests, prints the report. A URL with `https:` is an error.
 #[must_use]

@@ -1,5 +1,6 @@
 //! The database: the rows and the progress of the run, written in the same transactions.
 
+mod backend;
 mod chaos;
 mod connect;
 mod lease;
@@ -7,6 +8,8 @@ mod location;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod repeat;
+#[cfg(feature = "queue")]
+mod shared;
 mod sql;
 mod sqlite;
 
@@ -17,7 +20,7 @@ pub use location::Location;
 #[cfg(feature = "queue")]
 pub(crate) use location::{quoted, without_secrets};
 #[cfg(feature = "queue")]
-pub(crate) use postgres::{Joined, OrderRow, Rows, UserRow};
+pub(crate) use postgres::{Joined, OrderRow, UserRow};
 pub(crate) use repeat::StoreError;
 
 use std::sync::{
@@ -25,21 +28,12 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
+use backend::Backend;
 use chaos::{Disturbances, Fault};
-#[cfg(feature = "queue")]
-use std::{ops::RangeInclusive, time::Duration};
-
-#[cfg(feature = "queue")]
-use evenkeel::pipeline::PgQueue;
 use evenkeel::{pool, task::Stop};
-#[cfg(feature = "postgres")]
-use postgres::Postgres;
 use repeat::{POLICY, repeat};
 use serde::Serialize;
-use sqlite::Sqlite;
 
-#[cfg(feature = "queue")]
-use crate::board::Board;
 use crate::{
     api::Fetched,
     error::Fatal,
@@ -186,13 +180,6 @@ pub(crate) struct Store {
     has_jobs: bool,
 }
 
-#[derive(Clone, Debug)]
-enum Backend {
-    Sqlite(Sqlite),
-    #[cfg(feature = "postgres")]
-    Postgres(Postgres),
-}
-
 impl Store {
     /// Opens or creates the database. With a `chaos` seed it misbehaves.
     pub(crate) async fn open(
@@ -201,15 +188,7 @@ impl Store {
         stats: Arc<Stats>,
         chaos: Option<u64>,
     ) -> Result<Self, Fatal> {
-        #[cfg(not(feature = "postgres"))]
-        let _ = connect;
-        let backend = match location {
-            Location::Sqlite(path) => Sqlite::open(path, stats.clone()).await.map(Backend::Sqlite),
-            #[cfg(feature = "postgres")]
-            Location::Postgres { config, .. } => {
-                Postgres::open(config, connect, stats.clone()).await.map(Backend::Postgres)
-            }
-        };
+        let backend = Backend::open(location, connect, stats.clone()).await;
         let backend =
             backend.map_err(|error| Fatal::Input(format!("cannot use the store {location}: {error}")))?;
         Ok(Self {
@@ -224,20 +203,12 @@ impl Store {
 
     /// Returns the number of connections that are leased.
     pub(crate) fn connections(&self) -> usize {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.connections(),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.connections(),
-        }
+        self.backend.connections()
     }
 
     /// Locks the store for this run, and begins a pass over this source or continues the unfinished one.
     pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Checkpoint, Fatal> {
-        let begun = repeat(&self.stats, async || match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.begin(source.to_owned(), first.to_owned()).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.begin(source, first).await,
-        });
+        let begun = repeat(&self.stats, || self.backend.begin(source, first));
         begun.await.map_err(|error| self.unusable(&error))
     }
 
@@ -245,67 +216,9 @@ impl Store {
         Fatal::Input(format!("cannot use the store {}: {error}", self.location))
     }
 
-    #[cfg(feature = "queue")]
-    fn postgres(&self) -> Result<&Postgres, Fatal> {
-        match &self.backend {
-            Backend::Postgres(postgres) => Ok(postgres),
-            Backend::Sqlite(_) => {
-                Err(Fatal::Input("several processes share a store in PostgreSQL alone".into()))
-            }
-        }
-    }
-
-    /// Returns a queue in the database of the store, in which the jobs that a page leads to are enqueued with it.
-    #[cfg(feature = "queue")]
-    pub(crate) async fn queue(&self, lease: Duration) -> Result<PgQueue, Fatal> {
-        let queue = self.postgres()?.queue(lease).await;
-        queue.map_err(|error| Fatal::Input(format!("cannot use the queue in {}: {error}", self.location)))
-    }
-
-    /// Returns the board beside the store, which is there once a worker has joined.
-    #[cfg(feature = "queue")]
-    pub(crate) fn board(&self) -> Result<Board, Fatal> {
-        self.postgres().map(Postgres::board)
-    }
-
-    /// Reads the rows of the users with ids in this range.
-    #[cfg(feature = "queue")]
-    pub(crate) async fn rows(&self, ids: RangeInclusive<i64>) -> Result<Rows, Fatal> {
-        Ok(self.postgres()?.rows(ids).await?)
-    }
-
-    /// Counts the users with ids outside of this range.
-    #[cfg(feature = "queue")]
-    pub(crate) async fn users_outside(&self, ids: RangeInclusive<i64>) -> Result<u64, Fatal> {
-        Ok(self.postgres()?.users_outside(ids).await?)
-    }
-
-    /// Begins a harvest that several processes share, or joins the one that is not finished.
-    #[cfg(feature = "queue")]
-    pub(crate) async fn join(&self, source: &str, first: &str, queue: &str) -> Result<Joined, Fatal> {
-        let postgres = self.postgres()?;
-        let joined = repeat(&self.stats, || postgres.join(source, first, queue)).await;
-        joined.map_err(|error| self.unusable(&error))
-    }
-
     /// Notes that the first jobs of a shared harvest are published.
     pub(crate) async fn published(&self) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(_) => Ok(()),
-            #[cfg(feature = "queue")]
-            Backend::Postgres(postgres) => postgres.published().await,
-            #[cfg(all(feature = "postgres", not(feature = "queue")))]
-            Backend::Postgres(_) => Ok(()),
-        }
-    }
-
-    /// Returns whether no other process is at the shared harvest.
-    #[cfg(feature = "queue")]
-    pub(crate) async fn is_alone(&self) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(_) => Ok(true),
-            Backend::Postgres(postgres) => postgres.is_alone().await,
-        }
+        self.backend.published().await
     }
 
     /// Publishes the work that pages lead to: the writes of pages return it.
@@ -348,21 +261,13 @@ impl Store {
         if let Some(Fault::Refused) = fault {
             return Err(Fault::Refused.error());
         }
-        let written = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(entry, self.has_jobs).await?,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.write(entry, self.has_jobs).await?,
-        };
+        let written = self.backend.write(entry, self.has_jobs).await?;
         fault.map_or(Ok(written), |fault| Err(fault.error()))
     }
 
     /// Reads how far the pass has come.
     pub(crate) async fn state(&self) -> Result<State, StoreError> {
-        let state = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.state().await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.state().await,
-        }?;
+        let state = self.backend.state().await?;
         self.stats.stored(state);
         Ok(state)
     }
@@ -370,20 +275,14 @@ impl Store {
     /// Reads how far the pass has come; for the workers of a harvest it also sees to the lock, and to whether the store is
     /// still theirs.
     pub(crate) async fn look(&self) -> Result<State, StoreError> {
-        #[cfg(feature = "queue")]
-        if let Backend::Postgres(postgres) = &self.backend {
-            postgres.keep().await?;
-        }
+        self.backend.keep().await?;
         self.state().await
     }
 
     /// Reads the counts from the store, after a run that was cut off.
     pub(crate) async fn recount(&self) {
         let state = POLICY.run(|| async {
-            #[cfg(feature = "postgres")]
-            if let Backend::Postgres(postgres) = &self.backend {
-                postgres.settle().await?;
-            }
+            self.backend.settle().await?;
             self.state().await
         });
         // A broken store was reported before. Then the report has the last known counts.
@@ -392,40 +291,24 @@ impl Store {
 
     /// Returns those of the documents of these users that are missing.
     pub(crate) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.missing(users).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.missing(users).await,
-        }
+        self.backend.missing(users).await
     }
 
     /// Reads the jobs that are left: the next page, and the missing documents.
     pub(crate) async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.jobs().await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.jobs().await,
-        }
+        self.backend.jobs().await
     }
 
     /// Reads the failures of the pass.
     pub(crate) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.failures().await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.failures().await,
-        }
+        self.backend.failures().await
     }
 
     /// Disturbs the run until it ends, by a plan from the seed.
     pub(crate) async fn disturb(self, end: Stop) -> Result<(), Fatal> {
         let Some(seed) = self.chaos else { return Ok(()) };
         let disturbances = Disturbances::new(seed);
-        let ended = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.disturb(disturbances, &end).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(postgres) => postgres.disturb(disturbances, &end).await,
-        };
+        let ended = self.backend.disturb(disturbances, &end).await;
         ended.map_err(|error| Fatal::Broken(format!("cannot disturb the store: {error}")))
     }
 }

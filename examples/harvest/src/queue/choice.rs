@@ -11,7 +11,8 @@ use crate::store;
 use crate::{link, store::Location};
 
 /// The reason why a server cannot be used.
-pub(crate) const NOT_BUILT: &str = "this program was built without servers that processes share: cargo run --release -p harvest --features queue";
+pub(crate) const NOT_BUILT: &str =
+    "this program was built without servers that processes share: build it with --features queue";
 
 /// The values of the flag.
 const CHOICES: &str = "memory, postgres:URL or nats://host:port";

@@ -12,11 +12,12 @@ use command_line::no_such_store;
 #[cfg(feature = "postgres")]
 use evenkeel::postgres::tokio_postgres::Config;
 #[cfg(feature = "postgres")]
+use evenkeel_base::error_chain;
+#[cfg(feature = "postgres")]
 use reqwest::Url;
 
 /// The reason why a database cannot be used.
-const NOT_BUILT: &str =
-    "this program was built without PostgreSQL: cargo run --release -p harvest --features postgres";
+const NOT_BUILT: &str = "this program was built without PostgreSQL: build it with --features postgres";
 
 /// The value of `--store`.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +142,7 @@ fn postgres(text: &str) -> Result<Location, String> {
     if !POSTGRES.iter().any(|scheme| text.starts_with(scheme)) {
         return Err(bad(format!("it begins with {}:", url.scheme())));
     }
-    let config = text.parse().map_err(|error| bad(chain(&error)))?;
+    let config = text.parse().map_err(|error| bad(error_chain(&error)))?;
     Ok(Location::Postgres { url, config: Box::new(config) })
 }
 
@@ -175,13 +176,6 @@ pub(crate) fn quoted(word: &str) -> String {
 #[cfg(feature = "postgres")]
 pub(super) fn sets_search_path(config: &Config) -> bool {
     config.get_options().is_some_and(|options| options.contains("search_path"))
-}
-
-/// An error with its causes, in one line.
-#[cfg(feature = "postgres")]
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let errors = std::iter::successors(Some(error), |error| error.source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl FromStr for Location {

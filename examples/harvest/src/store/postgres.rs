@@ -21,6 +21,7 @@ use evenkeel::{
     },
     task::Stop,
 };
+use evenkeel_base::error_chain;
 #[cfg(feature = "queue")]
 pub(crate) use join::Joined;
 #[cfg(feature = "queue")]
@@ -34,7 +35,7 @@ use tokio::{
 use super::{
     Checkpoint, Connect, Disturbances, Entry, Page, State, StoreError, Totals, Written,
     lease::{self, Run},
-    location::{SCHEMA, chain, sets_search_path},
+    location::{SCHEMA, sets_search_path},
     repeat, sql,
 };
 use crate::{
@@ -319,7 +320,7 @@ impl Lock {
         let transient = |reason| StoreError { reason, is_transient: true };
         let connecting = timeout(CONNECT, connect.connect(config.clone())).await;
         let connected = connecting.map_err(|_| transient("no connection came about in time".into()))?;
-        let (client, connection) = connected.map_err(|error| transient(chain(&error)))?;
+        let (client, connection) = connected.map_err(|error| transient(error_chain(&error)))?;
         let mut task = JoinSet::new();
         // If the link breaks, the lock is lost, and the next write finds out whether another run has taken it.
         task.spawn(connection);
@@ -448,6 +449,6 @@ impl From<Error> for StoreError {
             || error.is_commit_unknown()
             || error.is_conflict()
             || matches!(error, Error::Get(_));
-        Self { reason: chain(&error), is_transient }
+        Self { reason: error_chain(&error), is_transient }
     }
 }
