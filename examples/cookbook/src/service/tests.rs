@@ -2,7 +2,7 @@
 
 use std::{env, fs, process, sync::Arc, time::Duration};
 
-use evenkeel::shutdown::Shutdown;
+use evenkeel::shutdown::{Reason, Shutdown};
 use evenkeel_testkit::{
     World, assert_took,
     http::{Method, Server},
@@ -114,7 +114,8 @@ fn requests_under_way_are_answered_after_the_signal_and_kept() {
         // It has the turn at 100 ms, and the partner takes 1500 ms.
         assert_eq!(banana.await.unwrap(), ("60\n".to_owned(), 1600));
         let report = running.await.unwrap();
-        assert_eq!((report.exit_code(), world.elapsed()), (0, ms(1600)), "{report}");
+        assert_eq!((&report.reason, report.exit_code()), (&Reason::Signal(15), 0), "{report}");
+        assert_eq!(world.elapsed(), ms(1600));
 
         let calls: Vec<_> = partner.calls().iter().map(|call| (call.path().to_owned(), call.at)).collect();
         let turns = ["/apple", "/banana", "/pear", "/pear"].map(str::to_owned).into_iter();
