@@ -1,8 +1,10 @@
 //! The promises of evenkeel-inspect.
 
 mod churn;
+mod described_findings;
 mod drains;
 mod findings;
+mod flow_sources;
 mod flow_threads;
 mod flows;
 mod forms;
