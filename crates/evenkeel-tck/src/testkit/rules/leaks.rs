@@ -60,7 +60,7 @@ fn testkit_28(subject: &Subject) -> Checked {
 
 fn testkit_29(subject: &Subject) -> Checked {
     needs(subject, Capability::Tests)?;
-    let ran = run(subject, secs(1), &[Step::LeftBlocking(ms(30)), Step::Yield(1)])?;
+    let ran = run(subject, secs(1), &[Step::LeftBlocking(ms(300)), Step::Yield(1)])?;
     let ended = ran.record.pick(|_, event| (*event == Event::BlockingEnded).then_some(())).len();
     let is_seen = ended == 1 || ran.failure.is_some();
     ran.record.require(
