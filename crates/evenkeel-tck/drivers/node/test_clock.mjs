@@ -1,5 +1,6 @@
 // The clock of the driver is exact to the millisecond, which is what Node's timers have: `node test_clock.mjs`.
 import { strict as assert } from 'node:assert';
+import { promisify } from 'node:util';
 import { clock, next, runUntil, settle } from './evenkeel_tck.mjs';
 
 const MS = 1_000_000;
@@ -28,6 +29,21 @@ const begun = process.hrtime();
 await runUntil(10 * MS, () => false);
 assert.deepEqual(fired, [[0, 1], [-5, 1], [NaN, 1], [2 ** 31, 1], [2.9, 2], [2, 2]]);
 assert.deepEqual(process.hrtime(begun), [0, 10 * MS]);
+
+// What a timer leaves to promises and immediates is done at its time.
+begin();
+const left = [];
+for (const ms of [1, 2]) {
+  setTimeout(async () => {
+    await null;
+    left.push(['promise', clock.now / MS]);
+    if (ms === 1) setImmediate((what) => left.push([what, clock.now / MS]), 'immediate');
+    else left.push([await promisify(setImmediate)('promised'), clock.now / MS]);
+  }, ms);
+}
+setTimeout(() => {}, 3);
+await runUntil(4 * MS, () => false);
+assert.deepEqual(left, [['promise', 1], ['immediate', 1], ['promise', 2], ['promised', 2]]);
 
 // A timer says whether it keeps a program alive.
 begin();
