@@ -213,7 +213,7 @@ fn each_observer_has_its_column() {
     let counted = |id: &str, peers: &[(&str, f64)]| {
         let peers = peers.iter().map(|(name, cost)| ((*name).to_owned(), *cost)).collect();
         let id = format!("inspect/beside-peers/{id}/multi/task/instructions");
-        Line { ours: Some(20.0), floor: Some(10.0), peers, ..line(&id, OLD, 1.0, None) }
+        Line { ours: Some(20.0), floor: Some(10.0), peers, best_peer: None, ..line(&id, OLD, 1.0, None) }
     };
     let rows = [
         counted("a", &[("trees", 30.0)]),
