@@ -30,7 +30,7 @@ edition = "2024"
 
 [dependencies]
 axum = { version = "=0.8.9", default-features = false, features = ["http1", "tokio"] }
-tokio = { version = "1", features = ["io-util", "macros", "net", "rt"] }
+tokio = { version = "=1.47.1", features = ["io-util", "macros", "net", "rt"] }
 
 [workspace]
 TOML
@@ -82,5 +82,9 @@ async fn main() {
 RUST
 output=$(cargo run --quiet)
 echo "$output"
-[ "$output" = "without a graceful shutdown: closed
-with a graceful shutdown: HTTP/1.1 200 OK" ]
+expected="without a graceful shutdown: closed
+with a graceful shutdown: HTTP/1.1 200 OK"
+if [ "$output" != "$expected" ]; then
+    echo "CHANGED"
+    exit 1
+fi

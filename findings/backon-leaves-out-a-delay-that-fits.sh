@@ -29,7 +29,7 @@ edition = "2024"
 
 [dependencies]
 backon = { version = "=1.6.0", default-features = false, features = ["std"] }
-tokio = { version = "1", features = ["macros", "rt", "test-util", "time"] }
+tokio = { version = "=1.47.1", features = ["macros", "rt", "test-util", "time"] }
 
 [workspace]
 TOML
@@ -57,6 +57,10 @@ async fn main() {
 RUST
 output=$(cargo run --quiet)
 echo "$output"
-[ "$output" = "without a limit: [100ms, 200.000003ms, 400.000006ms]; tokio sleeps 201ms for the second one
+expected="without a limit: [100ms, 200.000003ms, 400.000006ms]; tokio sleeps 201ms for the second one
 300 ms in all: [100ms]
-1 s, and 3 s in all: [1s, 2s]" ]
+1 s, and 3 s in all: [1s, 2s]"
+if [ "$output" != "$expected" ]; then
+    echo "CHANGED"
+    exit 1
+fi

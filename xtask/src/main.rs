@@ -54,7 +54,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = if docs::is_rustdoc() { docs::become_rustdoc() } else { run_words() };
+    let done = match docs::real_rustdoc() {
+        Some(real) => docs::become_rustdoc(&real),
+        None => run_words(),
+    };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(_)) => ExitCode::FAILURE,

@@ -1,21 +1,18 @@
 //! `cargo xtask test`: all tests, tier by tier, and one table at the end.
 
+mod beside;
 mod libtest;
 mod report;
 mod servers;
 mod suites;
 
-use std::{
-    num::NonZero,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Instant,
-};
+use std::{num::NonZero, thread, time::Instant};
 
 use xshell::Cmd;
 
 pub(crate) use self::servers::Servers;
 use self::{
+    beside::run_beside,
     report::{Report, Suite, Tier},
     suites::Binary,
 };
@@ -30,8 +27,8 @@ use crate::{
 const REAL: &str = "real";
 pub(crate) const SOAK: &str = "soak";
 
-/// The suites that run at the same time: one that waits, or has one long test left, leaves a core to the next.
-const BESIDE: usize = 2;
+/// The packages whose real suites run alone: they compare times of signals and of rules with the clock.
+const ALONE: [&str; 2] = ["evenkeel-shutdown", "evenkeel-tests"];
 
 pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
     let packages = members(project)?;
@@ -73,7 +70,11 @@ fn tiers(
 ) -> Result {
     let in_virtual = binaries.iter().filter(|binary| binary.target != REAL && binary.target != SOAK);
     let in_virtual: Vec<&Binary> = in_virtual.collect();
-    run_all(project, &in_virtual, Tier::Virtual, &["--show-output"], &[], report);
+    let (root, logs) = (&*project.root, &*suites::logs(project));
+    let start = Instant::now();
+    let run = |binary: &&Binary| binary.run(root, logs, Tier::Virtual, &["--show-output"], &[]);
+    report.suites.extend(run_beside(&in_virtual, run));
+    report.beside.push((Tier::Virtual, start.elapsed().as_secs_f64()));
     let documented = selection(packages.iter().copied().filter(|package| package.doctests));
     if !documented.is_empty() {
         let command = project.cargo("test").args(["--doc", "--all-features"]).args(documented);
@@ -103,36 +104,12 @@ fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report:
     // They wait for servers, signals and clocks more than they compute.
     let threads = 3 * thread::available_parallelism().map_or(1, NonZero::get);
     let arguments = ["--include-ignored", "--show-output", &format!("--test-threads={threads}")];
-    run_all(project, suites, Tier::Real, &arguments, &servers.variables, report);
-}
-
-/// Runs suites beside each other.
-fn run_all(
-    project: &Project,
-    suites: &[&Binary],
-    tier: Tier,
-    arguments: &[&str],
-    variables: &[(&str, String)],
-    report: &mut Report,
-) {
-    let start = Instant::now();
     let (root, logs) = (&*project.root, &*suites::logs(project));
-    let (left, ended) = (Mutex::new(suites.iter()), Mutex::new(&mut report.suites));
-    let next = || lock(&left).next();
-    let run = || {
-        while let Some(binary) = next() {
-            let suite = binary.run(root, logs, tier, arguments, variables);
-            lock(&ended).push(suite);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..BESIDE {
-            scope.spawn(run);
-        }
-    });
-    report.beside.push((tier, start.elapsed().as_secs_f64()));
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let start = Instant::now();
+    let run = |binary: &&Binary| binary.run(root, logs, Tier::Real, &arguments, &servers.variables);
+    let (alone, beside): (Vec<&Binary>, Vec<&Binary>) =
+        suites.iter().partition(|binary| ALONE.contains(&&*binary.package));
+    report.suites.extend(run_beside(&beside, run));
+    report.suites.extend(alone.iter().map(run));
+    report.beside.push((Tier::Real, start.elapsed().as_secs_f64()));
 }

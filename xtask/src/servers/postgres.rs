@@ -11,6 +11,7 @@ use super::{process, programs::Programs};
 
 /// Settings of the file, so that a session can change them for a time, by `ALTER SYSTEM`.
 const SETTINGS: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n\
+    # Suites that run beside each other have a connection and more for each test.\nmax_connections = 300\n\
     # Compiling takes longer than any test's query, and needs LLVM.\njit = off\n";
 
 pub(super) fn start(programs: &Programs, dir: &Path) -> Result<(u32, String), String> {

@@ -68,11 +68,13 @@ impl Suite {
             return;
         }
         let Counts { passed, failed, skipped, seconds } = &self.counts;
-        if !self.failures.is_empty() {
-            tell!("{}", self.failures.trim_end());
-        }
+        let failures = match self.failures.trim_end() {
+            "" => String::new(),
+            failures => format!("{failures}\n"),
+        };
+        // At once, as other suites tell theirs.
         tell!(
-            "  {}: {passed} passed, {failed} failed, {} skipped in {seconds:.2} s",
+            "{failures}  {}: {passed} passed, {failed} failed, {} skipped in {seconds:.2} s",
             self.name,
             skipped.len()
         );
@@ -85,7 +87,7 @@ pub(crate) struct Report {
     pub(crate) suites: Vec<Suite>,
     /// Seconds of compiling.
     pub(crate) compiling: f64,
-    /// The seconds of the tiers whose suites ran beside each other.
+    /// The seconds of the tiers with suites that ran beside each other.
     pub(crate) beside: Vec<(Tier, f64)>,
     /// The suites that were left out as a whole, each with its reason.
     pub(crate) left_out: Vec<String>,

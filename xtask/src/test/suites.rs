@@ -30,10 +30,10 @@ const DRAW: [&str; 3] = ["cookbook", "evenkeel-testkit", "evenkeel-testkit-pg"];
 /// A test binary.
 #[derive(Debug)]
 pub(crate) struct Binary {
-    package: String,
+    pub(crate) package: String,
     /// The folder of the package, where its tests run.
     folder: PathBuf,
-    /// `unit`, or the name of an integration test.
+    /// `unit` of a library, `bin` of a program, or the name of an integration test.
     pub(crate) target: String,
     path: PathBuf,
 }
@@ -58,8 +58,14 @@ fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
     let package = packages.iter().find(|package| Some(package.folder.as_path()) == folder);
     let package = package.ok_or("cargo built a test of a package that is not ours")?;
     let target = &message["target"];
-    let integration = target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"));
-    let name = target["name"].as_str().filter(|_| integration).unwrap_or("unit");
+    let is = |kind: &str| target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|is| is == kind));
+    let name = if is("test") {
+        target["name"].as_str().unwrap_or_default()
+    } else if is("bin") {
+        "bin"
+    } else {
+        "unit"
+    };
     Ok(Some(Binary {
         package: package.name.clone(),
         folder: package.folder.clone(),
@@ -192,7 +198,7 @@ mod tests {
         };
         let suite = |target: &str| Some(("p".to_owned(), target.to_owned(), "/t/x".into()));
         assert_eq!(found("lib", "p", true, "\"/t/x\""), suite("unit"));
-        assert_eq!(found("bin", "p", true, "\"/t/x\""), suite("unit"));
+        assert_eq!(found("bin", "p", true, "\"/t/x\""), suite("bin"));
         assert_eq!(found("test", "it", true, "\"/t/x\""), suite("it"));
         assert_eq!(found("bin", "p", false, "\"/t/x\""), None);
         assert_eq!(found("lib", "p", false, "null"), None);

@@ -221,10 +221,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     harvest(
         "a commit whose answer was lost that counts as final",
         "examples/harvest/src/store/postgres.rs",
-        "        Self { reason: chain(&error), is_transient }
+        "        Self { reason: error_chain(&error), is_transient }
 ",
         "        let is_transient = is_transient && !(MUTANT && error.is_commit_unknown());
-        Self { reason: chain(&error), is_transient }
+        Self { reason: error_chain(&error), is_transient }
 ",
     ),
     harvest(
