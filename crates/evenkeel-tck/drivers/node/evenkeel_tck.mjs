@@ -29,11 +29,12 @@
 // `Denied` has one of the reasons busy (with `retryAfter`, in milliseconds), never fits, queue full, deadline and closed.
 //
 // Times in settings and errors are milliseconds. Timers are whole milliseconds, as Node's are, and exact in them. Not covered:
-// `node:timers/promises`, `AbortSignal.timeout`, worker threads, real input and output. Node 20 and newer; nothing else is needed.
+// `setTimeout` and `setInterval` of `node:timers/promises`, `AbortSignal.timeout`, worker threads, real input and output. Node 20 and newer; nothing else is needed.
 
 import { syncBuiltinESMExports } from 'node:module';
 import { createInterface } from 'node:readline';
 import timers from 'node:timers';
+import promised from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const MS = 1_000_000;
@@ -141,13 +142,16 @@ process.hrtime = Object.assign(
 globalThis.setTimeout = (...args) => set(false, ...args);
 globalThis.setInterval = (...args) => set(true, ...args);
 globalThis.clearTimeout = globalThis.clearInterval = clear;
-let immediates = 0; // that the library has set since the last look
-globalThis.setImmediate = Object.assign((...args) => {
+let immediates = 0; // that the library has set since the last look, by any of its names
+const counted = (set) => (...args) => {
   immediates += 1;
-  return turn(...args);
-}, { [promisify.custom]: (value) => new Promise((done) => { globalThis.setImmediate(done, value); }) });
+  return set(...args);
+};
+globalThis.setImmediate = Object.assign(counted(turn), { [promisify.custom]: (value) => new Promise((done) => { globalThis.setImmediate(done, value); }) });
 const { setTimeout, setInterval, clearTimeout, clearInterval } = globalThis;
 Object.assign(timers, { setTimeout, setInterval, clearTimeout, clearInterval, setImmediate: globalThis.setImmediate });
+promised.setImmediate = counted(promised.setImmediate);
+promised.scheduler.yield = counted(promised.scheduler.yield.bind(promised.scheduler));
 syncBuiltinESMExports();
 
 // Once for the promises, and once more for what they have left to `setImmediate`: where they have left nothing, that is half of the time of

@@ -1,5 +1,6 @@
 // The clock of the driver is exact to the millisecond, which is what Node's timers have: `node test_clock.mjs`.
 import { strict as assert } from 'node:assert';
+import timersPromises, { scheduler, setImmediate as promised } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { clock, next, runUntil, settle } from './evenkeel_tck.mjs';
 
@@ -44,6 +45,25 @@ for (const ms of [1, 2]) {
 setTimeout(() => {}, 3);
 await runUntil(4 * MS, () => false);
 assert.deepEqual(left, [['promise', 1], ['immediate', 1], ['promise', 2], ['promised', 2]]);
+
+// So are two of them, one behind the other, by each of their names.
+for (const immediate of [
+  promisify(setImmediate), promised, () => scheduler.yield(), timersPromises.setImmediate, () => timersPromises.scheduler.yield(),
+]) {
+  begin();
+  const ended = [];
+  setTimeout(async () => {
+    await immediate();
+    await immediate();
+    ended.push(clock.now / MS);
+  }, 1);
+  setTimeout(() => {}, 2);
+  setTimeout(() => {}, 3);
+  await runUntil(4 * MS, () => false);
+  assert.deepEqual(ended, [1]);
+}
+assert.equal(await promised('its value'), 'its value');
+await assert.rejects(promised('none', { signal: AbortSignal.abort() }), { name: 'AbortError' });
 
 // A timer says whether it keeps a program alive.
 begin();
