@@ -31,6 +31,7 @@ class Pool {
 
   async end() {
     if (this.faults.every) setInterval(() => {}, this.faults.every);
+    if (this.faults.hangs) await new Promise(() => {});
     if (this.faults.throws) setTimeout(() => { throw new Error('the timer fails'); }, 1);
     for (const { object } of this.idle) object.free();
   }
@@ -80,9 +81,12 @@ assert.deepEqual(await play(rule, { do: 'warm', id: 3, pool: 2, objects: 1 }, { 
 ]);
 
 // What is left alive, and a timer that fails when nothing is told any more.
-const left = (what) => [`failed left alive an hour after the end: ${what}`];
+// One of a millisecond is not driven through the hour.
+const left = (what, when = 'an hour') => [`failed left alive ${when} after the end: ${what}`];
+const ticks = '50000 ticks of timers';
 for (const [faults, told] of [
-  [{}, []], [{ every: 60_000 }, left('a timer of 60000 ms')], [{ every: 10 }, left('a timer of 10 ms')],
+  [{}, []], [{ every: 60_000 }, left('a timer of 60000 ms')], [{ every: 10 }, left('a timer of 10 ms', ticks)],
+  [{ every: 1 }, left('a timer of 1 ms', ticks)], [{ every: 1, hangs: true }, left('object 1, a timer of 1 ms', ticks)],
   [{ loses: true }, left('object 1')], [{ throws: true }, ['failed at the end of the pools: Error: the timer fails']],
 ]) {
   rule = await begin(faults);

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import evenkeel_tck as tck
 
 
+TICKING = ("ticks", "ticks, and hangs")
+
+
 class Pool:
     """One object, made by the first get, and waiters in a queue."""
 
@@ -29,10 +32,17 @@ class Pool:
             loop.create_task(self.forgotten())
         if self.fault in ("leaks a timer", "spins later"):
             loop.call_later(7200 if self.fault == "leaks a timer" else 60, self.spin)
+        if self.fault in TICKING:
+            self.tick()
+        if self.fault == "ticks, and hangs":
+            return loop.create_future()
         if self.fault == "spins":
             self.spin()
         while not self.idle.empty():
             self.idle.get_nowait().object.free()
+
+    def tick(self):
+        asyncio.get_running_loop().call_later(0.001, self.tick)
 
     async def forgotten(self):
         await asyncio.get_running_loop().create_future()
@@ -96,9 +106,15 @@ def end(fault):
 
 def leaks_are_found():
     assert end(None) == []
-    left = {"leaks a task": "task Pool.forgotten", "leaks a timer": "a timer of another 3600 s", "loses": "object 1"}
+    left = {"leaks a task": "task Pool.forgotten", "leaks a timer": "a timer of 7200 s", "loses": "object 1"}
     for fault, one in left.items():
         assert end(fault) == [f"failed left alive an hour after the end: {one}"], fault
+
+
+def a_timer_of_a_millisecond_is_not_driven_through_the_hour():
+    left = {"ticks": "a timer of 0.001 s", "ticks, and hangs": "task Pools.end_pools.<locals>.end, object 1, a timer of 0.001 s"}
+    for fault in TICKING:
+        assert end(fault) == [f"failed left alive {tck.TICKS} ticks of timers after the end: {left[fault]}"], fault
 
 
 def a_pool_that_spins_at_its_end_is_told():
@@ -110,5 +126,6 @@ def a_pool_that_spins_at_its_end_is_told():
 steps_are_told()
 errors_are_told()
 leaks_are_found()
+a_timer_of_a_millisecond_is_not_driven_through_the_hour()
 a_pool_that_spins_at_its_end_is_told()
 print("pools are told, and what they leave alive", file=tck._lines)
