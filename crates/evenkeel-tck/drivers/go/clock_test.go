@@ -3,7 +3,9 @@ package tck
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,5 +158,29 @@ func TestALeakIsFound(t *testing.T) {
 	replies := play(t, turns(false)...)
 	if told := replies[2]; !strings.Contains(told, "sleeper") || strings.Count(told, "synctest bubble") != 1 {
 		t.Errorf("it is not said what was left: %s", told)
+	}
+}
+
+// A library refuses settings by an error or by any panic; an adapter that divides by zero has not asked it.
+func TestAnErrorOfTheRuntimeInTheAdapterIsNoRefusal(t *testing.T) {
+	rateOfZero := limiter(1, 7, true) // without permits
+	const broken, refused = `"event":"broken","says":"the adapter fails at these settings: `, `"event":"refused","id":1,"says":"`
+	var missing map[string]int
+	for told, configure := range map[string]func(LimitSettings) error{
+		broken + `runtime error: integer divide by zero"`: func(s LimitSettings) error {
+			return fmt.Errorf("%v", s.Limit.Per/time.Duration(s.Limit.Permits))
+		},
+		broken + `assignment to entry in nil map"`: func(LimitSettings) error { missing["rate"] = 1; return nil },
+		refused + `panic: runtime error: index out of range`: func(s LimitSettings) error {
+			return fmt.Errorf("%v", binary.BigEndian.Uint16(make([]byte, s.Limit.Permits)))
+		},
+		refused + `panic: no rate"`: func(LimitSettings) error { panic("no rate") },
+		refused + `no rate"`:        func(LimitSettings) error { return errors.New("no rate") },
+	} {
+		replies := playTo(t, Adapter{Limit: Claims{}, Limiter: func(s LimitSettings) (Limiter, error) { return Limiter{}, configure(s) }},
+			`{"turn":0,"at":0,"until":0,"messages":[{"do":"begin"},`+rateOfZero+`]}`, `{"turn":1,"at":0,"until":0,"messages":[{"do":"end"}]}`)
+		if !strings.Contains(replies[0], told) {
+			t.Errorf("%s, and not %s", replies[0], told)
+		}
 	}
 }

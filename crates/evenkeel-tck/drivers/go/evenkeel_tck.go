@@ -7,8 +7,9 @@
 //			Library: "golang.org/x/time/rate", Version: tck.Version("golang.org/x/time"), Can: []string{"cancel"},
 //			Limit: tck.Claims{"rate": true, "try": true, "wait": true, "burst": true, "weights": "not in this example"},
 //			Limiter: func(s tck.LimitSettings) (tck.Limiter, error) {
-//				every := s.Limit.Per / time.Duration(s.Limit.Permits)
-//				limiter := rate.NewLimiter(rate.Every(every), s.Limit.Burst)
+//				// Permits may be 0, which is for the library to refuse.
+//				perSecond := rate.Limit(float64(s.Limit.Permits) / s.Limit.Per.Seconds())
+//				limiter := rate.NewLimiter(perSecond, s.Limit.Burst)
 //				return tck.Limiter{
 //					Acquire: func(ctx context.Context, r tck.Request) (func(), error) { return nil, limiter.WaitN(ctx, r.Permits) },
 //					Try: func(r tck.Request) (func(), error) {
@@ -436,18 +437,25 @@ func (r *rule) isCancelled(id int) bool {
 	return r.cancelled[id]
 }
 
-// Makes what settings are for, and tells whether there is such a thing.
+// Makes what settings are for, and tells whether there is such a thing. A panic is a refusal of the library, but an error of the runtime in
+// the adapter is none: the adapter has divided by zero, say, and has not asked the library.
 func (r *rule) configure(id int, make func() error) {
+	var own runtime.Error
 	err := func() (err error) {
 		defer func() {
 			if why := recover(); why != nil {
 				err = fmt.Errorf("panic: %v", why)
+				if fault, isFault := why.(runtime.Error); isFault && isOwnPanic() {
+					own = fault
+				}
 			}
 		}()
 		return make()
 	}()
 	var not NotExpressible
 	switch {
+	case own != nil:
+		r.say("broken", event{"says": fmt.Sprintf("the adapter fails at these settings: %v", own)})
 	case err == nil:
 		r.say("configured", event{"id": id})
 	case errors.As(err, &not):
@@ -455,6 +463,31 @@ func (r *rule) configure(id int, make func() error) {
 	default:
 		r.say("refused", event{"id": id, "says": err.Error()})
 	}
+}
+
+// Whether the panic that is being recovered began in the adapter, which is package main, or in this package, and not in the library.
+func isOwnPanic() bool {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	this, more := frames.Next()
+	for hasPanicked := false; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		place := packageOf(frame.Function)
+		isRuntime := place == "runtime" || strings.HasPrefix(place, "internal/runtime/")
+		if hasPanicked && !isRuntime {
+			return place == "main" || place == packageOf(this.Function)
+		}
+		hasPanicked = hasPanicked || frame.Function == "runtime.gopanic"
+	}
+	return false
+}
+
+// The package of a function, which ends at the first dot behind the last slash.
+func packageOf(function string) string {
+	slash := strings.LastIndex(function, "/") + 1
+	name, _, _ := strings.Cut(function[slash:], ".")
+	return function[:slash] + name
 }
 
 // LIMIT
