@@ -2,6 +2,7 @@
 
 mod answer;
 mod children;
+mod errors;
 mod facts;
 mod limit;
 mod link;

@@ -1,31 +1,25 @@
 //! One adapter as a child process: lines in, lines out, and its end.
 //!
-//! A thread reads its output and another one its errors; both end with the pipes. A line in is written when the last one has
+//! A thread reads its output and another one its [errors](super::errors); both end with the pipes. A line in is written when the last one has
 //! been answered, and fits into a pipe. So nothing blocks but the wait for a reply, which has a limit of real time. The child
 //! has a process group of its own, which is ended as a whole.
 
 use std::{
-    collections::VecDeque,
     io::{self, BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
     time::Duration,
 };
 
-use evenkeel_base::lock;
-
-use super::wire::{Object, Turn};
-use crate::{Verdict, child::how_it_ended};
+use super::{
+    errors::Errors,
+    wire::{Object, Turn},
+};
+use crate::{Verdict, child::how_it_ended, timeline::add_to_trace};
 
 /// The longest line of an adapter.
 const LINE: u64 = 1 << 20;
-
-/// The last lines of its errors that are kept, and how long one may be.
-const ERRORS: (usize, usize) = (20, 500);
 
 /// How much of a wrong line is quoted.
 const QUOTED: usize = 200;
@@ -36,9 +30,6 @@ const DIES: Duration = Duration::from_secs(1);
 /// How long the rest of its errors may take to be read then: a child of its own that has left its process group may hold them.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// How long a line that the child has written may take until the thread that reads its errors has it.
-const MOMENT: Duration = Duration::from_millis(20);
-
 const STEP: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
@@ -46,9 +37,7 @@ pub(crate) struct Pipes {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<Line>,
-    errors: Arc<Mutex<VecDeque<String>>>,
-    /// Is disconnected when all errors are read.
-    errors_end: Receiver<()>,
+    errors: Errors,
     has_ended: bool,
     turn: u64,
     /// Its time, as its last reply says.
@@ -68,21 +57,25 @@ impl Pipes {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
+        let errors = match child
+            .stderr
+            .take()
+            .ok_or_else(|| io::Error::other("it has no standard error"))
+            .and_then(Errors::of)
+        {
+            Ok(errors) => errors,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
         let input = child.stdin.take();
         let (told, lines) = sync_channel(1);
         if let Some(output) = child.stdout.take() {
             thread::spawn(move || read_lines(output, &told));
         }
-        let errors = Arc::new(Mutex::new(VecDeque::new()));
-        let (last_words, errors_end) = sync_channel(0);
-        if let Some(output) = child.stderr.take() {
-            let errors = errors.clone();
-            thread::spawn(move || {
-                keep_errors(output, &errors);
-                drop(last_words);
-            });
-        }
-        Ok(Self { child, input, lines, errors, errors_end, has_ended: false, turn: 0, at: Duration::ZERO })
+        Ok(Self { child, input, lines, errors, has_ended: false, turn: 0, at: Duration::ZERO })
     }
 
     /// Begins its time again.
@@ -114,7 +107,11 @@ impl Pipes {
             Ok(Line::Text(line)) => line,
             Ok(Line::TooLong) => return Err(self.bad(&format!("a line is longer than {LINE} bytes"))),
             Ok(Line::End) | Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
-            Err(RecvTimeoutError::Timeout) => return Err(Verdict::Hung(limit)),
+            Err(RecvTimeoutError::Timeout) => {
+                // The verdict has no words for them.
+                add_to_trace(&self.errors_of_rule());
+                return Err(Verdict::Hung(limit));
+            }
         };
         let wrong = |what: &str| self.bad(&format!("{what}, in the line {}", quoted(&line)));
         let reply = Turn::read(&line, "events").map_err(|what| wrong(&what))?;
@@ -147,7 +144,7 @@ impl Pipes {
             Some(status) => how_it_ended(status),
             None => "it has closed its output".to_owned(),
         };
-        let _ = self.errors_end.recv_timeout(LAST_WORDS);
+        self.errors.wait_for_end(LAST_WORDS);
         Verdict::Crashed(format!("{how}{}", self.errors()))
     }
 
@@ -176,18 +173,17 @@ impl Pipes {
 
     /// The last lines of its errors since the rule began, as lines of a timeline.
     pub(crate) fn errors_of_rule(&self) -> Vec<String> {
-        thread::park_timeout(MOMENT);
-        lock(&self.errors).iter().map(|line| format!("    stderr {line}")).collect()
+        self.errors.lines().iter().map(|line| format!("    stderr {line}")).collect()
     }
 
     /// Another rule begins.
     pub(crate) fn forget_errors(&self) {
-        lock(&self.errors).clear();
+        self.errors.forget();
     }
 
     /// The last lines of its errors.
     fn errors(&self) -> String {
-        let lines: Vec<String> = lock(&self.errors).iter().cloned().collect();
+        let lines = self.errors.lines();
         if lines.is_empty() { String::new() } else { format!("; its errors:\n{}", lines.join("\n")) }
     }
 }
@@ -216,23 +212,6 @@ fn read_lines(output: impl Read, told: &SyncSender<Line>) {
         let is_last = !matches!(line, Line::Text(_));
         if told.send(line).is_err() || is_last {
             return;
-        }
-    }
-}
-
-fn keep_errors(output: impl Read, errors: &Mutex<VecDeque<String>>) {
-    let mut output = BufReader::new(output);
-    loop {
-        let mut bytes = Vec::new();
-        match output.by_ref().take(LINE).read_until(b'\n', &mut bytes) {
-            Ok(1..) => {}
-            _ => return,
-        }
-        let line = String::from_utf8_lossy(&bytes).trim_end().chars().take(ERRORS.1).collect();
-        let mut errors = lock(errors);
-        errors.push_back(line);
-        if errors.len() > ERRORS.0 {
-            errors.pop_front();
         }
     }
 }

@@ -190,8 +190,7 @@ fn a_try_that_waits_breaks_its_rule() {
     assert_eq!(told, format!("fail: expected that {waits}"));
 }
 
-/// An adapter that refuses all settings, and says something on its standard error with each. It sleeps then, for the suite
-/// reads the two outputs in two threads.
+/// An adapter that refuses all settings, and says something on its standard error with each.
 const TALKS: &str = r#"
 read line; echo '{"turn":1,"at":0,"events":[{"event":"hello","protocol":1,"library":"none","version":"0","runtime":"sh","can":[],"retry":{}}]}'
 while read -r line; do
@@ -199,9 +198,10 @@ while read -r line; do
     case $line in
         *policy*)
             echo "refuses in turn $turn" >&2
-            sleep 1
             echo "{\"turn\":$turn,\"at\":$until,\"events\":[{\"event\":\"refused\",\"id\":1,\"says\":\"no\"}]}" ;;
-        *) echo "{\"turn\":$turn,\"at\":$until,\"events\":[]}" ;;
+        *)
+            echo "answers turn $turn" >&2
+            echo "{\"turn\":$turn,\"at\":$until,\"events\":[]}" ;;
     esac
 done
 "#;
@@ -211,11 +211,22 @@ done
 fn the_errors_of_an_adapter_are_shown_with_the_rule_in_which_they_were_written() {
     let process = shell(TALKS.to_owned(), LIMIT).unwrap();
     assert!(!process.refuses_all());
-    let trace = || process.trace(retry::SUITE.rule("RETRY-01").expect("there is one"));
-    for line in ["    stderr refuses in turn 2", "    stderr refuses in turn 4"] {
-        let (verdict, lines) = trace();
+    let rule = |id| retry::SUITE.rule(id).expect("there is one");
+    // Each of them begins a world and ends it.
+    for turn in [2, 4, 6] {
+        let (verdict, lines) = process.trace(rule("RETRY-01"));
         let Verdict::Fail { timeline, .. } = verdict else { panic!("{verdict}") };
-        assert_eq!((timeline, lines), (vec![line.to_owned()], vec![line.to_owned()]));
+        let own = vec![
+            format!("    stderr refuses in turn {turn}"),
+            format!("    stderr answers turn {}", turn + 1),
+        ];
+        assert_eq!((timeline, lines), (own.clone(), own));
+    }
+    // What is written in a rule that passes is not that of the next one.
+    for _ in 0..20 {
+        assert_eq!(process.check(rule("RETRY-05")), Verdict::Pass);
+        let (_, lines) = process.trace(rule("RETRY-01"));
+        assert_eq!(lines.len(), 2, "{lines:?}");
     }
     assert!(process.refuses_all());
 }
@@ -226,7 +237,7 @@ fn the_errors_of_an_adapter_are_shown_where_it_fails_before_the_rule_ends() {
     let claims = r#""limit":{"try":true,"rate":true,"burst":true,"weights":true}"#;
     let hello = HELLO.replace("\"retry\":{}", claims);
     let answers = [&hello, CONFIGURED].map(|line| format!("read line; echo '{line}'; ")).concat();
-    let silent = r#"echo sunny >&2; sleep 1; echo '{"turn":3,"at":0,"events":[]}'; read line"#;
+    let silent = r#"echo sunny >&2; echo '{"turn":3,"at":0,"events":[]}'; read line"#;
     let process = shell(format!("{answers} read line; {silent}"), LIMIT).unwrap();
     let (verdict, lines) = process.trace(limit::SUITE.rule("LIMIT-01").expect("there is one"));
     assert!(lines.contains(&"    stderr sunny".to_owned()), "{lines:?}");
@@ -240,6 +251,11 @@ fn an_adapter_that_is_silent_hangs_and_the_rest_of_the_rules_are_checked() {
     let limit = Duration::from_millis(300);
     assert_eq!(verdict_within(limit, &[], "sleep 1000"), Verdict::Hung(limit));
     assert_eq!(verdict_within(limit, &[HELLO, CONFIGURED], "sleep 1000"), Verdict::Hung(limit));
+    let says = format!("read line; echo '{HELLO}'; read line; echo sunny >&2; printf half >&2; sleep 1000");
+    let (verdict, lines) =
+        shell(says, limit).unwrap().trace(retry::SUITE.rule("RETRY-01").expect("there is one"));
+    let wanted = ["    stderr sunny", "    stderr half"].map(str::to_owned).to_vec();
+    assert_eq!((verdict, lines), (Verdict::Hung(limit), wanted));
     let not_there = Process::start(|| Command::new("/nowhere/adapter")).unwrap_err().to_string();
     assert!(not_there.starts_with("untested: \"/nowhere/adapter\" does not start: "), "{not_there}");
 }
