@@ -11,7 +11,7 @@ const ATTEMPTS: &str =
 
 const RETRIED: &str = "A creation that fails is tried again until the time-out of the get, whatever the error is: it is told then, and not at 10 ms.";
 
-const PANIC: &str = "It is called in a goroutine of the pool, in which nobody can recover: its panic ends the program, exit status 2.";
+const PANIC: &str = "It is called in a goroutine of the pool: the process ends.";
 
 const CLOSES_LATE: &str = "A close waits for the leases first, and leaves the waiters as they are: they are told of their own time-out.";
 

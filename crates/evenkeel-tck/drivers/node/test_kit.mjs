@@ -72,7 +72,14 @@ assert.deepEqual(text.trim().split('\n').map((line) => JSON.parse(line).events.m
   [noted(1), { event: 'tested' }], [{ event: 'tested', failed: 'Error: no' }], broken('sing'), broken('sing'), broken('say'),
 ]);
 
-// A thread is blocked for good: the process does not end by itself.
+// A thread is blocked for good: by a wait without a limit, which does not end at once.
+const { wait } = Atomics;
+Atomics.wait = (array, index, value, limit) => { throw new Error(`${wait(array, index, value, 0)} within ${limit}`); };
+await assert.rejects(events(note(1), { do: 'block' }, note(2)), { message: 'timed-out within undefined' });
+assert.deepEqual(Program.events.map(withoutTime), [noted(1)]);
+Atomics.wait = wait;
+
+// So the process does not end by itself.
 const blocked = adapter([{ do: 'block' }]);
 await once(blocked.stderr, 'data');
 setTimeout(() => blocked.kill('SIGKILL'), 200);

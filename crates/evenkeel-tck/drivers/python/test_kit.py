@@ -72,11 +72,17 @@ class Steps(unittest.TestCase):
         def alarm(*_):
             raise Alarm
 
-        signal.signal(signal.SIGALRM, alarm)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with self.assertRaises(Alarm):
-            events(("block", {}), ("note", {"number": 1}))
-        self.assertEqual(tck.Program.events, [])
+        say = tck.Program.say
+
+        def say_and_set_alarm(*arguments, **members):
+            say(*arguments, **members)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, alarm))
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        with mock.patch.object(tck.Program, "say", say_and_set_alarm), self.assertRaises(Alarm):
+            events(("note", {"number": 1}), ("block", {}), ("note", {"number": 2}))
+        self.assertEqual([event["number"] for event in tck.Program.events], [1])
 
     def test_a_test_is_answered_and_a_step_that_is_not_known_breaks_the_adapter(self):
         self.assertEqual(answers({"do": "note", "number": 1}), [noted(1), {"event": "tested"}])
