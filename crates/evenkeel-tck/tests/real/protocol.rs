@@ -222,7 +222,7 @@ fn the_errors_of_an_adapter_are_shown_with_the_rule_in_which_they_were_written()
         ];
         assert_eq!((timeline, lines), (own.clone(), own));
     }
-    // What is written in a rule that passes is not that of the next one.
+    // The lines of a rule that passes are not those of the next one.
     for _ in 0..20 {
         assert_eq!(process.check(rule("RETRY-05")), Verdict::Pass);
         let (_, lines) = process.trace(rule("RETRY-01"));

@@ -44,6 +44,18 @@ struct Setting {
     largest: Option<f64>,
 }
 
+/// Rows that say more than the recorder sees: their largest number comes behind the first settings of a rule. The last moment of a
+/// machine's clock, for `deadline`, depends on the machine.
+const LATER: [(&str, &str); 7] = [
+    ("policy", "attempt_timeout"),
+    ("policy", "budget.percent"),
+    ("policy", "deadline"),
+    ("policy", "factor"),
+    ("policy", "reset_after"),
+    ("policy", "seed"),
+    ("operator", "limit"),
+];
+
 /// The rows below the head of this table.
 fn said(message: &str) -> BTreeMap<String, Setting> {
     let spec = include_str!("../../spec/PROTOCOL.md");
@@ -106,7 +118,8 @@ fn sent(folder: &Path, message: &str) -> Result<BTreeMap<String, Setting>, Box<d
     Ok(settings)
 }
 
-fn check<S: Pattern>(suite: &'static Suite<S>, message: &str) -> Result<(), Box<dyn Error>>
+/// The rows of a pattern that are wrong.
+fn wrong<S: Pattern>(suite: &'static Suite<S>, message: &str) -> Result<Vec<String>, Box<dyn Error>>
 where
     Process: Adapter<S>,
 {
@@ -136,25 +149,33 @@ where
     let mut wrong = Vec::new();
     for (name, sent) in &sent {
         let said = &said[name];
-        let is_right = said.may_be_null == sent.may_be_null
-            && said.may_be_zero >= sent.may_be_zero
-            && (sent.largest <= said.largest || name == "backend");
+        let is_whole = said == sent || name == "backend";
+        let covers = said.may_be_null == sent.may_be_null
+            && said.may_be_zero == sent.may_be_zero
+            && said.largest >= sent.largest;
+        let is_right = if LATER.contains(&(message, name)) { covers && !is_whole } else { is_whole };
         if !is_right {
-            wrong.push(format!("{name} is said as {said:?}, and sent as {sent:?}"));
+            wrong.push(format!("{message}: {name} is said as {said:?}, and sent as {sent:?}"));
         }
     }
-    assert!(wrong.is_empty(), "{pattern}: {wrong:#?}");
-    Ok(())
+    Ok(wrong)
 }
 
+/// Of the settings with which the rules begin.
 #[test]
 #[ignore = "real tier"]
-fn the_protocol_says_what_null_means_for_every_setting() -> Result<(), Box<dyn Error>> {
-    check(&retry::SUITE, "policy")?;
-    check(&limit::SUITE, "limiter")?;
-    check(&task::SUITE, "group")?;
-    check(&shutdown::SUITE, "program")?;
-    check(&stream::SUITE, "operator")?;
-    check(&pool::SUITE, "pool")?;
-    check(&testkit::SUITE, "test")
+fn the_protocol_says_what_null_and_0_mean_and_the_largest_number_for_every_setting()
+-> Result<(), Box<dyn Error>> {
+    let wrong = [
+        wrong(&retry::SUITE, "policy")?,
+        wrong(&limit::SUITE, "limiter")?,
+        wrong(&task::SUITE, "group")?,
+        wrong(&shutdown::SUITE, "program")?,
+        wrong(&stream::SUITE, "operator")?,
+        wrong(&pool::SUITE, "pool")?,
+        wrong(&testkit::SUITE, "test")?,
+    ]
+    .concat();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
 }
