@@ -31,10 +31,12 @@
 // Times in settings and errors are milliseconds. Timers are whole milliseconds, as Node's are, and exact in them. Not covered:
 // `setTimeout` and `setInterval` of `node:timers/promises`, `AbortSignal.timeout`, worker threads, real input and output. Node 20 and newer; nothing else is needed.
 
+import { existsSync, realpathSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { createInterface } from 'node:readline';
 import timers from 'node:timers';
 import promised from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
 const MS = 1_000_000;
@@ -45,6 +47,8 @@ const SPIN = 50_000; // timers of one time: beyond 2^53 ms a float has no millis
 const turn = globalThis.setImmediate; // the real one: all promises are done when it is called
 const write = process.stdout.write.bind(process.stdout);
 const wall = Date.now();
+// The driver and the adapter.
+const OWN = [import.meta.url, ...process.argv.slice(1, 2).filter(existsSync).map((file) => pathToFileURL(realpathSync(file)).href)];
 
 // The output is for lines alone: what a library prints goes to the errors.
 process.stdout.write = process.stderr.write.bind(process.stderr);
@@ -409,7 +413,18 @@ export class Rule extends Pools {
       this.say('configured', { id });
     } catch (error) {
       if (error instanceof NotExpressible) this.say('not expressible', { id, says: error.message });
-      else this.say('refused', { id, says: said(error) });
+      else this.refused(id, error);
+    }
+  }
+
+  /** Settings end by an error: the library refuses them, unless the adapter itself has taken what is not there, and not asked it. */
+  refused(id, error) {
+    const place = /^ +at .*/m.exec(error?.stack)?.[0] ?? '';
+    const isFault = error instanceof TypeError || error instanceof ReferenceError;
+    if (isFault && OWN.some((file) => place.includes(file))) {
+      this.say('broken', { says: `the adapter fails at these settings: ${said(error)}` });
+    } else {
+      this.say('refused', { id, says: said(error) });
     }
   }
 
@@ -722,7 +737,7 @@ class Streams {
       this.consumers.set(consumer, queue);
       this.say('configured', { id });
     } catch (error) {
-      this.say('refused', { id, says: said(error) });
+      this.rule.refused(id, error);
     }
   }
 

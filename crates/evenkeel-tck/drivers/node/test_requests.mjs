@@ -27,5 +27,24 @@ assert.deepEqual(given, [3]);
 assert.deepEqual(await play(rule, SECOND, { do: 'cancel', id: 2 }), []);
 assert.deepEqual(given, [3, 2]);
 assert.deepEqual(await play(rule, SECOND, ask(4)[0], { do: 'cancel', id: 4 }), ['end 4 cancelled']);
+
+// A library refuses settings by any error of its own; an adapter that calls what is not there has not asked it.
+async function configured(limiter) {
+  const made = new Rule({ limiter });
+  await made.play({ at: 0, until: 0, messages: [{ do: 'begin' }, { do: 'limiter', id: 1, settings: { limit: {} } }] });
+  return made.events;
+}
+
+for (const [limiter, says] of [
+  [({ also }) => also.per, "TypeError: Cannot read properties of undefined (reading 'per')"],
+  [() => Buckets(), 'ReferenceError: Buckets is not defined'],
+]) {
+  assert.deepEqual(await configured(limiter), [{ event: 'broken', says: `the adapter fails at these settings: ${says}` }]);
+}
+for (const [limiter, says] of [
+  [() => { throw new Error('no rate'); }, 'Error: no rate'], [({ also }) => new URL(also), 'TypeError: Invalid URL'],
+]) {
+  assert.deepEqual(await configured(limiter), [{ event: 'refused', id: 1, says }]);
+}
 console.error('permits come back');
 process.exit();

@@ -503,9 +503,18 @@ class Rule(Pools):
             except NotExpressible as why:
                 self.say("not expressible", id=id, says=str(why))
             except Exception as error:
-                self.say("refused", id=id, says=_said(error))
+                self.refused(id, error)
 
         self.tasks[id] = self.loop.create_task(configure())
+
+    def refused(self, id, error):
+        """Settings end by an error: the library refuses them, unless the adapter itself has divided by zero or the like, and not asked it."""
+        own = __file__, getattr(sys.modules["__main__"], "__file__", None)
+        is_fault = isinstance(error, (ArithmeticError, AttributeError, LookupError, NameError))
+        if is_fault and traceback.extract_tb(error.__traceback__)[-1].filename in own:
+            self.say("broken", says=f"the adapter fails at these settings: {_said(error)}")
+        else:
+            self.say("refused", id=id, says=_said(error))
 
     def do_policy(self, message):
         def policy(settings):
@@ -1457,7 +1466,7 @@ class Streams:
             self.queues[id] = self.consumers[message["consumer"]] = make()
             self.say("configured", id=id)
         except Exception as error:
-            self.say("refused", id=id, says=_said(error))
+            self.rule.refused(id, error)
 
     def do_consumer(self, message):
         self.consumers[message["id"]] = self.consumers[message["of"]]

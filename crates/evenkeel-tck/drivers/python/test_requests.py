@@ -1,5 +1,6 @@
 """The driver gives back what comes after a cancel: `python3 test_requests.py`."""
 import asyncio
+from fractions import Fraction
 from types import SimpleNamespace
 
 import evenkeel_tck as tck
@@ -39,4 +40,26 @@ assert play(rule, tck.NANO, {"do": "cancel", "id": 2}) == []
 assert given == [3, 2]
 assert play(rule, tck.NANO, ask(4)[0], {"do": "cancel", "id": 4}) == ["end 4 cancelled"]
 assert play(rule, tck.NANO, {"do": "end"}) == []
+
+
+# A library refuses settings by any error of its own; an adapter that divides by zero has not asked it.
+def configured(limiter):
+    rule = tck.Rule(SimpleNamespace(limiter=limiter), 0)
+    rule.play({"at": 0, "until": 0, "messages": [{"do": "begin"}, {"do": "limiter", "id": 1, "settings": {"permits": 0}}]})
+    return rule.events
+
+
+def refuses(_settings):
+    raise ValueError("no rate")
+
+
+faults = {
+    "ZeroDivisionError: division by zero": lambda settings: 1 / settings.permits,
+    "KeyError: 0": lambda settings: {}[settings.permits],
+}
+for says, limiter in faults.items():
+    assert configured(limiter) == [{"event": "broken", "says": f"the adapter fails at these settings: {says}"}], says
+refusals = {"ValueError: no rate": refuses, "ZeroDivisionError: Fraction(1, 0)": lambda settings: Fraction(1, settings.permits)}
+for says, limiter in refusals.items():
+    assert configured(limiter) == [{"event": "refused", "id": 1, "says": says}], says
 print("permits come back", file=tck._lines)
