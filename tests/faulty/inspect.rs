@@ -10,6 +10,7 @@ use evenkeel_tck::{
     Adapter, AdapterError,
     inspect::{Capability, Inspectable, Settings},
 };
+use tokio::runtime::Handle;
 
 use self::program::Program;
 use super::Planted;
@@ -53,6 +54,8 @@ impl Adapter<Settings> for Faulty {
     }
 
     fn configure(&self, settings: &Settings) -> Result<Arc<dyn Inspectable>, AdapterError> {
+        // As an observer may do that keeps its runtime: each rule configures it within one.
+        let _runtime = Handle::current();
         Ok(Arc::new(Program::new(self.0, settings.limit)))
     }
 }

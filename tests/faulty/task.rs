@@ -6,6 +6,7 @@ use evenkeel_tck::{
     Adapter, AdapterError, Configured,
     task::{Body, Capability, Outcome, Settings},
 };
+use tokio::runtime::Handle;
 
 use self::group::RunningGroup;
 use super::Planted;
@@ -73,6 +74,8 @@ impl Adapter<Settings> for Faulty {
         if settings.limit == Some(0) && fault != Fault::WaitsWithALimitOfZero {
             return Err(AdapterError::Refused("nothing would ever run".to_owned()));
         }
+        // As a group may do that keeps its runtime: each rule configures it within one.
+        let _runtime = Handle::current();
         let settings = settings.clone();
         Ok(Configured::new(move |body: Body| RunningGroup::run(fault, settings.clone(), body)))
     }

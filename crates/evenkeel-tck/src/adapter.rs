@@ -12,6 +12,7 @@ use std::{
 };
 
 use evenkeel_testkit::World;
+use tokio::runtime::Runtime;
 
 use crate::{Verdict, verdict::Checked};
 
@@ -151,6 +152,16 @@ pub(crate) fn has<S: Pattern>(subject: &dyn Adapter<S>, settings: &S) -> bool {
 pub(crate) fn configure<S: Pattern>(subject: &dyn Adapter<S>, settings: &S) -> Checked<S::Configured> {
     needs_all(subject, settings)?;
     Ok(subject.configure(settings)?)
+}
+
+/// As [`configure`], for a rule that makes its own runtime: an implementation may need one.
+pub(crate) fn configure_on<S: Pattern>(
+    runtime: &Runtime,
+    subject: &dyn Adapter<S>,
+    settings: &S,
+) -> Checked<S::Configured> {
+    let _entered = runtime.enter();
+    configure(subject, settings)
 }
 
 /// Fails as [`configure`] does, for a rule that makes its own worlds.

@@ -9,7 +9,7 @@ pub(crate) use tokio::{
 
 pub(crate) use crate::{
     Configured, Rule, Verdict,
-    adapter::{configurable, configure, has, needs, needs_all, unless_refused},
+    adapter::{configurable, configure, configure_on, has, needs, needs_all, unless_refused},
     agenda::{sleep, timeout},
     cancel::{explored, leaves_no_task},
     duration::{ms, secs},

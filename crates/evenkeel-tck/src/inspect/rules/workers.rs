@@ -3,7 +3,7 @@
 use std::{
     sync::{
         atomic::{AtomicBool, AtomicU32, Ordering},
-        mpsc::{self, RecvTimeoutError},
+        mpsc,
     },
     thread,
 };
@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
 use super::prelude::*;
 use crate::{
     inspect::{View, harness::run_program},
-    runtime::park_for,
+    runtime::{park_for, run_while_it_goes_on},
 };
 
 pub(super) const RULES: &[Rule<Settings>] = &[
@@ -99,7 +99,7 @@ fn beside_a_blocked_worker(
     subject: &Subject,
     start: impl FnOnce(&Scene) -> mpsc::Receiver<()> + Send + 'static,
 ) -> Result<Option<View>, Verdict> {
-    run_on_workers(subject, 1, 2 * WAIT, async move |scene: Scene| {
+    run_on_workers(subject, 1, 2 * WAIT, &AtomicU32::new(0), async move |scene: Scene| {
         let begins = start(&scene);
         let _ = begins.recv_timeout(WAIT);
         let (blocks, blocked) = mpsc::channel();
@@ -124,31 +124,26 @@ fn beside_a_blocked_worker(
     })
 }
 
-/// Runs a program on so many workers. One that stands still for good, as its views may make it, is left behind.
+/// Runs a program on so many workers, until it ends or has no new round within the limit. One that stands still for good, as
+/// its views may make it, is left behind.
 fn run_on_workers<T, Fut>(
     subject: &Subject,
     workers: usize,
     limit: Duration,
+    rounds: &AtomicU32,
     body: impl FnOnce(Scene) -> Fut + Send + 'static,
 ) -> Checked<T>
 where
     T: Send + 'static,
     Fut: Future<Output = T> + Send + 'static,
 {
-    let program = configure(subject, &FREE)?;
     let threads = runtime(Builder::new_multi_thread().worker_threads(workers).enable_time())?;
-    let (told, output) = mpsc::channel();
-    thread::spawn(move || {
-        let output = threads.block_on(run_program(program, body));
-        threads.shutdown_background();
-        let _ = told.send(output);
-    });
-    output.recv_timeout(limit).unwrap_or_else(|error| {
-        let got = match error {
-            RecvTimeoutError::Timeout => format!("it has not ended in {limit:?}"),
-            RecvTimeoutError::Disconnected => "it has panicked".to_owned(),
-        };
-        Err(Verdict::fail("that the program ends beside its views", got))
+    let program = configure_on(&threads, subject, &FREE)?;
+    let done = || rounds.load(Ordering::Acquire);
+    let ended = run_while_it_goes_on(threads, limit, done, async { run_program(program, body).await })?;
+    ended.unwrap_or_else(|| {
+        let got = format!("it has stood still for {limit:?}");
+        Err(Verdict::fail("that the program goes on beside its views", got))
     })
 }
 
@@ -160,15 +155,16 @@ const WAITS: &str = "waits";
 
 fn inspect_23(subject: &Subject) -> Checked {
     needs(subject, Capability::Waits)?;
-    let views = run_on_workers(subject, 2, 2 * WAIT, async |scene: Scene| {
+    let (ended, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let (rounds, stop) = (ended.clone(), is_over.clone());
+    let views = run_on_workers(subject, 2, WAIT, &ended, async move |scene: Scene| {
         let (begins, begun) = oneshot::channel();
         scene.spawn(WAITS, async {
             let _ = begins.send(());
             pending().await
         });
         let _ = begun.await;
-        let (ended, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
-        let (rounds, tasks) = (ended.clone(), scene.tasks());
+        let (done, tasks) = (rounds.clone(), scene.tasks());
         let (orders, stock) = (scene.pool("orders", 3), scene.pool("stock", 3));
         let work = scene.spawn("main", async move {
             for round in 0..ROUNDS {
@@ -185,15 +181,15 @@ fn inspect_23(subject: &Subject) -> Checked {
                 for task in running {
                     task.ended().await;
                 }
-                rounds.store(round + 1, Ordering::Release);
+                done.store(round + 1, Ordering::Release);
             }
         });
         let (program, handle) = (scene.program.clone(), Handle::current());
-        let (stops, done) = (is_over.clone(), ended.clone());
+        let (stops, done) = (stop.clone(), rounds.clone());
         let looks = thread::spawn(move || {
             let _entered = handle.enter();
             loop {
-                let (is_last, before) = (stops.load(Ordering::Acquire), ended.load(Ordering::Acquire));
+                let (is_last, before) = (stops.load(Ordering::Acquire), done.load(Ordering::Acquire));
                 let view = program.look();
                 let is_wrong = !view.findings.is_empty() || view.ended(before).is_some();
                 if is_last || is_wrong || view.waits_of(WAITS).is_none() {
@@ -202,9 +198,11 @@ fn inspect_23(subject: &Subject) -> Checked {
             }
         });
         work.ended().await;
-        is_over.store(true, Ordering::Release);
-        (done.load(Ordering::Acquire), looks.join())
+        stop.store(true, Ordering::Release);
+        (rounds.load(Ordering::Acquire), looks.join())
     });
+    // The thread that looks ends, too, where the program stands still or has panicked.
+    is_over.store(true, Ordering::Release);
     let (done, looks) = views?;
     let (before, view) = looks.map_err(|_| Verdict::fail("views", "a look panicked"))?;
     view.tells_nothing("in a program that goes on")?;

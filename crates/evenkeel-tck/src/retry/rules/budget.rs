@@ -97,8 +97,9 @@ async fn retry_51(subject: &Subject) -> Checked {
 
 fn retry_52(subject: &Subject) -> Checked {
     const ROUNDS: usize = 500;
+    let first = runtime(Builder::new_current_thread().enable_time())?;
     let policies: Vec<Policy> = (0..ROUNDS)
-        .map(|_| configure(subject, &with(ONE, Settings::fixed(ms(0)))))
+        .map(|_| configure_on(&first, subject, &with(ONE, Settings::fixed(ms(0)))))
         .collect::<Checked<_>>()?;
     let attempts: Vec<AtomicU32> = policies.iter().map(|_| AtomicU32::new(0)).collect();
     let arrived = AtomicUsize::new(0);

@@ -223,9 +223,9 @@ async fn pop_twice(mut consumer: Box<dyn QueueConsumer>, record: Record) {
 
 fn stream_84(subject: &Subject) -> Checked {
     const ITEMS: u32 = 200;
-    let mut run = QueueRun::start(subject, 4)?;
-    let consumers = if needs(subject, Capability::Consumers).is_ok() { 3 } else { 1 };
     let threads = runtime(Builder::new_multi_thread().worker_threads(4).enable_time())?;
+    let mut run = threads.block_on(async { QueueRun::start(subject, 4) })?;
+    let consumers = if needs(subject, Capability::Consumers).is_ok() { 3 } else { 1 };
     let record = run.record.clone();
     let ended = threads.block_on(async move {
         let mut tasks = vec![

@@ -10,9 +10,9 @@ pub(super) const RULES: &[Rule<Settings>] = &[
 /// A group that is stopped while its only call runs.
 fn stopped(subject: &Subject, call: Script) -> Checked<Finished> {
     needs(subject, Capability::Blocking)?;
-    let group = configure(subject, &Settings::stopped(ms(60)))?;
-    runtime(Builder::new_current_thread().enable_time())?
-        .block_on(async { Finished::of(&group, |record| Body::new(Scene::of([call]), record)).await })
+    let runtime = runtime(Builder::new_current_thread().enable_time())?;
+    let group = configure_on(&runtime, subject, &Settings::stopped(ms(60)))?;
+    runtime.block_on(async { Finished::of(&group, |record| Body::new(Scene::of([call]), record)).await })
 }
 
 fn task_44(subject: &Subject) -> Checked {

@@ -69,8 +69,8 @@ async fn task_07(subject: &Subject) -> Checked {
 fn task_08(subject: &Subject) -> Checked {
     const ROUNDS: usize = 20;
     const TASKS: usize = 16;
-    let group = configure(subject, &Settings::usual())?;
     let runtime = runtime(Builder::new_multi_thread().worker_threads(2).enable_time())?;
+    let group = configure_on(&runtime, subject, &Settings::usual())?;
     let (done, ended) = mpsc::channel();
     let rounds = async move {
         for _ in 0..ROUNDS {

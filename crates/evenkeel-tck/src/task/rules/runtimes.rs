@@ -9,9 +9,9 @@ pub(super) const RULES: &[Rule<Settings>] =
 
 /// The group is begun in one runtime, which ends, and waited for in another.
 fn task_46(subject: &Subject) -> Checked {
-    let group = configure(subject, &Settings::usual())?;
     let [other, here] = [(); 2].map(|()| runtime(Builder::new_current_thread().enable_time()));
     let (other, here) = (other?, here?);
+    let group = configure_on(&here, subject, &Settings::usual())?;
     here.block_on(async {
         let record = Record::start();
         let mut run = group.call(Body::new(Scene::of([task(1)]), &record));
