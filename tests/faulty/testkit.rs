@@ -7,12 +7,12 @@ mod server;
 use std::{
     any::Any,
     cell::RefCell,
+    io::{BufRead, BufReader},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    process::{Command, exit},
+    process::{Command, Stdio, exit},
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use evenkeel_tck::{
@@ -125,13 +125,7 @@ impl TestKit for Kit {
             Fault::HangsAtADeadlock => self.in_tokio(&program, drop),
             Fault::KeepsItsRuntime => self.in_tokio(&program, mem::forget),
             Fault::LeavesBlockingCalls => self.in_tokio(&program, Runtime::shutdown_background),
-            Fault::EndsWithoutAWord => {
-                thread::spawn(|| {
-                    thread::park_timeout(Duration::from_millis(200));
-                    exit(1);
-                });
-                self.in_tokio(&program, drop);
-            }
+            Fault::EndsWithoutAWord => end_without_a_word(),
             Fault::EndsBeforeItBlocks => panic!("no test runs"),
             Fault::HangsInsideARuntime if Handle::try_current().is_ok() => loop {
                 thread::park();
@@ -223,6 +217,22 @@ impl Kit {
     fn caught(&self, program: &Program) -> Result<(), Box<dyn Any + Send>> {
         catch_unwind(AssertUnwindSafe(|| self.in_world(program)))
     }
+}
+
+/// Ends this process as soon as the test has said that it blocks its thread, which it does in another process.
+fn end_without_a_word() -> ! {
+    let test = child(&format!("{:?}", Fault::HasNoLimit), "TESTKIT-20");
+    let mut test = test.expect("this program has a path").stderr(Stdio::piped()).spawn().expect("it starts");
+    let words = BufReader::new(test.stderr.take().expect("it is a pipe"));
+    for line in words.lines().map_while(Result::ok) {
+        eprintln!("{line}");
+        if line.contains("blocks its thread") {
+            break;
+        }
+    }
+    let _ = test.kill();
+    let _ = test.wait();
+    exit(1)
 }
 
 fn plain(is_paused: bool) -> Runtime {

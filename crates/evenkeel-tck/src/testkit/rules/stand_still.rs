@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::testkit::{
-    alone::{BLOCKED, WALL_LIMIT, run_in_child},
+    alone::{BLOCKED, run_in_child},
     program::BLOCKS,
 };
 
@@ -19,6 +19,9 @@ fn testkit_18(subject: &Subject) -> Checked {
     let steps = [Step::Sleep(secs(1)), Step::Spawn(1, vec![Step::Wait]), Step::Join(1)];
     run(subject, secs(10), &steps)?.fails("its only task waits for good").map(drop)
 }
+
+/// The limit of real time for a test that never rests.
+const WALL_LIMIT: Duration = ms(200);
 
 fn testkit_19(subject: &Subject) -> Checked {
     let settings = Settings { wall_limit: Some(WALL_LIMIT), lasts: secs(1), ..Settings::default() };
