@@ -31,21 +31,38 @@ pub(super) fn fetch(server: Server, home: &Path) -> Result<(), String> {
     unpack(&debs, &unpacked_root(server, home))
 }
 
-/// Unpacks packages of another suite of Debian than the system's, each as `NAME=VERSION`, without what they need.
-pub(crate) fn fetch_of_suite(suite: &str, packages: &[&str], home: &Path, root: &Path) -> Result<(), String> {
+/// Unpacks packages of another suite of Debian than the system's, each with its version, without what they need.
+///
+/// Returns why it cannot be had here, if the system is without Debian's archive, or if that has a newer version: it keeps no
+/// other one. All else that goes wrong is an error.
+pub(crate) fn fetch_of_suite(
+    suite: &str,
+    packages: &[(&str, &str)],
+    home: &Path,
+    root: &Path,
+) -> Result<Result<(), String>, String> {
     if !is_there() {
-        return Err(format!("no apt-get and dpkg-deb, for {}", packages.join(" and ")));
+        return Ok(Err(format!("no apt-get and dpkg-deb, for packages of {suite}")));
     }
     let failed = |error: io::Error| format!("{}: {error}", home.display());
     let apt = Apt::new(home).map_err(failed)?;
     let printed = process::read(apt.command("apt-get").args(["update", "--print-uris"]))?;
-    let mirror = mirror(&printed).ok_or("apt has no source of Debian's main archive")?;
+    let Some(mirror) = mirror(&printed) else {
+        return Ok(Err("apt has no source of Debian's main archive".to_owned()));
+    };
     apt.look_at(&format!("deb [signed-by={KEYS}] {mirror} {suite} main\n")).map_err(failed)?;
     let debs = home.join("debs");
     make_empty(&debs).map_err(failed)?;
-    process::read(apt.command("apt-get").arg("update"))?;
+    // Without the option a source that does not answer is a warning.
+    process::read(apt.command("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"]))?;
+    let names = packages.iter().map(|(name, _)| name);
+    let offered = process::read(apt.command("apt-cache").arg("madison").args(names))?;
+    if let Some((name, version)) = packages.iter().find(|package| !is_offered(&offered, **package)) {
+        return Ok(Err(format!("{suite} has no {name} {version} any more: name its new version")));
+    }
+    let packages = packages.iter().map(|(name, version)| format!("{name}={version}"));
     process::read(apt.command("apt-get").current_dir(&debs).arg("download").args(packages))?;
-    unpack(&debs, root)
+    unpack(&debs, root).map(Ok)
 }
 
 fn is_there() -> bool {
@@ -58,6 +75,14 @@ fn mirror(printed: &str) -> Option<&str> {
     let mut uris = printed.lines().filter_map(|line| line.strip_prefix('\'')?.split('\'').next());
     uris.find_map(|uri| {
         uri.split_once("/dists/").map(|(mirror, _)| mirror).filter(|mirror| mirror.ends_with("/debian"))
+    })
+}
+
+/// Returns whether a package is there in this version, as `madison` prints them.
+fn is_offered(printed: &str, (name, version): (&str, &str)) -> bool {
+    printed.lines().any(|line| {
+        let mut columns = line.split('|').map(str::trim);
+        columns.next() == Some(name) && columns.next() == Some(version)
     })
 }
 
@@ -144,18 +169,23 @@ fn unpack(debs: &Path, root: &Path) -> Result<(), String> {
     let failed = |error: io::Error| format!("{}: {error}", root.display());
     let part = root.with_added_extension("part");
     make_empty(&part).map_err(failed)?;
+    let mut is_empty = true;
     for entry in fs::read_dir(debs).map_err(failed)? {
         let deb = entry.map_err(failed)?.path();
         if deb.extension().is_some_and(|extension| extension == "deb") {
             process::read(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&part))?;
+            is_empty = false;
         }
+    }
+    if is_empty {
+        return Err(format!("{}: no package was downloaded", debs.display()));
     }
     fs::rename(&part, root).and_then(|()| fs::remove_dir_all(debs)).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{mirror, planned};
+    use super::{fs, is_offered, make_empty, mirror, planned, unpack};
 
     #[test]
     fn the_mirror_is_the_one_of_the_main_archive() {
@@ -163,6 +193,28 @@ mod tests {
             'http://b/debian/dists/one/InRelease' b_InRelease 0 \n'http://c/debian/dists/two/InRelease' c 0\n";
         assert_eq!(mirror(printed), Some("http://b/debian"));
         assert_eq!(mirror("'http://a/ubuntu/dists/one/InRelease' a 0"), None);
+    }
+
+    #[test]
+    fn a_version_that_the_suite_has_dropped_is_not_offered() {
+        let printed = " golang-a-dev | 5.0.3-4 | http://b/debian sid/main amd64 Packages\n\
+            golang-b-dev | 1.0-1 | http://b/debian sid/main amd64 Packages\n";
+        assert!(is_offered(printed, ("golang-a-dev", "5.0.3-4")));
+        assert!(!is_offered(printed, ("golang-a-dev", "5.0.3-3")));
+        assert!(!is_offered(printed, ("golang-a-dev", "1.0-1")));
+        assert!(!is_offered("", ("golang-a-dev", "5.0.3-4")));
+    }
+
+    #[test]
+    fn a_download_without_a_package_installs_nothing() {
+        let home = std::env::temp_dir().join(format!("evenkeel-apt-{}", std::process::id()));
+        let (debs, root) = (home.join("debs"), home.join("root"));
+        make_empty(&debs).expect("the folder can be made");
+        fs::write(debs.join("golang-a-dev.deb.FAILED"), "").expect("the file can be written");
+        let unpacked = unpack(&debs, &root);
+        let is_there = root.exists();
+        fs::remove_dir_all(&home).expect("the folder can be removed");
+        assert!(unpacked.is_err_and(|why| why.contains("no package")) && !is_there);
     }
 
     #[test]

@@ -46,10 +46,8 @@ pub(super) fn install(project: &Project) -> Result<Place> {
     }
     let modules = home.join(MODULES.map(|(_, _, version)| version).join("_"));
     if !modules.is_dir() {
-        let packages = MODULES.map(|(_, package, version)| format!("{package}={version}"));
-        let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-        // Systems without Debian's archive have none, and the archive drops a version when it has a newer one.
-        if let Err(why) = apt::fetch_of_suite(SUITE, &packages, &home, &modules) {
+        let packages = MODULES.map(|(_, package, version)| (package, version));
+        if let Err(why) = apt::fetch_of_suite(SUITE, &packages, &home, &modules)? {
             return Ok(Err(why));
         }
     }
