@@ -6,7 +6,7 @@ use tokio::{runtime, time::Instant};
 
 use crate::{
     Finding, InspectedGroup, InspectedResource, deadlock,
-    registry::{Look, Tasks, look},
+    registry::{Look, Object, Tasks, look},
     stalls, stuck,
 };
 
@@ -111,12 +111,12 @@ pub fn dump_at(runtime: Option<runtime::Id>, now: Instant) -> Dump {
 }
 
 /// Returns whether an object was made in this runtime, or in none.
-fn is_of(runtime: runtime::Id) -> impl Fn(Option<runtime::Id>) -> bool {
-    move |made_in| made_in.is_none_or(|made_in| made_in == runtime)
+fn is_of(runtime: runtime::Id) -> impl Fn(&Object) -> bool {
+    move |object| object.runtime.is_none_or(|made_in| made_in == runtime)
 }
 
-/// Describes the objects that were made in such runtimes.
-pub(crate) fn dump_where(is_wanted: &dyn Fn(Option<runtime::Id>) -> bool, now: Instant) -> Dump {
+/// Describes such objects.
+pub(crate) fn dump_where(is_wanted: &dyn Fn(&Object) -> bool, now: Instant) -> Dump {
     let first = look(is_wanted, now);
     let mut stuck = stuck::find(&first, None);
     let mut panics = first.panics;

@@ -11,6 +11,8 @@
 //! - **A claim is asked for each object**, under the lock of the registry, so that nothing is locked while [`CLAIMED`] is. A world claims
 //!   its runtime before it makes an object there, and its log gives the claim back at its end: no look of the thread sees an
 //!   object of a world that runs.
+//! - **An object that has outlived its world is told by nobody**, as a limiter that is a `static`: its times are those of a clock that
+//!   has ended.
 //! - **Objects of no runtime are told by all**: each world and the thread may tell the same finding of them.
 //! - **Each log is one title**: a world has the name of its test, a thread that of the program. A line tells the number of
 //!   looks since the line before. The thread writes one after a finding and after ten looks, and none when the program ends: up
@@ -37,7 +39,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Dump, dump::dump_where, dump_of, told::Told};
+use crate::{Dump, dump::dump_where, dump_of, registry::Object, told::Told};
 
 /// The time between two looks of a thread.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -65,9 +67,9 @@ impl Drop for Claim {
     }
 }
 
-/// Returns whether the thread looks at objects that were made in this runtime.
-fn is_unclaimed(made_in: Option<runtime::Id>) -> bool {
-    made_in.is_none_or(|made_in| !lock(&CLAIMED).contains(&made_in))
+/// Returns whether the thread looks at this object.
+fn is_unclaimed(object: &Object) -> bool {
+    !object.is_left && object.runtime.is_none_or(|made_in| !lock(&CLAIMED).contains(&made_in))
 }
 
 /// The name of the file, if the variable is set.
@@ -166,16 +168,84 @@ impl Drop for FindingsLog {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::RefCell, rc::Rc, sync::Arc};
+
     use super::*;
+    use crate::{Inspect, Inspected, InspectedResource, Registration, end_runtime, register};
+
+    thread_local! {
+        /// Is done when a look of this thread comes to the first object.
+        static THEN: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+    }
+
+    struct Ferry {
+        registration: Registration,
+    }
+
+    impl Inspect for Ferry {
+        fn inspect(&self, _: Instant) -> Option<Inspected> {
+            THEN.take().into_iter().for_each(|then| then());
+            Some(Inspected::Resource(InspectedResource::new("ferry", 1)))
+        }
+    }
+
+    impl Ferry {
+        fn new() -> Arc<Self> {
+            Arc::new_cyclic(|ferry| Self { registration: register(ferry.clone()) })
+        }
+
+        fn is_in(&self, dump: &Dump) -> bool {
+            dump.resources.iter().any(|resource| resource.id == self.registration.id())
+        }
+    }
+
+    /// A look of the thread, without the objects of the tests beside this one, which count theirs.
+    fn dump_of_unclaimed() -> Dump {
+        let runtime = Some(Handle::current().id());
+        dump_where(&|object| object.runtime == runtime && is_unclaimed(object), Instant::now())
+    }
+
+    /// Makes one in each of many threads, since each list of the registry has the objects of some.
+    fn made_in_threads(runtime: &Handle) -> Vec<Arc<Ferry>> {
+        let made = (0..16).map(|_| {
+            let runtime = runtime.clone();
+            thread::spawn(move || {
+                let _entered = runtime.enter();
+                Ferry::new()
+            })
+        });
+        made.map(|thread| thread.join().expect("it makes one")).collect()
+    }
 
     #[tokio::test]
-    async fn a_claim_holds_from_the_next_object_on_and_is_given_back() {
-        let runtime = Some(Handle::current().id());
-        assert!(is_unclaimed(runtime) && is_unclaimed(None));
-        let claim = Claim::of(Handle::current().id());
-        assert!(!is_unclaimed(runtime) && is_unclaimed(None));
+    async fn a_claim_during_a_look_hides_what_is_made_after_it_and_is_given_back() {
+        let runtime = Handle::current();
+        let before = made_in_threads(&runtime);
+        let claimed = Rc::new(RefCell::new(None));
+        THEN.set(Some(Box::new({
+            let (claimed, runtime) = (claimed.clone(), runtime.clone());
+            move || {
+                let claim = Claim::of(runtime.id());
+                *claimed.borrow_mut() = Some((claim, made_in_threads(&runtime)));
+            }
+        })));
+        let seen = dump_of_unclaimed();
+        let (claim, within) = claimed.take().expect("the look has come to one");
+        assert!(before.iter().any(|ferry| ferry.is_in(&seen)));
+        assert!(!within.iter().any(|ferry| ferry.is_in(&seen)));
+        let seen = dump_of_unclaimed();
+        assert!(!before.iter().chain(&within).any(|ferry| ferry.is_in(&seen)));
         drop(claim);
-        assert!(is_unclaimed(runtime));
-        assert!(!lock(&CLAIMED).contains(&Handle::current().id()), "it does not grow");
+        let seen = dump_of_unclaimed();
+        assert!(before.iter().chain(&within).all(|ferry| ferry.is_in(&seen)));
+        assert!(!lock(&CLAIMED).contains(&runtime.id()), "it does not grow");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_has_outlived_its_runtime_is_looked_at_no_more() {
+        let ferry = Ferry::new();
+        assert!(ferry.is_in(&dump_of_unclaimed()));
+        end_runtime(Handle::current().id());
+        assert!(!ferry.is_in(&dump_of_unclaimed()));
     }
 }

@@ -32,12 +32,12 @@ const SHARDS: usize = 8;
 static REGISTRY: [Mutex<Slab<Object>>; SHARDS] = [const { Mutex::new(Slab::new()) }; SHARDS];
 
 #[derive(Clone)]
-struct Object {
+pub(crate) struct Object {
     id: usize,
-    // The runtime in which it was made.
-    runtime: Option<runtime::Id>,
-    // Whether it has outlived that, as a limiter that is a `static`.
-    is_left: bool,
+    /// The runtime in which it was made.
+    pub(crate) runtime: Option<runtime::Id>,
+    /// Whether it has outlived that, as a limiter that is a `static`.
+    pub(crate) is_left: bool,
     object: Weak<dyn Inspect>,
 }
 
@@ -183,9 +183,9 @@ impl<'a> Tasks<'a> {
     }
 }
 
-/// Asks each object for its description that was made in such a runtime, or in none.
-pub(crate) fn look(is_wanted: &dyn Fn(Option<runtime::Id>) -> bool, now: Instant) -> Look {
-    look_at(|object| is_wanted(object.runtime), |object| object.inspect(now))
+/// Asks each such object for its description.
+pub(crate) fn look(is_wanted: &dyn Fn(&Object) -> bool, now: Instant) -> Look {
+    look_at(is_wanted, |object| object.inspect(now))
 }
 
 /// The objects of a runtime, and those that any runtime may use, for a timeline.
