@@ -39,7 +39,7 @@ fn spawn_join() -> AsyncRow {
                     (0..batch).for_each(|_| g.task("worker").spawn(async {}));
                     Ok::<_, BoxError>(())
                 });
-                black_box(joined.await).ok();
+                black_box(joined.await).expect("all tasks end");
             }
         })
         .with("await-tree", |n| async move {
@@ -70,7 +70,7 @@ fn spawn_join() -> AsyncRow {
 
 async fn join_all(mut set: JoinSet<()>) {
     while let Some(joined) = set.join_next().await {
-        black_box(joined).ok();
+        black_box(joined).expect("all tasks end");
     }
 }
 
@@ -80,7 +80,7 @@ async fn in_group(tasks: impl IntoIterator<Item = impl Future<Output = ()> + Sen
         tasks.into_iter().for_each(|task| g.task("worker").spawn(task));
         Ok::<_, BoxError>(())
     });
-    black_box(ended.await).ok();
+    black_box(ended.await).expect("all tasks end");
 }
 
 /// A permit that is free, whose holder is shown.
@@ -161,7 +161,8 @@ fn contended() -> AsyncRow {
                 };
                 tokio::spawn(trees.register_anonymous("worker").instrument(work))
             };
-            let _ended = join!(work(n / 2), work(n / 2));
+            let (one, other) = join!(work(n / 2), work(n / 2));
+            one.and(other).expect("all tasks end");
         })
         .with("async-inspect", |n| async move {
             let calls = Arc::new(InspectedSemaphore::new(1, "calls"));
@@ -176,7 +177,8 @@ fn contended() -> AsyncRow {
                 };
                 tokio::spawn(work.inspect("worker"))
             };
-            let _ended = join!(work(n / 2), work(n / 2));
+            let (one, other) = join!(work(n / 2), work(n / 2));
+            one.and(other).expect("all tasks end");
         })
         .with(FLOOR, |n| async move {
             let calls = Arc::new(Semaphore::new(1));
@@ -190,6 +192,7 @@ fn contended() -> AsyncRow {
                     }
                 })
             };
-            let _ended = join!(work(n / 2), work(n / 2));
+            let (one, other) = join!(work(n / 2), work(n / 2));
+            one.and(other).expect("all tasks end");
         })
 }
