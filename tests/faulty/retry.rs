@@ -17,7 +17,7 @@ use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
     retry::{Capability, Growth, Jitter, Operation, Outcome, Policy, Settings},
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use self::{attempts::Attempts, budget::FaultyBudget};
 use super::Planted;
@@ -137,6 +137,8 @@ impl Adapter<Settings> for Faulty {
 
     fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let Self(fault) = *self;
+        // As one may do that keeps its runtime: each rule configures it within one.
+        let _runtime = Handle::current();
         let senseless = match settings {
             Settings { max_attempts: 0, .. } => fault != Fault::ZeroIsEndless,
             Settings { growth: Growth::Exponential(factor), .. } if factor.is_nan() || *factor < 1.0 => {

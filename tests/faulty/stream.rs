@@ -13,6 +13,7 @@ use evenkeel_tck::{
     Adapter, AdapterError,
     stream::{Capability, Operator, Settings},
 };
+use tokio::runtime::Handle;
 
 use self::{batches::FaultyBatches, map::FaultyMap, merge::FaultyMerge, refill::RefilledMap};
 use super::Planted;
@@ -131,6 +132,8 @@ impl Adapter<Settings> for Faulty {
 
     fn configure(&self, settings: &Settings) -> Result<Operator, AdapterError> {
         let Self(fault) = *self;
+        // As one may do that keeps its runtime: each rule configures it within one.
+        let _runtime = Handle::current();
         let refused = Err(AdapterError::Refused("nothing would ever come".to_owned()));
         Ok(match settings.clone() {
             Settings::Map(map) if map.limit == 0 && fault != Fault::WaitsWithALimitOfZero => return refused,
