@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// No suite of ours comes near it, not even with the compiling of the documentation tests.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// The packages whose tests draw timelines. Those of the others would record theirs for nothing, as the feature of the test kit is
 /// on for all, and would take up to five times as long.
