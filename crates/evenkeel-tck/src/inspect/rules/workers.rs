@@ -140,11 +140,14 @@ where
     let threads = runtime(Builder::new_multi_thread().worker_threads(workers).enable_time())?;
     let program = configure_on(&threads, subject, &FREE)?;
     let done = || rounds.load(Ordering::Acquire);
-    let ended = run_while_it_goes_on(threads, limit, done, async { run_program(program, body).await })?;
-    ended.unwrap_or_else(|| {
-        let got = format!("it has stood still for {limit:?}");
-        Err(Verdict::fail("that the program goes on beside its views", got))
-    })
+    match run_while_it_goes_on(threads, limit, done, async { run_program(program, body).await }) {
+        Some(Ok(output)) => output,
+        Some(Err(payload)) => Err(Verdict::fail("no panic", panic_message(&*payload))),
+        None => {
+            let got = format!("it has stood still for {limit:?}");
+            Err(Verdict::fail("that the program goes on beside its views", got))
+        }
+    }
 }
 
 /// The rounds of the tasks that come and go.

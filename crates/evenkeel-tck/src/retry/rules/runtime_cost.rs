@@ -32,7 +32,7 @@ fn retry_22(subject: &Subject) -> Checked {
 
 /// Makes a call in a runtime without timers, where creating a timer panics.
 fn without_timers(subject: &Subject, settings: &Settings, step: Step) -> Checked {
-    // What it does before the call may need a timer.
+    // A configuration may need a timer, before the call.
     let usual = runtime(Builder::new_current_thread().enable_time())?;
     let policy = configure_on(&usual, subject, settings)?;
     let runtime = runtime(&mut Builder::new_current_thread())?;
