@@ -7,7 +7,7 @@ mod server;
 use std::{
     any::Any,
     cell::RefCell,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Command, Stdio, exit},
@@ -225,7 +225,7 @@ fn end_without_a_word() -> ! {
     let mut test = test.expect("this program has a path").stderr(Stdio::piped()).spawn().expect("it starts");
     let words = BufReader::new(test.stderr.take().expect("it is a pipe"));
     for line in words.lines().map_while(Result::ok) {
-        eprintln!("{line}");
+        let _ = writeln!(io::stderr(), "{line}");
         if line.contains("blocks its thread") {
             break;
         }
