@@ -27,8 +27,9 @@ use crate::{
 const REAL: &str = "real";
 pub(crate) const SOAK: &str = "soak";
 
-/// The packages whose real suites run alone: they compare times of signals and of rules with the clock.
-const ALONE: [&str; 2] = ["evenkeel-shutdown", "evenkeel-tests"];
+/// The packages whose real suites run alone: they compare times of signals and of rules with the clock, or ask a server for so much
+/// that it answers in time if nothing else runs.
+const ALONE: [&str; 3] = ["evenkeel-limit", "evenkeel-shutdown", "evenkeel-tests"];
 
 pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
     let packages = members(project)?;
