@@ -22,7 +22,7 @@ const STEPS: [(&str, Step); 12] = [
     ("simulate", |project, _| simulate::seeds_of_today(project)),
     ("docs", |project, _| docs::run(project, false)),
     ("readme", |project, _| readme::run(project, &flags::Readme { package: None, answers: false })),
-    ("package", |project, _| package::run(project, &flags::Package { package: None, all: false })),
+    ("package", |project, _| package::run_in_ci(project)),
     ("deny", |project, _| deny::run(project)),
     ("msrv", |project, _| msrv::run(project)),
 ];

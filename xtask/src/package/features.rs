@@ -4,16 +4,27 @@ use std::collections::BTreeSet;
 
 type Features = [(String, Vec<String>)];
 
-/// No feature, each, all, and, if asked for, all but each; sets that switch on the same things come once.
+/// How many sets are taken; each has those of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sets {
+    /// No feature, and all.
+    NoneAndAll,
+    /// Each alone.
+    Each,
+    /// All but each.
+    AllButEach,
+}
+
+/// Sets that switch on the same things come once.
 ///
 /// Code that needs another feature is found when its own is on alone, or when only the other one is off.
-pub(super) fn sets(features: &Features, all_but_each: bool) -> Vec<Vec<&str>> {
+pub(super) fn sets(features: &Features, which: Sets) -> Vec<Vec<&str>> {
     let names = features.iter().map(|(name, _)| name.as_str());
     let own: Vec<&str> = names.clone().filter(|name| !gathers(features, name)).collect();
     let mut sets: Vec<Vec<&str>> = vec![Vec::new()];
-    sets.extend(names.map(|name| vec![name]));
+    sets.extend(names.map(|name| vec![name]).filter(|_| which >= Sets::Each));
     sets.push(own.clone());
-    let left_out = own.iter().filter(|_| all_but_each);
+    let left_out = own.iter().filter(|_| which >= Sets::AllButEach);
     sets.extend(left_out.map(|left_out| own.iter().copied().filter(|name| name != left_out).collect()));
     let mut seen = BTreeSet::new();
     sets.retain(|set| seen.insert(closure(features, set)));
@@ -43,7 +54,7 @@ fn implied<'a>(features: &'a Features, name: &str) -> &'a [String] {
 
 #[cfg(test)]
 mod tests {
-    use super::sets;
+    use super::{Sets, sets};
 
     fn features(list: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
         let owned = |implied: &[&str]| implied.iter().map(|&one| one.to_owned()).collect();
@@ -52,10 +63,10 @@ mod tests {
 
     #[test]
     fn few_features_need_few_sets() {
-        assert_eq!(sets(&[], true), [Vec::<&str>::new()]);
-        assert_eq!(sets(&features(&[("http", &["dep:httpdate"])]), true), [vec![], vec!["http"]]);
+        assert_eq!(sets(&[], Sets::AllButEach), [Vec::<&str>::new()]);
+        assert_eq!(sets(&features(&[("http", &["dep:httpdate"])]), Sets::AllButEach), [vec![], vec!["http"]]);
         assert_eq!(
-            sets(&features(&[("a", &[]), ("b", &[])]), true),
+            sets(&features(&[("a", &[]), ("b", &[])]), Sets::AllButEach),
             [vec![], vec!["a"], vec!["b"], vec!["a", "b"]]
         );
     }
@@ -67,8 +78,9 @@ mod tests {
         let one = [vec![], vec!["a"], vec!["b"], vec!["c"], vec!["full"]];
         let but_one = [vec!["b", "c"], vec!["a", "c"], vec!["a", "b"]];
         let expected = [&one[..], &but_one].concat();
-        assert_eq!(sets(&features(&list), true), expected);
-        assert_eq!(sets(&features(&list), false), one);
+        assert_eq!(sets(&features(&list), Sets::AllButEach), expected);
+        assert_eq!(sets(&features(&list), Sets::Each), one);
+        assert_eq!(sets(&features(&list), Sets::NoneAndAll), [vec![], vec!["a", "b", "c"]]);
     }
 
     #[test]
@@ -85,12 +97,12 @@ mod tests {
             vec!["a", "b", "d"],
             vec!["a", "b", "c"],
         ];
-        assert_eq!(sets(&features(&list), true), expected);
+        assert_eq!(sets(&features(&list), Sets::AllButEach), expected);
     }
 
     #[test]
     fn a_feature_that_implies_another_is_not_lost() {
         let list: [(&str, &[&str]); 2] = [("base", &[]), ("more", &["base", "dep:more"])];
-        assert_eq!(sets(&features(&list), true), [vec![], vec!["base"], vec!["more"]]);
+        assert_eq!(sets(&features(&list), Sets::AllButEach), [vec![], vec!["base"], vec!["more"]]);
     }
 }
