@@ -73,6 +73,8 @@ fn looks_beside_flows_that_come_and_go() {
         });
         let looks = std::thread::spawn({
             let work = work.abort_handle();
+            // The thread of a findings file looks as well, and an object lasts as long as the look.
+            let is_alone = std::env::var_os("EVENKEEL_FINDINGS").is_none();
             move || {
                 while !work.is_finished() {
                     let ended = rounds.load(Relaxed);
@@ -81,7 +83,8 @@ fn looks_beside_flows_that_come_and_go() {
                     let parts = dump.resources.iter().filter(|resource| resource.kind != "background task");
                     for name in parts.filter_map(|resource| resource.name.as_deref()) {
                         let round = name.split(' ').nth(1).unwrap();
-                        assert!(round.parse::<u64>().unwrap() >= ended, "a dead stage: {dump}");
+                        let is_alive = round.parse::<u64>().unwrap() >= ended;
+                        assert!(is_alive || !is_alone, "a dead stage: {dump}");
                     }
                     assert!(dump.to_json().len() + dump.to_html().len() + dump.to_string().len() > 100);
                 }
