@@ -20,8 +20,11 @@ use crate::{
     project::{Project, cleaned, read},
 };
 
-/// No suite of ours comes near it, not even with the compiling of the documentation tests.
-const LIMIT: Duration = Duration::from_secs(1200);
+/// No suite of ours comes near it.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Cargo compiles all that they stand on in this time, too, where nothing is built yet.
+const DOCTESTS_LIMIT: Duration = Duration::from_secs(1200);
 
 /// The packages whose tests draw timelines. Those of the others would record theirs for nothing, as the feature of the test kit is
 /// on for all, and would take up to five times as long.
@@ -107,7 +110,7 @@ impl Binary {
         let name = format!("{} {}", self.package, self.target);
         let log = log(logs, &name);
         let start = Instant::now();
-        let suite = match capture(command, &log) {
+        let suite = match capture(command, &log, LIMIT) {
             Ok((output, status)) => match libtest::binary(&output) {
                 Some(counts) if counts.failed > 0 || status.success() => {
                     let seconds = start.elapsed().as_secs_f64();
@@ -129,7 +132,7 @@ pub(crate) fn doctests(project: &Project, command: Cmd<'_>, name: &str) -> Resul
         command.arg("--no-fail-fast").env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
     tell!("$ {command}");
     let start = Instant::now();
-    let (output, status) = capture(command.into(), &log(&logs(project), name))?;
+    let (output, status) = capture(command.into(), &log(&logs(project), name), DOCTESTS_LIMIT)?;
     let all = start.elapsed().as_secs_f64();
     let suite = |(package, output): (String, &str)| {
         let name = format!("{package} doc");
@@ -160,7 +163,7 @@ fn log(logs: &Path, name: &str) -> PathBuf {
 /// Runs a command with both output streams in one file, in the order of writing, and ends it if it hangs.
 ///
 /// A pipe would stay open as long as any process that a test left behind.
-fn capture(mut command: Command, log: &Path) -> Result<(String, ExitStatus)> {
+fn capture(mut command: Command, log: &Path, limit: Duration) -> Result<(String, ExitStatus)> {
     fs::create_dir_all(log.parent().ok_or("a log lies in no folder")?)?;
     let file = File::create(log)?;
     let mut child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
@@ -169,8 +172,8 @@ fn capture(mut command: Command, log: &Path) -> Result<(String, ExitStatus)> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if start.elapsed() > LIMIT {
-            tell!("hangs: {} s are over", LIMIT.as_secs());
+        if start.elapsed() > limit {
+            tell!("hangs: {} s are over", limit.as_secs());
             child.kill()?;
             break child.wait()?;
         }
