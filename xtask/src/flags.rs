@@ -166,7 +166,7 @@ xflags::xflags! {
             /// Plants faults in a copy of our crates, and looks for each of them in 2000 seeds.
             optional --mutants
         }
-        /// Runs the long tests and prints their figures. In release.
+        /// Runs the long tests and prints their figures. Optimised, on a quiet machine.
         cmd soak {
             /// Only tests with this in their name.
             optional filter: String

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: the long tests, in release.
+//! `cargo xtask soak`: the long tests, optimised.
 
 use crate::{
     Result,
@@ -15,7 +15,8 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<Outcome> {
     if soaked.is_empty() {
         return Ok(Outcome::Skipped(format!("no package has a test named `{SOAK}`")));
     }
-    let command = project.cargo("test").args(["--release", "--all-features", "--test", SOAK]).args(soaked);
+    let command =
+        project.cargo("test").args(["--profile", "soak", "--all-features", "--test", SOAK]).args(soaked);
     let command =
         command.args(["--no-fail-fast", "--", "--include-ignored", "--nocapture", "--test-threads=1"]);
     let servers = Servers::start(project, false);

@@ -1,4 +1,4 @@
-//! A dump of a large program under load, and the page in a browser. It prints figures, and is run in release by `cargo xtask soak`.
+//! A dump of a large program under load, and the page in a browser. It prints figures, and is run by `cargo xtask soak`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
 #![allow(dead_code, reason = "it uses a part of what other tiers have")]

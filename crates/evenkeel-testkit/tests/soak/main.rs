@@ -1,4 +1,4 @@
-//! Large counts. They print figures, and are run in release by `cargo xtask soak`.
+//! Large counts. They print figures, and are run by `cargo xtask soak`.
 
 use std::{
     fmt,
