@@ -45,6 +45,8 @@ mod script;
 mod server;
 mod session;
 mod shared;
+// Its example has a pool of deadpool.
+#[cfg(any(not(doctest), feature = "deadpool"))]
 pub mod simulation;
 mod sql;
 mod store;
