@@ -1,6 +1,9 @@
 //! A pool in the dumps of evenkeel-inspect: its leases and waiters, as the state has them.
 //!
 //! Both lists are copied a chunk at a time, so that a checkout waits for one chunk at most.
+//!
+//! A lease that is returned by another task than that which took it was given away. From then on all leases from that place
+//! count so: their holders are not known. In a burst only the leases that have a time are looked at for this.
 
 use std::{ops::Range, time::Duration};
 
@@ -88,9 +91,10 @@ impl Slots {
     /// Describes the leases in these entries, in no particular order.
     fn holders_in(&self, entries: Range<usize>, now: Instant) -> impl Iterator<Item = HolderEdge> {
         self.leases_in(entries).map(move |slot| {
-            let (number, task, holder) = (slot.number, slot.task, slot.holder(now));
+            let (number, holder) = (slot.number, slot.holder(now));
+            let task = slot.task.filter(|_| !self.given.contains(&holder.place));
             let mut edge = HolderEdge::new(number, task, holder.place, holder.held_for);
-            edge.label = holder.label.map(Into::into);
+            (edge.label, edge.at_least) = (holder.label.map(Into::into), slot.is_read_later());
             edge
         })
     }

@@ -28,6 +28,10 @@ const UNREAD: usize = 32;
 /// Two readings that are closer than this are moments apart.
 const MOMENT: Duration = Duration::from_micros(20);
 
+/// The most places of which it is known that leases are given away.
+#[cfg(feature = "inspect")]
+const GIVEN: usize = 16;
+
 /// The slots that are taken.
 pub(super) struct Slots {
     slots: Slab<Slot>,
@@ -49,6 +53,9 @@ pub(super) struct Slots {
     /// The times of leases that have ended.
     #[cfg(feature = "inspect")]
     pub(super) holds: evenkeel_inspect::RecentMedian,
+    /// The places of which it is known that their leases are given to other tasks, which return them.
+    #[cfg(feature = "inspect")]
+    pub(super) given: Vec<Place>,
 }
 
 /// A slot that is taken.
@@ -61,6 +68,9 @@ pub(super) struct Slot {
     pub(super) number: u64,
     /// The task that took it, if that is needed.
     pub(super) task: Option<TaskKey>,
+    /// The number of the last lease that began without a reading of the clock: its time is that of a later one.
+    #[cfg(feature = "inspect")]
+    read_later: u64,
     used_for: SlotUse,
 }
 
@@ -68,6 +78,12 @@ impl Slot {
     pub(super) fn holder(&self, now: Instant) -> Holder {
         let held_for = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         Holder { place: self.place, label: self.label, held_for }
+    }
+
+    /// Returns whether the lease may have begun before the time that it has.
+    #[cfg(feature = "inspect")]
+    pub(super) fn is_read_later(&self) -> bool {
+        self.read_later == self.number
     }
 }
 
@@ -113,6 +129,8 @@ impl Slots {
             warned: 0,
             #[cfg(feature = "inspect")]
             holds: evenkeel_inspect::RecentMedian::new(),
+            #[cfg(feature = "inspect")]
+            given: Vec::new(),
         }
     }
 
@@ -184,7 +202,16 @@ impl Slots {
     /// Takes a slot, and returns its key.
     pub(super) fn take(&mut self, place: Place, used_for: SlotUse) -> usize {
         self.count(used_for, |number| *number += 1);
-        self.slots.insert(Slot { place, label: None, since: None, number: 0, task: None, used_for })
+        self.slots.insert(Slot {
+            place,
+            label: None,
+            since: None,
+            number: 0,
+            task: None,
+            #[cfg(feature = "inspect")]
+            read_later: 0,
+            used_for,
+        })
     }
 
     /// Begins the lease of an object that was idle.
@@ -306,8 +333,11 @@ impl Slots {
         (*last, *moment) = (Some(now), now.checked_add(MOMENT));
         for key in self.clock.unread.drain(..) {
             // The slot may have another lease by now, which waits as well, or none.
-            if let Some(slot) = self.slots.get_mut(key) {
-                slot.since.get_or_insert(now);
+            let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.since.is_none()) else { continue };
+            slot.since = Some(now);
+            #[cfg(feature = "inspect")]
+            {
+                slot.read_later = slot.number;
             }
         }
     }
@@ -322,12 +352,15 @@ impl Slots {
         }
     }
 
-    /// As [`record_hold`](Self::record_hold), for the slot of the lease.
+    /// As [`record_hold`](Self::record_hold), for the slot of the lease that the task which runs returns.
     #[cfg(feature = "inspect")]
     #[inline(never)]
     fn record_hold_of(&mut self, key: usize) {
-        if let Some(slot) = self.slots.get(key) {
-            self.record_hold(slot.since, slot.number);
+        let Some(&Slot { since, number, task, place, .. }) = self.slots.get(key) else { return };
+        self.record_hold(since, number);
+        let is_given = task.is_some_and(|task| task != TaskKey::current());
+        if is_given && self.given.len() < GIVEN && !self.given.contains(&place) {
+            self.given.push(place);
         }
     }
 
