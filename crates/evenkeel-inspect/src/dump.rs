@@ -71,7 +71,8 @@ pub fn dump() -> Dump {
     dump_where(&|_| true, Instant::now())
 }
 
-/// As [`dump`], for the objects that were made in this runtime, or in none.
+/// As [`dump`], for the objects that were made in this runtime, or in none. A static object of a runtime that has ended, as of a
+/// `World` of evenkeel-testkit before, is there while tasks wait for it.
 ///
 /// # Examples
 ///
@@ -86,7 +87,7 @@ pub fn dump() -> Dump {
 /// ```
 #[must_use]
 pub fn dump_of(runtime: runtime::Id) -> Dump {
-    dump_where(&is_of(runtime), Instant::now())
+    dump_at(Some(runtime), Instant::now())
 }
 
 /// As [`dump_of`], with the times as they were when the last wait began: for a test whose clock has jumped, as nothing runs
@@ -95,8 +96,9 @@ pub fn dump_of(runtime: runtime::Id) -> Dump {
 #[must_use]
 pub fn dump_at_last_wait(runtime: runtime::Id) -> Dump {
     let now = Instant::now();
-    let since = stuck::waits(&look(&is_of(runtime), now)).map(|(_, wait)| wait.waited()).min();
-    dump_where(&is_of(runtime), now.checked_sub(since.unwrap_or_default()).unwrap_or(now))
+    let is_of = |object: &Object| object.is_of(runtime);
+    let since = stuck::waits(&look(&is_of, now)).map(|(_, wait)| wait.waited()).min();
+    dump_where(&is_of, now.checked_sub(since.unwrap_or_default()).unwrap_or(now))
 }
 
 /// As [`dump_of`], or as [`dump`] without a runtime, as if it were asked at another time: for a test of what has stood for
@@ -105,14 +107,9 @@ pub fn dump_at_last_wait(runtime: runtime::Id) -> Dump {
 #[must_use]
 pub fn dump_at(runtime: Option<runtime::Id>, now: Instant) -> Dump {
     match runtime {
-        Some(runtime) => dump_where(&is_of(runtime), now),
+        Some(runtime) => dump_where(&|object| object.is_of(runtime), now),
         None => dump_where(&|_| true, now),
     }
-}
-
-/// Returns whether an object was made in this runtime, or in none.
-fn is_of(runtime: runtime::Id) -> impl Fn(&Object) -> bool {
-    move |object| object.runtime.is_none_or(|made_in| made_in == runtime)
 }
 
 /// Describes such objects.

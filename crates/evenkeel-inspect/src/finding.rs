@@ -198,10 +198,14 @@ fn write_since(
     if line.is_empty() { Ok(()) } else { write!(f, "\n              {verb} {line}") }
 }
 
-/// Returns a text of a program without breaks of lines.
+/// Returns a text of a program without breaks of lines, and without marks that change the order of what stands beside them.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    match text.contains(char::is_control) {
-        true => text.replace(char::is_control, " ").into(),
+    let is_mark = |c: char| {
+        let is_order = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        c.is_control() || is_order || matches!(c, '\u{2028}' | '\u{2029}')
+    };
+    match text.contains(is_mark) {
+        true => text.replace(is_mark, " ").into(),
         false => text.into(),
     }
 }

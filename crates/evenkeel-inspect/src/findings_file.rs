@@ -39,7 +39,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Dump, dump::dump_where, dump_of, registry::Object, told::Told};
+use crate::{Dump, dump::dump_where, registry::Object, told::Told};
 
 /// The time between two looks of a thread.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -131,7 +131,8 @@ impl FindingsLog {
 
     /// Looks at the objects of the current runtime.
     pub fn look(&mut self) {
-        self.add(&dump_of(Handle::current().id()));
+        let runtime = Handle::current().id();
+        self.add(&dump_where(&|object| !object.is_left && object.is_of(runtime), Instant::now()));
     }
 
     fn add(&mut self, dump: &Dump) {

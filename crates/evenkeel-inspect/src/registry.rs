@@ -183,9 +183,18 @@ impl<'a> Tasks<'a> {
     }
 }
 
-/// Asks each such object for its description.
+impl Object {
+    /// Returns whether it was made in this runtime, or in none; or in one that has ended, as it may be used in any then.
+    pub(crate) fn is_of(&self, runtime: runtime::Id) -> bool {
+        self.is_left || self.runtime.is_none_or(|made_in| made_in == runtime)
+    }
+}
+
+/// Asks each such object for its description. One that has outlived its runtime is told while tasks wait for it.
 pub(crate) fn look(is_wanted: &dyn Fn(&Object) -> bool, now: Instant) -> Look {
-    look_at(is_wanted, |object| object.inspect(now))
+    let is_awaited =
+        |seen: &Inspected| matches!(seen, Inspected::Resource(resource) if !resource.waiters.is_empty());
+    look_at(is_wanted, |object, is_left| object.inspect(now).filter(|seen| !is_left || is_awaited(seen)))
 }
 
 /// The objects of a runtime, and those that any runtime may use, for a timeline.
@@ -205,9 +214,9 @@ pub struct Waits {
 #[doc(hidden)]
 #[must_use]
 pub fn waits_of(runtime: runtime::Id, now: Instant) -> Waits {
-    let own = look_at(|object| object.runtime == Some(runtime), |object| object.inspect_waits(now));
+    let own = look_at(|object| object.runtime == Some(runtime), |object, _| object.inspect_waits(now));
     let is_shared = |object: &Object| object.is_left || object.runtime.is_none();
-    let shared = look_at(is_shared, |object| object.inspect_waits(now));
+    let shared = look_at(is_shared, |object, _| object.inspect_waits(now));
     Waits { resources: own.resources, groups: own.groups, shared: shared.resources }
 }
 
@@ -225,7 +234,7 @@ pub fn end_runtime(runtime: runtime::Id) {
 
 fn look_at(
     is_wanted: impl Fn(&Object) -> bool,
-    describe: impl Fn(&dyn Inspect) -> Option<Inspected>,
+    describe: impl Fn(&dyn Inspect, bool) -> Option<Inspected>,
 ) -> Look {
     let mut look = Look::default();
     for shard in &REGISTRY {
@@ -236,10 +245,10 @@ fn look_at(
             objects.extend(listed.values_in(entries).filter(|object| is_wanted(object)).cloned());
             listed.entry_count()
         });
-        for Object { id, object, .. } in objects {
+        for Object { id, is_left, object, .. } in objects {
             let (mut panics, mut is_done, mut described) = (FirstPanic::default(), false, None);
             panics.catch(|| {
-                described = object.upgrade().and_then(|object| describe(&*object));
+                described = object.upgrade().and_then(|object| describe(&*object, is_left));
                 is_done = true;
             });
             look.panics += usize::from(!is_done);

@@ -137,14 +137,30 @@ impl InspectedResource {
             return false;
         }
         let Some(first) = self.waiters.first() else { return false };
-        let held: u64 = self.holders.iter().map(|holder| holder.amount).sum();
-        self.capacity.saturating_sub(self.in_use) < first.amount && held >= self.in_use && held > 0
+        let held = self.held();
+        self.left() < first.amount && held >= self.in_use && held > 0
+    }
+
+    /// Returns the amount that the known holders have; of objects that tell nonsense the greatest number.
+    pub(crate) fn held(&self) -> u64 {
+        self.holders.iter().fold(0, |held, holder| holder.amount.saturating_add(held))
+    }
+
+    /// Returns the amount that is not in use.
+    fn left(&self) -> u64 {
+        self.capacity.saturating_sub(self.in_use)
+    }
+
+    /// Returns the waiters that ask for more than is left, if one behind them does not: it is held up by the queue alone.
+    pub(crate) fn blockers(&self) -> &[WaiterEdge] {
+        let fits = |waiter: &WaiterEdge| waiter.amount <= self.left();
+        &self.waiters[..self.waiters.iter().position(fits).unwrap_or_default()]
     }
 }
 
 impl fmt::Display for InspectedResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind)?;
+        f.write_str(&one_line(self.kind))?;
         match (&self.name, self.place) {
             (Some(name), _) => write!(f, " '{}'", name.escape_debug()),
             (None, Some(place)) => write!(f, " ({place})"),

@@ -214,7 +214,8 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, answers: Answer
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT);
-    http.max_buf_size(MAX_REQUEST).keep_alive(false);
+    // A client that has sent its request may close its half of the connection, as `nc -N` does.
+    http.max_buf_size(MAX_REQUEST).keep_alive(false).half_close(true);
     // Errors are of the client: it has gone, or is too slow.
     drop(timeout(CONNECTION_TIMEOUT, http.serve_connection(TokioIo::new(stream), service)).await);
 }
@@ -232,8 +233,10 @@ async fn answer<B>(answers: &Answers, is_local: bool, request: &Request<B>) -> R
 
 /// Returns whether a request is for an address or `localhost`, and not for a name that somebody else has pointed to this machine.
 fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
+    headers.get_all(header::HOST).iter().all(|host| host.to_str().is_ok_and(is_this_machine))
+}
+
+fn is_this_machine(host: &str) -> bool {
     let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -421,6 +424,37 @@ mod tests {
         client.write_all(b"GET /debug/evenkeel HTTP/1.1\r\nhost: [::1]\r\n\r\n").await.unwrap();
         connections.join_next().await.unwrap().unwrap();
         assert_eq!(start.elapsed(), CONNECTION_TIMEOUT);
+    }
+
+    /// As `nc -N` does, also while another request looks.
+    #[cfg(feature = "tower")]
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_closes_its_half_gets_its_answer() {
+        let (mut client, server) = duplex(1 << 20);
+        let answers = Answers::of(Handle::current().id());
+        let turn = answers.hold().await;
+        let mut connections = JoinSet::new();
+        connections.spawn(connection(server, answers, true));
+        client
+            .write_all(b"GET /debug/evenkeel?format=text HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        client.shutdown().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        drop(turn);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("nothing is known"), "{answer}");
+    }
+
+    #[test]
+    fn each_host_that_a_request_names_counts() {
+        let mut headers = HeaderMap::new();
+        assert!(names_this_machine(&headers));
+        headers.append(header::HOST, "localhost".parse().unwrap());
+        assert!(names_this_machine(&headers));
+        headers.append(header::HOST, "evil.test".parse().unwrap());
+        assert!(!names_this_machine(&headers));
     }
 
     /// Dropped at each of its awaits it closes all connections, one that waits to be accepted as well.

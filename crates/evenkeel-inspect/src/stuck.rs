@@ -8,7 +8,7 @@
 //! | node | can move |
 //! |---|---|
 //! | task | if one of the things that it waits for can; one that waits for nothing, or was told to abort, always can |
-//! | resource, slots of a group | if there is enough left for the first waiter, a holder can move, or one is not known |
+//! | resource, slots of a group | if there is enough left for the first waiter, a holder can move, or one is not known; or if there is enough for a later one, and all before it can move, as they may leave the queue |
 //! | end of a group | if all of its tasks can |
 //!
 //! Each edge is followed once, so the time is in proportion to the waits and holds.
@@ -226,6 +226,17 @@ impl<'a> Graph<'a> {
         }
     }
 
+    /// Makes a node depend on all of these.
+    fn needs_all(&mut self, node: usize, below: Vec<usize>) {
+        self.nodes[node].needs = below.len();
+        if below.is_empty() {
+            self.free(node);
+        }
+        for below in below {
+            self.nodes[below].above.push(node);
+        }
+    }
+
     /// Makes the tasks that wait for a node depend on it.
     fn is_awaited(&mut self, node: usize, tasks: impl Iterator<Item = TaskId>) {
         let Self { nodes, by_id, .. } = self;
@@ -251,6 +262,15 @@ impl<'a> Graph<'a> {
             let is_given = holder.task.is_some_and(|task| self.waits_at(task, resource, holder.place));
             let is_known = !is_given && is_lasting(EdgeKey::Holder(resource.id, holder.number));
             self.depends(node, holder.task.filter(|_| is_known));
+        }
+        let blockers = resource.blockers();
+        if !blockers.is_empty() {
+            let queue = self.add();
+            self.nodes[queue].above.push(node);
+            self.needs_all(
+                queue,
+                blockers.iter().filter_map(|waiter| self.by_id.get(&waiter.task).copied()).collect(),
+            );
         }
     }
 
@@ -279,13 +299,7 @@ impl<'a> Graph<'a> {
             self.is_awaited(node, [join.task].into_iter());
             let members: Vec<_> =
                 group.tasks.iter().filter_map(|task| self.by_id.get(&task.id?).copied()).collect();
-            self.nodes[node].needs = members.len();
-            for member in &members {
-                self.nodes[*member].above.push(node);
-            }
-            if members.is_empty() {
-                self.free(node);
-            }
+            self.needs_all(node, members);
         }
     }
 

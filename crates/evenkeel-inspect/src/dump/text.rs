@@ -76,7 +76,7 @@ fn resource_lines(resource: &InspectedResource, at: Instant, tasks: &Tasks<'_>, 
         lines.push(line);
     }
     more(holders.len(), "have some", lines);
-    let known: u64 = holders.iter().map(|holder| holder.amount).sum();
+    let known = resource.held();
     if known < *in_use && !holders.is_empty() {
         lines.push(format!("  {} in use without a known holder", in_use - known));
     }

@@ -10,6 +10,7 @@ mod flows;
 mod forms;
 mod guide;
 mod holders;
+mod leases;
 mod limits_and_retries;
 mod long_lists;
 mod own_objects;

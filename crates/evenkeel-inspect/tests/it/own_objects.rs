@@ -3,11 +3,12 @@
 use std::{
     panic::Location,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use evenkeel_inspect::{
-    FindingKind, HolderEdge, Inspected, InspectedGroup, InspectedResource, InspectedTask, TaskId, TaskPhase,
-    WaiterEdge,
+    Backlog, FindingKind, HolderEdge, Inspected, InspectedGroup, InspectedResource, InspectedTask, Outage,
+    TaskId, TaskPhase, WaiterEdge,
 };
 use evenkeel_testkit::World;
 
@@ -100,5 +101,39 @@ fn a_circle_that_is_gone_at_the_second_look_is_not_told() {
         let dump = look();
         assert!(dump.findings.is_empty(), "{dump}");
         assert_eq!(dump.resources[0].waiters.len(), 1);
+    });
+}
+
+/// An object may tell anything: the sums do not overflow, and no text breaks a line or turns its order round.
+#[test]
+fn the_greatest_numbers_and_marks_of_order() {
+    const MARKS: [char; 9] =
+        ['\u{1b}', '\0', '\u{85}', '\u{200f}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}', '\u{61c}'];
+    World::run(async |_| {
+        let _object = object(|| {
+            let mut gate = InspectedResource::new("gate", u64::MAX);
+            gate.in_use = u64::MAX;
+            gate.holders.extend((0..3).map(|number| {
+                let mut holder = HolderEdge::new(number, Some(TaskId::current()), here(), Duration::MAX);
+                (holder.amount, holder.label) = (u64::MAX, Some(String::from_iter(MARKS).into()));
+                holder
+            }));
+            let mut waiter = WaiterEdge::new(9, TaskId::current(), here(), Duration::MAX);
+            (waiter.amount, waiter.label) = (u64::MAX, Some(String::from_iter(MARKS)));
+            gate.waiters.push(waiter);
+            gate.backlog = Some(Backlog::new(u64::MAX, Duration::MAX));
+            gate.usual_hold = Some(Duration::MAX);
+            gate.outage = Some(Outage::new(Duration::MAX, String::from_iter(MARKS)));
+            gate.notes.push(String::from_iter(MARKS));
+            gate.name = Some(String::from_iter(MARKS).into());
+            Some(Inspected::Resource(gate))
+        });
+        let dump = look();
+        assert!(!dump.findings.is_empty(), "{dump}");
+        for text in [dump.to_string(), dump.to_html()] {
+            assert!(!text.contains(MARKS), "{text:?}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
+        assert_eq!(json["resources"][0]["in_use"], u64::MAX);
     });
 }

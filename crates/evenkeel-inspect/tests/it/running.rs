@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use evenkeel_limit::ConcurrencyLimiter;
 use evenkeel_task::{Group, group};
 use evenkeel_testkit::World;
-use tokio::{join, spawn, time::sleep};
+use tokio::{join, select, spawn, time::sleep};
 
 use crate::units::{look, pool, secs};
 
@@ -116,6 +116,86 @@ fn circles_with_a_way_out() {
         drop(outsider);
         sell.await.unwrap();
         refill.await.unwrap();
+    });
+}
+
+/// The first in the queue asks for more than is left, and takes something else instead: the one behind it goes on then, and
+/// with it the holder that waits for that one.
+#[test]
+fn a_queue_whose_first_may_leave() {
+    World::run(async |_| {
+        let named = |permits, name| Arc::new(ConcurrencyLimiter::new(permits).named(name));
+        let (calls, turn, gate) = (named(2, "calls"), named(1, "turn"), named(1, "gate"));
+        let keeper = spawn({
+            let gate = gate.clone();
+            async move {
+                let _held = gate.acquire().await;
+                sleep(secs(10)).await;
+            }
+        });
+        let holder = spawn({
+            let (calls, turn) = (calls.clone(), turn.clone());
+            async move {
+                let _held = calls.acquire().await;
+                sleep(secs(3)).await;
+                drop(turn.acquire().await);
+            }
+        });
+        sleep(secs(1)).await;
+        let first = spawn({
+            let calls = calls.clone();
+            async move {
+                select! {
+                    _ = calls.acquire_many(2) => {}
+                    _ = gate.acquire() => {}
+                }
+            }
+        });
+        sleep(secs(1)).await;
+        let second = spawn(async move {
+            let _held = turn.acquire().await;
+            drop(calls.acquire().await);
+        });
+        for _ in 0..7 {
+            sleep(secs(1)).await;
+            assert_nothing();
+        }
+        for task in [keeper, holder, first, second] {
+            task.await.unwrap();
+        }
+    });
+}
+
+/// Both of the queue are stuck, as the first waits for nothing else.
+#[test]
+fn a_queue_whose_first_is_stuck() {
+    World::run(async |_| {
+        let named = |permits, name| Arc::new(ConcurrencyLimiter::new(permits).named(name));
+        let (calls, turn) = (named(2, "calls"), named(1, "turn"));
+        let (first, second) = (calls.clone(), turn.clone());
+        let holder = spawn(async move {
+            let _held = first.acquire().await;
+            sleep(secs(3)).await;
+            drop(second.acquire().await);
+        });
+        sleep(secs(1)).await;
+        let heavy = calls.clone();
+        let heavy = spawn(async move { drop(heavy.acquire_many(2).await) });
+        sleep(secs(1)).await;
+        let light = spawn(async move {
+            let _held = turn.acquire().await;
+            drop(calls.acquire().await);
+        });
+        assert_nothing();
+        sleep(secs(2)).await;
+        let dump = look();
+        assert_eq!(dump.findings.len(), 1, "{dump}");
+        assert_eq!((dump.findings[0].steps.len(), dump.findings[0].behind), (2, 1), "{dump}");
+        // The light one goes before it.
+        heavy.abort();
+        for task in [holder, light] {
+            task.await.unwrap();
+        }
     });
 }
 
