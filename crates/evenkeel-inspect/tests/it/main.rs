@@ -11,6 +11,7 @@ mod forms;
 mod guide;
 mod holders;
 mod leases;
+mod limit_waits;
 mod limits_and_retries;
 mod long_lists;
 mod own_objects;

@@ -357,7 +357,11 @@ impl<'a> AcquirePermit<'a> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Denied> {
         let (Stage::Queued(key), Some(deadline)) = (&self.stage, self.deadline) else { return Poll::Pending };
         let key = *key;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let sleep = self.sleep.get_or_insert_with(|| {
+            #[cfg(feature = "inspect")]
+            self.request.limiter.core.note_deadline(key, deadline);
+            Box::pin(sleep_until(deadline))
+        });
         ready!(sleep.as_mut().poll(cx));
         self.stage = Stage::Done;
         self.request.limiter.core.leave(key, true);

@@ -18,6 +18,8 @@ use std::{
 };
 
 use evenkeel_base::WakeList;
+#[cfg(feature = "inspect")]
+use tokio::time::Instant;
 
 use super::{
     adaptive::Sample,
@@ -116,6 +118,14 @@ impl Core {
             telemetry::refused(Kind::Concurrency, denied);
         }
         Poll::Ready(decided)
+    }
+
+    /// Notes that a waiter leaves the queue at this time.
+    #[cfg(feature = "inspect")]
+    pub(super) fn note_deadline(&self, key: Key, deadline: Instant) {
+        if let Some(waiter) = lock(&self.state).queue.undecided_mut(key) {
+            waiter.meta.ends_at(deadline);
+        }
     }
 
     /// Removes a waiter, and takes back its grant; `is_late` if its deadline has passed.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::limiter::ConcurrencyLimiter;
-use crate::sync::wait_queue::Key;
+use crate::sync::{edges::CallPlace, wait_queue::Key};
 
 impl ConcurrencyLimiter {
     /// Waits until nothing runs and the queue is empty. After [`close`](Self::close) that stays so.
@@ -39,8 +39,9 @@ impl ConcurrencyLimiter {
     /// # }
     /// ```
     #[must_use = "futures do nothing unless awaited"]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn drained(&self) -> impl Future<Output = ()> {
-        Drained { limiter: self, key: None }
+        Drained { limiter: self, key: None, call: CallPlace::here() }
     }
 }
 
@@ -49,20 +50,21 @@ struct Drained<'a> {
     limiter: &'a ConcurrencyLimiter,
     /// Its key in the queue of those that wait for the end.
     key: Option<Key>,
+    call: CallPlace,
 }
 
 impl Future for Drained<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { limiter, key } = &mut *self;
+        let Self { limiter, key, call } = &mut *self;
         let has_waker = limiter.core.with(|state, _| state.has_drained_waker(*key, cx.waker()));
         match has_waker {
             Some(true) => return Poll::Pending,
             // The waker is cloned without the lock; the end may come meanwhile.
             Some(false) => {
                 let mut waker = cx.waker().clone();
-                limiter.core.with(|state, _| state.enter_drained(key, &mut waker));
+                limiter.core.with(|state, _| state.enter_drained(key, &mut waker, *call));
             }
             None => *key = None,
         }

@@ -12,6 +12,7 @@ use std::{
     task::{Poll, Waker},
 };
 
+use evenkeel_base::rounded;
 use evenkeel_inspect::{
     Inspect, Inspected, InspectedResource, Registration, WaiterEdge, copy_chunks, register,
 };
@@ -33,6 +34,10 @@ use crate::{
         wait_queue::Key,
     },
 };
+
+/// The tasks that are told of those that wait until nothing is in use. These are in no queue: the one that takes permits for others
+/// often waits so for all of them.
+const SHOWN: usize = 3;
 
 /// The core of a limiter, which is made at the first use.
 pub(super) struct CoreCell {
@@ -286,6 +291,17 @@ impl SharedCore {
         limiter.waiters = waiters(&self.core, now);
         let snapshot = self.core.with(|state, _| state.snapshot());
         (limiter.capacity, limiter.in_use) = (snapshot.limit.into(), snapshot.in_use);
+        limiter.notes.extend(
+            self.core
+                .look(|state| {
+                    let waiting = state.drained.iter().map(|waiter| waiter.meta.edge(1, now));
+                    waiting.take(SHOWN).collect::<Vec<_>>()
+                })
+                .iter()
+                .map(|WaiterEdge { task, place, waited, .. }| {
+                    format!("{task} waits until nothing is in use since {:?}, at {place}", rounded(*waited))
+                }),
+        );
         let closed = snapshot.closed;
         if closed && limiter.in_use == 0 {
             return None;

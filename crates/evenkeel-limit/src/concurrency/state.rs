@@ -49,7 +49,7 @@ pub(super) struct State {
     pub(super) in_use: u64,
     pub(super) queue: WaitQueue<WaitRecord>,
     /// The futures that wait until nothing is in use.
-    pub(super) drained: WaitQueue<()>,
+    pub(super) drained: WaitQueue<WaitRecord>,
     pub(super) adaptive: Option<Adaptive>,
     pub(super) closed: bool,
     granted: u64,
@@ -233,12 +233,16 @@ impl State {
 
     /// Stores the waker for the end, unless the end has come. Leaves the waker that is not needed in its place, for the
     /// caller to drop.
-    pub(super) fn enter_drained(&mut self, key: &mut Option<Key>, waker: &mut Waker) {
+    pub(super) fn enter_drained(&mut self, key: &mut Option<Key>, waker: &mut Waker, call: CallPlace) {
         match *key {
             Some(queued) if self.drained.claim(queued).is_some() => *key = None,
-            Some(queued) => mem::swap(&mut self.drained.waiter_mut(queued).waker, waker),
+            Some(queued) => {
+                let waiter = self.drained.waiter_mut(queued);
+                mem::swap(&mut waiter.waker, waker);
+                waiter.meta.polled_here();
+            }
             None if self.is_idle() => {}
-            None => *key = Some(self.drained.push(waiter(0, waker, ()))),
+            None => *key = Some(self.drained.push(waiter(0, waker, WaitRecord::new(call)))),
         }
     }
 

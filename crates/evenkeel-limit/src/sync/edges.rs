@@ -69,7 +69,7 @@ impl Title {
     }
 }
 
-/// A waiter: its place, its task, and the beginning of its wait.
+/// A waiter: its place, its task, and the beginning of its wait, with the end if it has a deadline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitRecord {
     #[cfg(feature = "inspect")]
@@ -80,6 +80,8 @@ pub(crate) struct WaitRecord {
     task: TaskId,
     #[cfg(feature = "inspect")]
     since: Instant,
+    #[cfg(feature = "inspect")]
+    until: Option<Instant>,
 }
 
 impl WaitRecord {
@@ -97,6 +99,8 @@ impl WaitRecord {
             task: TaskId::current(),
             #[cfg(feature = "inspect")]
             since: Instant::now(),
+            #[cfg(feature = "inspect")]
+            until: None,
         }
     }
 
@@ -114,11 +118,17 @@ impl WaitRecord {
         self.since
     }
 
+    /// Notes that the wait ends by itself.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn ends_at(&mut self, deadline: Instant) {
+        self.until = Some(deadline);
+    }
+
     #[cfg(feature = "inspect")]
     pub(crate) fn edge(&self, permits: u32, now: Instant) -> WaiterEdge {
         let waited = now.saturating_duration_since(self.since);
         let mut edge = WaiterEdge::new(self.number, self.task, self.call.place, waited);
-        edge.amount = permits.into();
+        (edge.amount, edge.until) = (permits.into(), self.until);
         edge
     }
 }

@@ -118,6 +118,15 @@ impl<M, G: Copy> WaitQueue<M, G> {
         }
     }
 
+    /// Returns the waiter with this key, if nothing is decided about it.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn undecided_mut(&mut self, key: Key) -> Option<&mut Waiter<M>> {
+        match self.entries.get_mut(key) {
+            Entry::Waiting(waiter, _) => Some(waiter),
+            Entry::Decided(_) => None,
+        }
+    }
+
     /// Returns the waiter whose turn is next.
     pub(crate) fn front(&self) -> Option<&Waiter<M>> {
         self.entries.front().map(|key| self.waiter(key))
