@@ -9,7 +9,6 @@ use super::call::Parameters;
 #[track_caller]
 pub(super) fn matcher(pattern: &str) -> impl Fn(&str) -> Option<Parameters> + use<> {
     assert!(pattern.starts_with('/'), "a path begins with a slash: {pattern:?}");
-    assert!(!pattern.contains('?'), "a path has no query: {pattern:?}");
     let mut router = Router::new();
     match router.insert(pattern, ()) {
         Ok(()) => {}

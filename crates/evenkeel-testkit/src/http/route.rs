@@ -136,11 +136,12 @@ impl Route {
         })
     }
 
-    /// Sets the body of the last reply.
+    /// Sets the body of the last reply. Its type is a header, where a client looks at it.
     ///
     /// # Panics
     ///
     /// If there is no reply.
+    #[doc(alias("json", "set_body"))]
     #[track_caller]
     pub fn body(&mut self, body: impl Into<Bytes>) -> &mut Self {
         let body = body.into();

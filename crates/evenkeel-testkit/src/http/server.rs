@@ -130,17 +130,23 @@ impl Server {
 
     /// Adds a route for this method and path; it answers as soon as it has a reply.
     ///
-    /// The path has no query. `{name}` matches one segment, and `{*name}`, at the end, all remaining segments;
-    /// [`Call::parameter`] returns their values.
+    /// `{name}` matches one segment, and `{*name}`, at the end, all remaining segments; [`Call::parameter`] returns their
+    /// values. A path without a query matches calls with any query; `/users?page=2` those with exactly this one, as it is sent.
     ///
     /// # Panics
     ///
     /// If the path is invalid: it does not begin with a slash, or a wildcard is not a whole segment.
     #[must_use = "a route without a reply answers nothing"]
     #[track_caller]
-    pub fn on(&self, method: Method, path: &str) -> Route {
-        let (shown, parameters) = (format!("{method} {path}"), matcher(path));
-        self.route(shown, move |call| parameters(call.path()).filter(|_| call.method == method))
+    pub fn on(&self, method: Method, path: impl AsRef<str>) -> Route {
+        let path = path.as_ref();
+        let shown = format!("{method} {path}");
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (parameters, query) = (matcher(path), query.map(str::to_owned));
+        self.route(shown, move |call| {
+            let is_query = query.is_none() || query.as_deref() == call.uri.query();
+            parameters(call.path()).filter(|_| is_query && call.method == method)
+        })
     }
 
     /// Adds a route for the calls for which `matches` returns true.
