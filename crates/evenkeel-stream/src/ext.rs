@@ -145,6 +145,9 @@ pub trait StreamExt: Stream {
 
     /// Collects the items into batches by number, size, time, or a predicate. See [`Batch`].
     ///
+    /// A batch of results is a `Vec<Result<T, E>>`: nothing that came before an error is lost. One line takes it apart:
+    /// `batch.into_iter().collect::<Result<Vec<_>, _>>()?`.
+    ///
     /// # Examples
     ///
     /// ```
@@ -155,6 +158,18 @@ pub trait StreamExt: Stream {
     ///
     /// let batches: Vec<_> = futures::stream::iter(0..5).batch(Batch::items(2)).collect().await;
     /// assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4]]);
+    ///
+    /// let mut stored = Vec::new();
+    /// let results = futures::stream::iter(["1", "2", "x"].map(str::parse::<u8>));
+    /// let mut batches = results.batch(Batch::items(2));
+    /// let error = loop {
+    ///     let batch = batches.next().await.expect("an error comes first");
+    ///     match batch.into_iter().collect::<Result<Vec<_>, _>>() {
+    ///         Ok(rows) => stored.push(rows),
+    ///         Err(error) => break error,
+    ///     }
+    /// };
+    /// assert_eq!((stored, error.to_string()), (vec![vec![1, 2]], "invalid digit found in string".to_owned()));
     /// # }
     /// ```
     #[cfg_attr(feature = "inspect", track_caller)]

@@ -113,7 +113,7 @@ impl Piece {
         let Self { from, to, left, right, .. } = *self;
         let length = to - from;
         let fits = |step: Nanos| {
-            let first = from.div_ceil(step) * step;
+            let first = from.div_ceil(step).saturating_mul(step);
             let last = to / step * step;
             let middle = first.saturating_add((last.saturating_sub(first) / step / 2) * step);
             let widest = [first, middle, last, first.saturating_add(step)].map(|at| width(&words::time(at)));
@@ -180,4 +180,31 @@ fn events(picture: &Picture) -> Vec<Nanos> {
     times.sort_unstable();
     times.dedup();
     times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Nanos, Scale};
+
+    #[test]
+    fn times_up_to_the_last_one_have_places_and_ticks() {
+        const END: Nanos = Nanos::MAX;
+        for times in [
+            vec![0],
+            vec![END],
+            vec![0, END],
+            vec![0, 1, END - 1, END],
+            vec![0, END - 1_001, END - 1_000, END],
+            vec![END - 59_999_999_999, END - 1, END],
+        ] {
+            let scale = Scale::of(times.clone(), 12.0, 722.0, 26.0);
+            let places: Vec<_> = times.iter().map(|at| scale.x(*at)).collect();
+            assert!(
+                places.is_sorted() && places.iter().all(|x| (12.0..=722.1).contains(x)),
+                "{times:?}: {places:?}"
+            );
+            let ticks = scale.ticks(|label| 6.0 * label.len() as f64);
+            assert!(!ticks.is_empty() && ticks.is_sorted_by(|a, b| a.x < b.x), "{times:?}: {ticks:?}");
+        }
+    }
 }

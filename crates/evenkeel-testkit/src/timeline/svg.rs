@@ -13,6 +13,7 @@ use self::{
     resource::draw_resource,
     style::{PATTERNS, STYLE, class},
     track::{Drawn, draw_track},
+    width::{fitted, fitted_end, text_width},
 };
 use super::{
     picture::{BarKind, Ending, Nanos, Picture},
@@ -25,6 +26,7 @@ use super::{
 mod resource;
 mod style;
 mod track;
+mod width;
 
 const MARGIN: f64 = 12.0;
 /// The room at the right, for the ends of tasks.
@@ -359,41 +361,4 @@ fn description(picture: &Picture) -> String {
 fn escaped(text: &str) -> String {
     let text = clean(text, 20_000);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// Returns about how wide a text is, in a font of this size: rather more than less.
-fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().map(char_width).sum::<f64>() * size
-}
-
-fn char_width(char: char) -> f64 {
-    match char {
-        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 0.3,
-        ' ' | 'f' | 'r' | 't' | '(' | ')' | '/' | '-' => 0.38,
-        'm' | 'w' | 'M' | 'W' | '…' => 0.9,
-        'A'..='Z' => 0.68,
-        _ if char < '\u{1100}' => 0.57,
-        _ => 1.05,
-    }
-}
-
-/// Returns a text, of which the begin is cut off, to a width.
-fn fitted_end(text: &str, size: f64, width: f64) -> String {
-    let reversed: String = clean(text, 400).chars().rev().collect();
-    fitted(&reversed, size, width).chars().rev().collect()
-}
-
-/// Returns a text, cut to a width.
-fn fitted(text: &str, size: f64, width: f64) -> String {
-    let text = clean(text, 400);
-    if text_width(&text, size) <= width {
-        return text;
-    }
-    let mut room = width / size - char_width('…');
-    let fits = |char: &char| {
-        room -= char_width(*char);
-        room >= 0.0
-    };
-    let cut: String = text.chars().take_while(fits).collect();
-    format!("{}…", cut.trim_end())
 }

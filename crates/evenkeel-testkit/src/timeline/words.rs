@@ -36,11 +36,12 @@ pub(super) fn clean_end(text: &str, columns: usize) -> String {
     if rest.len() < text.len() { format!("…{rest}") } else { text }
 }
 
-/// Replaces a character that XML forbids, that moves the cursor, or that changes the direction of the text.
+/// Replaces a character that XML forbids, that is not to be seen, that moves the cursor, or that changes the direction of the text.
 fn visible(char: char) -> char {
     match char {
         '\t' | '\n' | '\r' => ' ',
         _ if char.is_control() => '\u{fffd}',
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{e0000}'..='\u{e0fff}' => '\u{fffd}',
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '\u{fffd}',
         '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
         _ => char,

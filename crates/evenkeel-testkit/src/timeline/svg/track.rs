@@ -2,7 +2,11 @@
 
 use std::{collections::HashSet, fmt::Write};
 
-use super::{Canvas, MARGIN, escaped, fitted, fitted_end, style::class, text_width};
+use super::{
+    Canvas, MARGIN, escaped,
+    style::class,
+    width::{fitted, fitted_end, text_width},
+};
 use crate::timeline::{
     picture::{Bar, BarKind, Ending, Life, Mark, Picture, Title, Track},
     text::bar_text,

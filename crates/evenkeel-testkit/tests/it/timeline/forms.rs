@@ -27,6 +27,10 @@ fn assert_text(drawn: &Timeline) {
     for line in text.lines() {
         assert!(columns(line) <= 80, "{} columns: {line}", columns(line));
         assert!(!line.contains(char::is_control), "{line:?}");
+        // A soft hyphen, signs that turn the direction of the text, and tags.
+        let is_unseen =
+            |char| matches!(char, '\u{ad}' | '\u{61c}' | '\u{200e}' | '\u{202e}' | '\u{2066}' | '\u{e0041}');
+        assert!(!line.contains(is_unseen), "{line:?}");
     }
 }
 
@@ -184,6 +188,7 @@ fn name() -> impl Strategy<Value = String> {
         "[<>&\"'\\]a ]{0,40}",
         "[\u{0}-\u{20}\u{7f}-\u{a0}\u{200b}-\u{202f}\u{fff0}-\u{ffff}]{0,20}",
         "[注文가힣😀]{0,60}",
+        "[\u{ad}\u{61c}\u{200e}\u{202e}\u{2066}\u{e0041}אم@]{0,20}",
         prop::string::string_regex("x{1000}").expect("a pattern"),
     ]
 }
