@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::suggest::closest;
 
-/// The begin of an address of the web. The rest is for the program's own parser.
+/// An address of the web, with a host, and a port that is one. The rest is for the program's own parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebUrl(pub String);
 
@@ -12,8 +12,26 @@ impl FromStr for WebUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        with_scheme(text, &["http", "https"]).map(|()| Self(text.to_owned()))
+        with_scheme(text, &["http", "https"])?;
+        let (host, port) = host_and_port(shown(parts(text).1));
+        if host.is_empty() || host.contains(char::is_whitespace) {
+            return Err(format!("takes an address with a host, not `{}`", shown(text)));
+        }
+        if !port.is_empty() && (port.parse::<u16>().is_err() || port.starts_with('+')) {
+            return Err(format!("takes an address with a port from 0 to 65535, not `{}`", shown(text)));
+        }
+        Ok(Self(text.to_owned()))
     }
+}
+
+/// Splits what is behind the scheme and the user. An address of IPv6 is in brackets.
+fn host_and_port(rest: &str) -> (&str, &str) {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let name = authority.rfind(']').map_or(0, |at| at + 1);
+    authority[name..].rfind(':').map_or((authority, ""), |at| {
+        let (host, port) = authority.split_at(name + at);
+        (host, &port[1..])
+    })
 }
 
 /// Checks that an address begins with one of the schemes and `://`.
@@ -100,9 +118,31 @@ mod tests {
 
     #[test]
     fn an_address_with_its_scheme_is_one() {
-        for text in ["http://h", "https://h.example/a?b#c", "HTTP://h", "http://[::1]:80/", "http://u:p@h/"] {
+        for text in [
+            "http://h",
+            "https://h.example/a?b#c",
+            "HTTP://h",
+            "http://[::1]:80/",
+            "http://[::1]",
+            "http://u:p@h/",
+            "http://u:p@h:0/x:99999",
+            "http://h:/",
+            "http://h?a=b:c",
+        ] {
             assert_eq!(text.parse(), Ok(WebUrl(text.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port_that_is_one() {
+        for text in ["http://h:65536", "http://h:x/", "http://[::1]:99999/", "http://h:-1?a", "http://h:+80"]
+        {
+            assert_eq!(error(text), format!("takes an address with a port from 0 to 65535, not `{text}`"));
+        }
+        for text in ["http://:80/", "http://a b/"] {
+            assert_eq!(error(text), format!("takes an address with a host, not `{text}`"));
+        }
+        assert_eq!(error("http://u:secret@h:x"), "takes an address with a port from 0 to 65535, not `h:x`");
     }
 
     #[test]

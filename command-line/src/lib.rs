@@ -25,7 +25,7 @@ pub use self::{
     listen::Address,
     number::Number,
     one_of::one_of,
-    output::{Output, is_stdout, one_at_most_is_stdout},
+    output::{Output, folders_are_there, is_stdout, one_at_most_is_stdout},
     parse::{Program, Refused, checked_words, parse},
     store::{is_store, no_such_store},
     suggest::closest,

@@ -50,6 +50,31 @@ impl Write for Output {
     }
 }
 
+/// Checks, before the work, that each file can be one: its folder is there, and it is not a folder itself.
+///
+/// # Errors
+///
+/// A line about the first flag whose file cannot be one.
+pub fn folders_are_there(flags: &[(&str, Option<&Path>)]) -> Result<(), String> {
+    for (flag, path) in flags.iter().filter_map(|(flag, path)| Some((flag, (*path)?))) {
+        if is_stdout(path) {
+            continue;
+        }
+        let folder = match path.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+            Some(folder) => folder,
+            None => path,
+        };
+        if path.as_os_str().is_empty() || path.is_dir() {
+            return Err(format!("{flag} takes a file, or - for stdout, not the folder `{}`", path.display()));
+        }
+        if !folder.is_dir() {
+            return Err(format!("{flag}: there is no folder `{}`", folder.display()));
+        }
+    }
+    Ok(())
+}
+
 /// Whether a path stands for stdout.
 #[must_use]
 pub fn is_stdout(path: &Path) -> bool {
@@ -74,6 +99,23 @@ pub fn one_at_most_is_stdout(flags: &[(&str, Option<&Path>)]) -> Result<bool, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_needs_its_folder() {
+        let check = |path: &str| folders_are_there(&[("--log", None), ("--json", Some(Path::new(path)))]);
+        for path in ["-", "a.json", "./a.json", "src/a.json"] {
+            assert_eq!(check(path), Ok(()), "{path}");
+        }
+        for (path, said) in [
+            ("no/such/a.json", "--json: there is no folder `no/such`"),
+            ("src/lib.rs/a.json", "--json: there is no folder `src/lib.rs`"),
+            ("src", "--json takes a file, or - for stdout, not the folder `src`"),
+            ("", "--json takes a file, or - for stdout, not the folder ``"),
+            ("/", "--json takes a file, or - for stdout, not the folder `/`"),
+        ] {
+            assert_eq!(check(path).unwrap_err(), said);
+        }
+    }
 
     #[test]
     fn a_dash_is_stdout_and_one_report_goes_there() {

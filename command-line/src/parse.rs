@@ -163,6 +163,8 @@ impl Line<'_> {
         checked.push(flag.name.clone().into());
         match value {
             Some(_) if !flag.has_value() => Err(Refused::wrong(format!("{} takes no value", flag.name))),
+            // A variable of the shell that is not set.
+            Some("") => Err(Refused::wrong(format!("{} has no value", flag.name))),
             Some(value) => {
                 checked.push(value.into());
                 Ok(false)
@@ -375,6 +377,7 @@ tool COMMAND
             ("test --quick=yes", "--quick takes no value"),
             ("test --seeds", "--seeds has no value"),
             ("test --seeds --quick", "--seeds has no value"),
+            ("test --seeds= --quick", "--seeds has no value"),
             ("test --quick --quick", "--quick is given twice"),
             ("test --seeds 0", "--seeds takes a number from 1 to 1000, not `0`"),
             ("test --seeds=many", "--seeds takes a number from 1 to 1000, not `many`"),

@@ -11,7 +11,7 @@ mod rules;
 mod verdicts;
 mod walkthrough;
 
-use std::path::Path;
+use std::{env, path::Path};
 
 use crate::{
     Result, flags,
@@ -40,8 +40,12 @@ pub(crate) fn run(project: &Project, flags: &flags::Book) -> Result<Outcome> {
         Err(error) => return Ok(Outcome::Skipped(format!("mdbook cannot be installed: {error}"))),
     };
     let built = project.target().join("evenkeel/book");
-    let mdbook =
-        |command: &str| project.program(&program).arg(command).arg(BOOK).arg("--dest-dir").arg(&built);
+    // Another cargo may hold its lock: by way of it the pages would wait until that is done, and nobody would see why.
+    let preprocessor = format!("'{}' book --preprocess", env::current_exe()?.display());
+    let mdbook = |command: &str| {
+        let command = project.program(&program).arg(command).arg(BOOK).arg("--dest-dir").arg(&built);
+        command.env("MDBOOK_PREPROCESSOR__EVENKEEL__COMMAND", &preprocessor)
+    };
     execute(mdbook("build"))?;
     let (broken, links) = html::broken(&built)?;
     say!("{}: {links} links, {} broken", built.join("index.html").display(), broken.len());

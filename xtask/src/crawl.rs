@@ -47,10 +47,15 @@ fn parts(arguments: &[OsString], has_url: bool) -> Parts {
 
 /// Checks the arguments before anything is built, and returns whether there is a URL among them.
 fn has_url(arguments: &[OsString]) -> std::result::Result<bool, Refused> {
-    let program = Program::new("cargo xtask crawl", VERSION);
-    match parse(program, arguments.to_vec(), Crawl::from_vec) {
+    let read = |arguments| {
+        let flags = parse(Program::new("cargo xtask crawl", VERSION), arguments, Crawl::from_vec)?;
+        flags.check().map_err(Refused::wrong)
+    };
+    match read(arguments.to_vec()) {
         Ok(_) => Ok(true),
-        Err(refused) if refused == Refused::wrong("url is missing") => Ok(false),
+        Err(refused) if refused == Refused::wrong("url is missing") => {
+            read([arguments, &["http://localhost/".into()]].concat()).map(|_| false)
+        }
         Err(refused) => Err(refused),
     }
 }
@@ -109,6 +114,12 @@ mod tests {
     fn wrong_arguments_are_answered_before_the_build() {
         for (words, said) in [
             ("--deth 2", "there is no flag --deth; did you mean --depth?"),
+            ("--prefix std", "--prefix takes a path that begins with /, not `std`; did you mean /std?"),
+            ("--report= http://h/", "--report has no value"),
+            ("--report no/such/file.html", "--report: there is no folder `no/such`"),
+            ("--json - --log - http://h/", "--json and --log cannot both be written to stdout"),
+            ("--inspect-public http://h/", "--inspect-public does nothing without --inspect"),
+            ("http://h:99999", "url takes an address with a port from 0 to 65535, not `http://h:99999`"),
             ("--depth two", "--depth takes a number from 0 to 4294967295, not `two`"),
             (
                 "localhost:8080",

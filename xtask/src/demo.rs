@@ -147,6 +147,13 @@ mod tests {
             ("--users many", "--users takes a number from 0, not `many`"),
             ("--workers 13", "--workers takes a number from 1 to 12, not `13`"),
             ("--kill", "--kill does nothing without --workers"),
+            ("--json=", "--json has no value"),
+            ("--json no/such/file.json", "--json: there is no folder `no/such`"),
+            ("--json - --report -", "--json and --report cannot both be written to stdout"),
+            (
+                "--url http://h:99999",
+                "--url takes an address with a port from 0 to 65535, not `http://h:99999`",
+            ),
             ("--workers 4 --serve 0", "--serve is of one process, it does not go with --workers"),
             ("--chaos --faults none", "--chaos has faults of its own, give it without --faults"),
             ("--faults nome", "--faults takes none or default, not `nome`; did you mean `none`?"),

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use command_line::{Address, Program, Refused, Time, one_at_most_is_stdout, parse as read};
+use command_line::{Address, Program, Refused, Time, parse as read};
 use reqwest::Url;
 
 use self::flags::{Crawl, RateLimit};
@@ -64,6 +64,7 @@ pub(crate) fn parse(args: Vec<OsString>, has_https: bool) -> Result<Options, Ref
 }
 
 fn options(flags: Crawl, has_https: bool) -> Result<Options, String> {
+    let stdout_is_taken = flags.check()?;
     let url = Url::parse(&flags.url.0).map_err(|reason| format!("url: {reason}"))?;
     let start = canonical(&url).ok_or("url takes http://… or https://…")?;
     if start.scheme() == "https" && !has_https {
@@ -76,16 +77,6 @@ fn options(flags: Crawl, has_https: bool) -> Result<Options, String> {
         hosts.push(host(&parsed));
     }
     hosts.dedup();
-    if let Some(prefix) = flags.prefix.iter().find(|prefix| !prefix.starts_with('/')) {
-        return Err(format!(
-            "--prefix takes a path that begins with /, not `{prefix}`; did you mean /{prefix}?"
-        ));
-    }
-    let reports = [
-        ("--json", flags.json.as_deref()),
-        ("--report", flags.report.as_deref()),
-        ("--log", flags.log.as_deref()),
-    ];
     let seconds = Duration::from_secs;
     Ok(Options {
         start,
@@ -100,7 +91,7 @@ fn options(flags: Crawl, has_https: bool) -> Result<Options, String> {
         ignore: Ignore::new(&flags.ignore)?,
         obeys_robots: !flags.no_robots,
         store: flags.store.unwrap_or(Choice::Auto),
-        stdout_is_taken: one_at_most_is_stdout(&reports)?,
+        stdout_is_taken,
         json: flags.json,
         report: flags.report,
         log: flags.log,
@@ -169,7 +160,7 @@ mod tests {
                 "url takes http://… or https://…, not `docs.example/x`; did you mean https://docs.example/x?",
             ),
             ("ftp://h/", "url takes http://… or https://…, not `ftp://h/`"),
-            ("http://h:x/", "url: invalid port number"),
+            ("http://h:x/", "url takes an address with a port from 0 to 65535, not `http://h:x/`"),
             ("--depth 1", "url is missing"),
             ("http://h/ --deth 1", "there is no flag --deth; did you mean --depth?"),
             ("http://h/ --depth -1", "--depth takes a number from 0 to 4294967295, not `-1`"),
@@ -184,6 +175,9 @@ mod tests {
                 "http://h/ --store x.db",
                 "--store takes auto, sqlite:PATH or postgres:URL, not `x.db`; did you mean sqlite:x.db?",
             ),
+            ("http://h/ --log no/such/file", "--log: there is no folder `no/such`"),
+            ("http://h/ --serve no/such", "--serve: there is no folder `no/such`"),
+            ("http://h/ --inspect-public", "--inspect-public does nothing without --inspect"),
             ("http://h/ --json - --log -", "--json and --log cannot both be written to stdout"),
         ] {
             assert_eq!(options(line).unwrap_err().to_string(), said, "{line}");

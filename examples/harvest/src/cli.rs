@@ -2,9 +2,7 @@
 
 use std::{ffi::OsString, num::NonZeroU32, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use command_line::{
-    Address, Number, Program, Refused, Time, WebUrl, one_at_most_is_stdout, parse as read, with_scheme,
-};
+use command_line::{Address, Number, Program, Refused, Time, WebUrl, parse as read, with_scheme};
 use reqwest::Url;
 
 use self::flags::{Faults, Harvest};
@@ -78,10 +76,11 @@ pub(crate) enum Source {
 pub(crate) fn parse(args: Vec<OsString>, has_https: bool) -> Result<Options, Refused> {
     let program = Program::new("harvest", env!("CARGO_PKG_VERSION"));
     let flags = read(program, args, Harvest::from_vec)?;
-    flags.check().and_then(|()| options(flags, has_https)).map_err(Refused::wrong)
+    options(flags, has_https).map_err(Refused::wrong)
 }
 
 fn options(flags: Harvest, has_https: bool) -> Result<Options, String> {
+    let stdout_is_taken = flags.check()?;
     let (source, concurrency) = match &flags.url {
         Some(base) => (Source::Url(base_url(base, has_https)?), CONCURRENCY_OF_URL),
         None => (Source::Embedded(settings(&flags)), CONCURRENCY),
@@ -94,7 +93,6 @@ fn options(flags: Harvest, has_https: bool) -> Result<Options, String> {
         Some(queue) => queue.store(flags.store)?,
         None => flags.store.unwrap_or(Choice::Auto),
     };
-    let reports = [("--json", flags.json.as_deref()), ("--report", flags.report.as_deref())];
     Ok(Options {
         source,
         has_https,
@@ -107,7 +105,7 @@ fn options(flags: Harvest, has_https: bool) -> Result<Options, String> {
         stop_with_stdin: flags.stop_with_stdin,
         serve: flags.serve,
         temporary_store: flags.temporary_store || store.is_in_memory(),
-        stdout_is_taken: one_at_most_is_stdout(&reports)?,
+        stdout_is_taken,
         store,
         json: flags.json,
         report: flags.report,
@@ -293,7 +291,7 @@ mod tests {
                 "--url localhost:8080",
                 "--url takes http://… or https://…, not `localhost:8080`; did you mean http://localhost:8080?",
             ),
-            ("--url http://h:x/", "--url: invalid port number"),
+            ("--url http://h:x/", "--url takes an address with a port from 0 to 65535, not `http://h:x/`"),
             (
                 "--store users.db",
                 "--store takes auto, env, sqlite:PATH or postgres:URL, not `users.db`; did you mean sqlite:users.db?",

@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
-use command_line::{Address, Number, Time, WebUrl};
+use command_line::{Address, Number, Time, WebUrl, folders_are_there, one_at_most_is_stdout};
 
 use super::Choice;
 
@@ -56,6 +56,31 @@ xflags::xflags! {
         optional --inspect-public
         /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
         optional --grace time: Time
+    }
+}
+
+impl Crawl {
+    /// Checks that the flags go together, and that the files of the reports can be written; returns whether one of them goes to
+    /// stdout.
+    pub(crate) fn check(&self) -> Result<bool, String> {
+        if let Some(prefix) = self.prefix.iter().find(|prefix| !prefix.starts_with('/')) {
+            return Err(format!(
+                "--prefix takes a path that begins with /, not `{prefix}`; did you mean /{prefix}?"
+            ));
+        }
+        if self.inspect_public && self.inspect.is_none() {
+            return Err("--inspect-public does nothing without --inspect".to_owned());
+        }
+        if let Some(folder) = self.serve.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(format!("--serve: there is no folder `{}`", folder.display()));
+        }
+        let reports = [
+            ("--json", self.json.as_deref()),
+            ("--report", self.report.as_deref()),
+            ("--log", self.log.as_deref()),
+        ];
+        folders_are_there(&reports)?;
+        one_at_most_is_stdout(&reports)
     }
 }
 

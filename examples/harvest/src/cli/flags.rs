@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use command_line::{Address, Number, Time, WebUrl, one_of};
+use command_line::{Address, Number, Time, WebUrl, folders_are_there, one_at_most_is_stdout, one_of};
 
 use super::{Choice, QueueChoice};
 
@@ -82,8 +82,9 @@ xflags::xflags! {
 }
 
 impl Harvest {
-    /// Checks that no flag is without one that it needs, or beside one that it excludes.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Checks that no flag is without one that it needs, or beside one that it excludes, and that the files of the reports can
+    /// be written; returns whether one of them goes to stdout.
+    pub(crate) fn check(&self) -> Result<bool, String> {
         let of_all = [
             ("--lease", self.lease.is_some(), "--queue", self.queue.is_some()),
             ("--restart", self.restart, "--workers", self.workers.is_some()),
@@ -118,7 +119,9 @@ impl Harvest {
         if self.chaos && self.faults.is_some() {
             return Err("--chaos has faults of its own, give it without --faults".to_owned());
         }
-        Ok(())
+        let reports = [("--json", self.json.as_deref()), ("--report", self.report.as_deref())];
+        folders_are_there(&reports)?;
+        one_at_most_is_stdout(&reports)
     }
 }
 
