@@ -60,6 +60,8 @@ impl World {
 
     /// Runs `body` in a fresh world, as [`run`](Self::run) does, and returns the picture of the run.
     ///
+    /// Groups, limits, pools and retries are in it if their crates, or `evenkeel`, have the feature `inspect`.
+    ///
     /// It is the same in each run: the seed is 0, unless [`WorldBuilder::seed`] or the environment variable `EVENKEEL_SEED` sets it.
     ///
     /// # Panics
