@@ -7,7 +7,8 @@ use std::{
 
 use evenkeel_base::{Slab, lock};
 use evenkeel_inspect::{
-    HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, register,
+    HolderEdge, Inspect, Inspected, InspectedResource, Registration, TaskId, WaiterEdge, copy_chunks,
+    register,
 };
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -74,7 +75,13 @@ impl Drop for CallEntry {
 
 impl Inspect for BlockingSlots {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
-        let mut records: Vec<Record> = lock(&self.calls).records.iter().copied().collect();
+        let mut records = Vec::<Record>::new();
+        let expected = lock(&self.calls).records.len();
+        copy_chunks(&mut records, expected, |entries, records| {
+            let calls = lock(&self.calls);
+            records.extend(calls.records.values_in(entries).copied());
+            calls.records.entry_count()
+        });
         records.sort_by_key(|record| record.number);
         let mut calls = InspectedResource::new("blocking calls", self.limit as u64);
         calls.place = Some(self.place);

@@ -1,6 +1,6 @@
 //! The records of who has the objects of a pool: those in a burst, and those that are given to other tasks.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use evenkeel_inspect::{FindingKind, TaskId};
 use evenkeel_testkit::World;
@@ -83,5 +83,27 @@ fn places_that_give_objects_away() {
         assert!(tokio::time::timeout(secs(1), &mut waits).await.is_err());
         assert_eq!(look().findings[0].kind, FindingKind::SelfWait);
         drop(kept);
+    });
+}
+
+/// A checkout that goes to another task after its first poll waits there: the task that began it, and keeps an object, is in no circle.
+#[test]
+fn a_checkout_that_moves_counts_for_the_task_that_polls_it() {
+    World::run(async |world| {
+        let orders = pool("orders", 1);
+        let kept = orders.get().await.unwrap();
+        let mut waits = Box::pin({
+            let orders = orders.clone();
+            async move { drop(orders.get().await) }
+        });
+        assert!(poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(look().findings[0].kind, FindingKind::SelfWait);
+        let second = spawn(waits);
+        world.settle().await;
+        let dump = look();
+        assert!(dump.findings.is_empty(), "{dump}");
+        assert_eq!(of_kind(&dump, "pool").waiters[0].task, TaskId::Task(second.id()));
+        drop(kept);
+        second.await.unwrap();
     });
 }

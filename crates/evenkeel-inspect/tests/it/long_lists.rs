@@ -1,15 +1,19 @@
 //! Long lists: no lock is held for more than a part of one, and all of it is in the dump, in order.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use evenkeel_inspect::{Dump, InspectedResource, TaskId, longest_run};
 use evenkeel_limit::{ConcurrencyLimiter, Rate, RateLimiter};
 use evenkeel_retry::Policy;
 use evenkeel_shutdown::Shutdown;
-use evenkeel_stream::{generate, prelude::*};
-use evenkeel_task::{BoxError, group};
+use evenkeel_stream::{Capacity, generate, prelude::*, queue};
+use evenkeel_task::{Blocking, BoxError, group};
 use evenkeel_testkit::World;
-use tokio::{spawn, task::JoinHandle, time::sleep};
+use tokio::{runtime::Builder, spawn, task::JoinHandle, time::sleep};
 
 use crate::units::{look, next, of_kind, pool, secs};
 
@@ -181,5 +185,54 @@ fn of_the_guards_of_a_program() {
         drop(guards);
         stop.drain("done");
         drop(run.await);
+    });
+}
+
+#[test]
+fn of_the_producers_of_a_queue() {
+    World::run(async |_| {
+        let (jobs, consumer) = queue(Capacity::items(1));
+        let workers = consumer.workers(1, async |_: usize| {
+            pending::<()>().await;
+            Ok::<_, BoxError>(())
+        });
+        sleep(secs(1)).await;
+        // One is in the work, and one in the queue.
+        for index in 0..2 {
+            jobs.push(index).await.unwrap();
+            sleep(secs(1)).await;
+        }
+        let producer = jobs.clone();
+        let tasks = waiters(move |index| {
+            let producer = producer.clone();
+            async move { producer.push(index).await.unwrap() }
+        })
+        .await;
+        assert_order(&of_kind(&look_in_runs(), "workers"), &tasks);
+        tasks.iter().for_each(JoinHandle::abort);
+        drop((jobs, workers));
+    });
+}
+
+/// On a real clock, as a blocking call stops that of a world.
+#[test]
+fn of_blocking_calls() {
+    Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let files = Blocking::new(1);
+        let (end, ended) = mpsc::channel::<()>();
+        let first = spawn(files.run(move |_stop| ended.recv().is_err()));
+        while files.running() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let waiting = files.clone();
+        let tasks = waiters(move |_| {
+            let files = waiting.clone();
+            async move { files.run(|_stop| ()).await }
+        })
+        .await;
+        assert_order(&of_kind(&look_in_runs(), "blocking calls"), &tasks);
+        tasks.iter().for_each(JoinHandle::abort);
+        drop(end);
+        assert!(first.await.unwrap());
     });
 }

@@ -16,6 +16,7 @@ mod limits_and_retries;
 mod long_lists;
 mod own_objects;
 mod running;
+mod runs_to_the_end;
 mod stand_stills;
 mod streams;
 mod task_waits;

@@ -1,6 +1,10 @@
 //! Batches, parallel maps and workers: what they tell, and the stand-stills in them.
 
-use std::{future::pending, panic::Location};
+use std::{
+    future::{pending, poll_fn},
+    panic::Location,
+    task::Poll,
+};
 
 use evenkeel_inspect::FindingKind;
 use evenkeel_pipeline::SourceError;
@@ -156,5 +160,36 @@ fn workers_that_do_not_go_on() {
         drop(workers);
         sleep(secs(1)).await;
         assert!(look().resources.is_empty());
+    });
+}
+
+/// A push that goes to another task after its first poll waits there.
+#[test]
+fn a_push_that_moves_counts_for_the_task_that_polls_it() {
+    World::run(async |world| {
+        let (jobs, consumer) = queue(Capacity::items(1));
+        let workers = consumer.workers(1, async |_: u32| {
+            pending::<()>().await;
+            Ok::<_, SourceError>(())
+        });
+        world.settle().await;
+        for n in 0..2 {
+            jobs.push(n).await.unwrap();
+            world.settle().await;
+        }
+        let (to, moved) = tokio::sync::oneshot::channel();
+        let first = spawn(async move {
+            let mut push = Box::pin(async move { jobs.push(2).await.unwrap() });
+            assert!(poll_fn(|cx| Poll::Ready(push.as_mut().poll(cx).is_pending())).await);
+            assert!(to.send(push).is_ok());
+        });
+        let second = spawn(async { moved.await.unwrap().await });
+        first.await.unwrap();
+        world.settle().await;
+        let waiters = of_kind(&look(), "workers").waiters;
+        let tasks: Vec<_> = waiters.iter().map(|waiter| waiter.task).collect();
+        assert_eq!(tasks, [evenkeel_inspect::TaskId::Task(second.id())]);
+        second.abort();
+        drop(workers);
     });
 }

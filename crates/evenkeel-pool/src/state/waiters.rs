@@ -26,6 +26,7 @@ use super::{
     shared::Shared,
     slot::{NewSlot, PooledObject, SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
+    tasks::TaskKey,
 };
 use crate::{GetError, Manager, Timeout};
 
@@ -98,12 +99,22 @@ impl<M: Manager> State<M> {
             WaiterState::Waiting(last) => {
                 let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
                 self.deferred.stale = Some(mem::replace(last, prepared.waker));
+                self.move_to_task(key, prepared.task);
                 self.move_to_runtime(key, prepared.runtime, caller);
                 CheckoutStep::Wait
             }
             WaiterState::Called => self.on_called(queued, key, caller),
             WaiterState::Served(_) => self.leave(queued).map_or(CheckoutStep::Wait, CheckoutStep::Done),
             WaiterState::Expired => CheckoutStep::Done(self.expire(queued, caller.position, Instant::now())),
+        }
+    }
+
+    /// Notes that a waiter is polled by this task: a future may go to another task after its first poll.
+    fn move_to_task(&mut self, key: usize, task: Option<TaskKey>) {
+        let before = mem::replace(&mut self.waiters.get_mut(key).task, task);
+        if before != task {
+            before.into_iter().for_each(|before| self.slots.tasks.wait_ends(before));
+            task.into_iter().for_each(|task| self.slots.tasks.wait_begins(task));
         }
     }
 
@@ -285,6 +296,7 @@ impl<M: Manager> State<M> {
     }
 
     fn wait_again(&mut self, key: usize, prepared: Prepared, caller: &mut Caller<'_, M>) {
+        self.move_to_task(key, prepared.task);
         let waiter = self.waiters.get_mut(key);
         waiter.state = WaiterState::Waiting(prepared.waker);
         caller.begin_wait(prepared.now, waiter);

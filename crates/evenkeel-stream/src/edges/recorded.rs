@@ -49,6 +49,13 @@ impl WaitRecord {
         Self(Some((NUMBERS.fetch_add(1, Relaxed), TaskId::current(), Instant::now())))
     }
 
+    /// Notes that the task that runs waits now: a future may go to another task after its first poll.
+    pub(crate) fn polled_here(&mut self) {
+        if let Some((_, task, _)) = &mut self.0 {
+            *task = TaskId::current();
+        }
+    }
+
     pub(crate) const fn is_none(&self) -> bool {
         self.0.is_none()
     }

@@ -24,6 +24,11 @@ impl WaitRecord {
     pub(crate) const fn here() -> Self {
         Self
     }
+
+    #[inline]
+    pub(crate) const fn polled_here(&mut self) {
+        let _ = self;
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -121,6 +121,7 @@ impl<T> Core<T> {
             let is_closed = state.is_closed();
             let producer = state.waiting_producers.get_mut(key);
             if producer.entry.is_some() && !is_closed {
+                producer.wait.1.polled_here();
                 return caller.store(&mut producer.waker).then_some(Poll::Pending);
             }
             // Its waker was taken.
@@ -140,11 +141,18 @@ impl<T> Core<T> {
         now: tokio::time::Instant,
     ) -> (QueueSnapshot, Vec<evenkeel_inspect::WaiterEdge>) {
         let finished = self.finished.load(Acquire) / JOB;
-        let state = lock(&self.state);
-        let waiting = state.waiting_producers.iter().filter(|(_, producer)| producer.entry.is_some());
-        let waiters = waiting
-            .filter_map(|(_, WaitingProducer { wait: (call, wait), .. })| wait.edge(*call, "room", now));
-        (state.snapshot(finished), waiters.collect())
+        let snapshot = lock(&self.state).snapshot(finished);
+        let mut waits = Vec::new();
+        evenkeel_inspect::copy_chunks(&mut waits, snapshot.waiting_producers, |entries, waits| {
+            let state = lock(&self.state);
+            let producers = state.waiting_producers.values_in(entries);
+            waits.extend(producers.filter(|producer| producer.entry.is_some()).map(|producer| producer.wait));
+            state.waiting_producers.entry_count()
+        });
+        let mut waiters: Vec<_> =
+            waits.into_iter().filter_map(|(call, wait)| wait.edge(call, "room", now)).collect();
+        waiters.sort_unstable_by_key(|waiter| waiter.number);
+        (snapshot, waiters)
     }
 
     /// Ends the wait of a push; returns its item if it was not accepted.
