@@ -3,14 +3,7 @@
 //! Beside what `churn.rs` has: weights, tasks that wait for one of two things, things that are given back, pauses, children that are
 //! waited for, and a group with a limit. No model tells what is stuck: the run does.
 
-use std::{
-    any::Any,
-    collections::HashSet,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{any::Any, collections::HashSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use evenkeel_inspect::TaskId;
 use evenkeel_limit::ConcurrencyLimiter;
@@ -59,12 +52,6 @@ fn step(depth: u32) -> BoxedStrategy<Step> {
     prop_oneof![10 => leaf, 2 => child().prop_map(Step::Child), 1 => child().prop_map(Step::Left)].boxed()
 }
 
-#[derive(Clone)]
-struct Shared {
-    things: Vec<Thing>,
-    alive: Arc<Mutex<HashSet<TaskId>>>,
-}
-
 /// Takes a part of a thing, at a line of its own for each step of a task: a hold does not look like one of a loop.
 #[rustfmt::skip]
 #[expect(clippy::match_same_arms, reason = "they differ by their lines")]
@@ -100,12 +87,10 @@ async fn take(thing: &Thing, weight: u32, place: usize) -> Held {
     }
 }
 
-fn run(steps: Vec<Step>, shared: Shared, group: Group) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn run(steps: Vec<Step>, things: Arc<[Thing]>, group: Group) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
-        let me = TaskId::current();
-        shared.alive.lock().unwrap().insert(me);
         let mut held: Vec<Held> = Vec::new();
-        let thing = |n: usize| &shared.things[n % shared.things.len()];
+        let thing = |n: usize| &things[n % things.len()];
         for (place, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Take(n, weight) => held.push(take(thing(n), weight, place).await),
@@ -120,14 +105,13 @@ fn run(steps: Vec<Step>, shared: Shared, group: Group) -> Pin<Box<dyn Future<Out
                 Step::GiveBack => drop(held.pop()),
                 Step::Sleep(seconds) => sleep(secs(seconds)).await,
                 Step::Child(steps) => {
-                    let child = group.spawn_with_handle(run(steps, shared.clone(), group.clone()));
+                    let child = group.spawn_with_handle(run(steps, things.clone(), group.clone()));
                     let _ = child.await;
                 }
-                Step::Left(steps) => drop(group.spawn_with_handle(run(steps, shared.clone(), group.clone()))),
+                Step::Left(steps) => drop(group.spawn_with_handle(run(steps, things.clone(), group.clone()))),
             }
         }
         drop(held);
-        shared.alive.lock().unwrap().remove(&me);
     })
 }
 
@@ -146,9 +130,9 @@ proptest! {
                 0 => Thing::Pool(pool("thing", *capacity as usize)),
                 _ => Thing::Limit(Arc::new(ConcurrencyLimiter::new(*capacity).named("thing")), *capacity),
             });
-            let shared = Shared { things: things.collect(), alive: Arc::default() };
+            let things: Arc<[Thing]> = things.collect();
             let owner = spawn({
-                let (shared, programs) = (shared.clone(), programs.clone());
+                let (things, programs) = (things.clone(), programs.clone());
                 async move {
                     let builder = match limit {
                         Some(limit) => Group::builder().limit(limit),
@@ -156,7 +140,7 @@ proptest! {
                     };
                     builder.run(async |g| {
                         for steps in programs {
-                            g.spawn(run(steps, shared.clone(), g.clone()));
+                            g.spawn(run(steps, things.clone(), g.clone()));
                         }
                         Ok(())
                     }).await
