@@ -72,7 +72,6 @@ pub(super) struct WaitingProducer<T> {
     // Some while it waits, and if the queue was closed.
     pub(super) entry: Option<Entry<T>>,
     pub(super) waker: Option<Waker>,
-    #[cfg_attr(not(feature = "inspect"), expect(dead_code, reason = "it is for dumps"))]
     pub(super) wait: (CallPlace, WaitRecord),
 }
 
