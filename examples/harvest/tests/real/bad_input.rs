@@ -143,7 +143,15 @@ async fn the_directory_of_the_store_is_read_only() {
 #[ignore = "real tier"]
 async fn the_report_cannot_be_written() {
     for flag in ["--json", "--report"] {
-        let path = Workdir::new().path("missing/report");
+        let workdir = Workdir::new();
+        let path = workdir.path("missing/report");
+        let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", flag, &path])).await;
+        assert!(
+            line.contains(&format!("{flag}: there is no folder `{}`", workdir.path("missing"))),
+            "{line}"
+        );
+        // Its folder is there, and its name is too long.
+        let path = workdir.path(&"x".repeat(300));
         let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", flag, &path])).await;
         assert!(line.contains(&path), "{line}");
     }
