@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use evenkeel_postgres::{Database, tokio_postgres::config::TargetSessionAttrs};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use crate::{
     harness::{chain, number, run_within},
@@ -73,6 +76,7 @@ pub(crate) fn a_server_has_no_connection_left() {
         let greedy = Database::builder(server.config()).max(10).connect().await.unwrap();
         time_to_full_size(&greedy, 10).await;
         let db = Database::builder(server.config()).max(20).acquire_timeout(SECS(2)).build().unwrap();
+        let begun = Instant::now();
         let mut waiting = JoinSet::new();
         for _ in 0..100 {
             let db = db.clone();
@@ -84,7 +88,9 @@ pub(crate) fn a_server_has_no_connection_left() {
             assert!(chain(&error).last().unwrap().contains("too many clients"), "{error:?}");
         }
         let attempts = db.snapshot().create_failures;
-        assert!(attempts <= 30, "{attempts} attempts for 100 calls that wait two seconds");
+        // A busy machine takes longer than the two seconds that they wait.
+        let seconds = begun.elapsed().as_secs() + 1;
+        assert!(attempts <= 15 * seconds, "{attempts} attempts in {seconds} s for 100 calls that wait");
 
         // All that wait are served as soon as there is room again.
         let mut waiting = JoinSet::new();
