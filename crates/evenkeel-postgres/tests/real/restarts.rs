@@ -90,7 +90,10 @@ pub(crate) fn a_server_has_no_connection_left() {
         let attempts = db.snapshot().create_failures;
         // At the begin, and 15 a second: a busy machine takes longer than the two seconds that they wait.
         let most = 1 + (15.0 * begun.elapsed().as_secs_f64()) as u64;
-        assert!(attempts <= most, "{attempts} attempts, more than {most}, for 100 calls that wait two seconds");
+        assert!(
+            attempts <= most,
+            "{attempts} attempts, more than {most}, for 100 calls that wait two seconds"
+        );
 
         // All that wait are served as soon as there is room again.
         let mut waiting = JoinSet::new();
