@@ -12,6 +12,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use deadpool_postgres::Connect;
@@ -20,6 +21,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
     task::JoinHandle,
+    time::sleep,
 };
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, Error, NoTls, Notification, Socket,
@@ -36,6 +38,9 @@ use crate::sqlstate::io_error;
 
 /// Makes a link to the one host of a configuration.
 pub(crate) type ConnectLink = Arc<dyn Fn(Config, LinkState) -> ConnectingLink + Send + Sync>;
+
+/// The shortest time that a timer knows.
+const A_LOOK: Duration = Duration::from_millis(1);
 
 type ConnectingLink = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send>>;
 
@@ -69,8 +74,7 @@ impl LinkState {
 
     /// Returns the error with which the server ended the connection while no statement ran.
     ///
-    /// A statement that found the connection closed then was not sent: the client reads everything that has arrived
-    /// before it sends.
+    /// A statement that found the connection closed then was not sent: the error would have been the answer to one that was.
     pub(crate) fn end(&self) -> Option<DbError> {
         lock(&self.0.end).as_ref().map(|end| end.db.clone())
     }
@@ -169,7 +173,9 @@ where
         };
         if ended.as_ref().is_err_and(|error| io_error(error).is_some()) {
             // A write failed. An error that the server sent before it closed may still be unread. The connection passes
-            // it to the oldest statement, or ends with it if there is none; if there is no error, it fails again.
+            // it to the oldest statement, or ends with it if there is none; if there is no error, it fails again. It reads
+            // only what the runtime has seen at its sockets, and the runtime looks at them before a timer fires.
+            sleep(A_LOOK).await;
             let last = connection.as_mut().await;
             if last.as_ref().is_err_and(|error| error.as_db_error().is_some()) {
                 ended = last;

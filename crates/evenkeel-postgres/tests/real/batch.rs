@@ -1,12 +1,8 @@
 //! Batches: several statements in one message.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use evenkeel_postgres::{Database, Error, Prepared, SqlBatch, TxOptions};
-use tokio::time::sleep;
 
 use crate::{
     bulk::cut,
@@ -356,8 +352,6 @@ fn a_batch_that_met_the_end_of_an_idle_connection_is_repeated() {
         for id in 0..5_i64 {
             db.batch(inserts([id])).await.unwrap();
             schema.until_backends("idle", 0).await;
-            // The server's last words are there: the runtime sees them when it looks at its sockets.
-            sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(number(&schema.admin, &format!("select count(*) from {}.t", schema.name)).await, 5);
     });

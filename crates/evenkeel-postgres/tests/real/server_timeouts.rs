@@ -1,11 +1,11 @@
 //! Timeouts of the server: each is told as what it is, and costs its user alone the connection.
 
-use std::{io::Write as _, sync::Mutex, time::Duration};
+use std::{io::Write as _, sync::Mutex, thread, time::Duration};
 
-use evenkeel_postgres::{Error, Policy, TxOptions};
-use tokio::time::sleep;
+use evenkeel_postgres::{Database, Error, Policy, Prepared, SqlBatch, TxOptions};
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
 
-use crate::harness::{code, number, pid, run};
+use crate::harness::{TestSchema, code, number, pid, run};
 
 #[test]
 #[ignore = "real tier"]
@@ -95,6 +95,58 @@ fn an_idle_session_that_was_ended_fails_no_call() {
     });
 }
 
+/// The server ends an idle session while the one thread of the runtime is busy, so that the client sends before it has read why.
+#[test]
+#[ignore = "real tier"]
+fn an_idle_session_that_ended_while_the_runtime_was_busy_fails_no_call() {
+    run(|schema| async move {
+        let outer = Handle::current();
+        let calls = spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                for prepared in [Prepared::Named, Prepared::Unnamed] {
+                    for call in 0..5 {
+                        let db = idle_for_50_ms(&schema, prepared).await;
+                        assert_eq!(number(&db, "select 1::int8").await, 1);
+                        thread::scope(|scope| {
+                            let ended = scope.spawn(|| outer.block_on(schema.until_backends("%", 0)));
+                            ended.join().unwrap();
+                        });
+                        let result = match call {
+                            0 => db.execute("select 1", ()).await.map(drop),
+                            1 => db.fetch_one::<(i64,)>("select 2::int8", ()).await.map(drop),
+                            2 => db.batch_execute("select 1; select 2").await,
+                            3 => db.batch(one_statement()).await.map(drop),
+                            _ => {
+                                db.transaction(TxOptions::new(), async |tx| {
+                                    tx.execute("select 1", ()).await.map(drop)
+                                })
+                                .await
+                            }
+                        };
+                        assert!(result.is_ok(), "{prepared:?}, call {call}: {result:?}");
+                    }
+                }
+            });
+        });
+        calls.await.unwrap();
+    });
+}
+
+/// A database of one connection, which the server ends when nobody has used it for 50 ms.
+async fn idle_for_50_ms(schema: &TestSchema, prepared: Prepared) -> Database {
+    let mut config = schema.config.clone();
+    let options = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{options} -c idle_session_timeout=50ms"));
+    Database::builder(config).max(1).prepared(prepared).connect().await.unwrap()
+}
+
+fn one_statement() -> SqlBatch<'static> {
+    let mut batch = SqlBatch::new();
+    batch.push("select 1", ());
+    batch
+}
+
 /// A transaction that is idle for too long in each attempt is told why it failed.
 #[test]
 #[ignore = "real tier"]
@@ -126,7 +178,6 @@ fn an_idle_transaction_whose_backend_is_killed_says_so() {
             let (pid,): (i32,) = tx.fetch_one("select pg_backend_pid()", ()).await?;
             schema.kill(pid).await;
             schema.until_backends("%", 0).await;
-            sleep(Duration::from_millis(50)).await;
             tx.execute("select 1", ()).await
         });
         let killed: Error = killed.await.unwrap_err();
