@@ -127,9 +127,10 @@ impl Binary {
 
 /// Runs documentation tests, by `cargo test --doc` with some selection of packages and features; also returns the seconds of
 /// compiling them, which rustdoc does as it runs. The log has a name.
+///
+/// Without `--show-output`, for which rustdoc would compile and link each of them alone.
 pub(crate) fn doctests(project: &Project, command: Cmd<'_>, name: &str) -> Result<(Vec<Suite>, f64)> {
-    let command =
-        command.arg("--no-fail-fast").env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
+    let command = command.arg("--no-fail-fast").env("CARGO_TERM_COLOR", "never");
     tell!("$ {command}");
     let start = Instant::now();
     let (output, status) = capture(command.into(), &log(&logs(project), name), DOCTESTS_LIMIT)?;
