@@ -74,15 +74,21 @@ fn tiers(
     let (root, logs) = (&*project.root, &*suites::logs(project));
     let start = Instant::now();
     let run = |binary: &&Binary| binary.run(root, logs, Tier::Virtual, &["--show-output"], &[]);
-    report.suites.extend(run_beside(&in_virtual, run));
-    report.beside.push((Tier::Virtual, start.elapsed().as_secs_f64()));
+    // Rustdoc compiles the examples of a package on one core: the suites have the other.
     let documented = selection(packages.iter().copied().filter(|package| package.doctests));
-    if !documented.is_empty() {
-        let command = project.cargo("test").args(["--doc", "--all-features"]).args(documented);
-        let (suites, compiling) = suites::doctests(project, command, "doctests")?;
-        report.suites.extend(suites);
-        report.compiling += compiling;
-    }
+    let documents = || match &*documented {
+        [] => Ok((Vec::new(), 0.0)),
+        names => {
+            let command = project.cargo("test").args(["--doc", "--all-features"]).args(names);
+            suites::doctests(project, command, "doctests")
+        }
+    };
+    let (ended, documents) = run_beside(&in_virtual, run, documents);
+    report.suites.extend(ended);
+    report.beside.push((Tier::Virtual, start.elapsed().as_secs_f64()));
+    let (ended, compiling) = documents?;
+    report.suites.extend(ended);
+    report.compiling += compiling;
     let real: Vec<&Binary> = binaries.iter().filter(|binary| binary.target == REAL).collect();
     if flags.quick {
         report.left_out.push(format!("SKIPPED: the real tier, {} suites (--quick)", real.len()));
@@ -110,7 +116,8 @@ fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report:
     let run = |binary: &&Binary| binary.run(root, logs, Tier::Real, &arguments, &servers.variables);
     let (alone, beside): (Vec<&Binary>, Vec<&Binary>) =
         suites.iter().partition(|binary| ALONE.contains(&&*binary.package));
-    report.suites.extend(run_beside(&beside, run));
+    let (ended, ()) = run_beside(&beside, run, || ());
+    report.suites.extend(ended);
     report.suites.extend(alone.iter().map(run));
     report.beside.push((Tier::Real, start.elapsed().as_secs_f64()));
 }

@@ -30,6 +30,17 @@ const DOCTESTS_LIMIT: Duration = Duration::from_secs(1200);
 /// on for all, and would take up to five times as long.
 const DRAW: [&str; 3] = ["cookbook", "evenkeel-testkit", "evenkeel-testkit-pg"];
 
+/// The suites that take longest. They begin first, as one that began last would have a core for itself at the end.
+const LONG: [(&str, &str); 7] = [
+    ("evenkeel-tests", "conformance"),
+    ("evenkeel-simulate", "it"),
+    ("evenkeel-pipeline", "it"),
+    ("evenkeel-tck", "it"),
+    ("evenkeel-postgres", "real"),
+    ("evenkeel-pipeline", "real"),
+    ("harvest", "real"),
+];
+
 /// A test binary.
 #[derive(Debug)]
 pub(crate) struct Binary {
@@ -47,7 +58,7 @@ pub(crate) fn build(project: &Project, selection: &[&str], packages: &[Package])
     let messages = read(command.arg("--message-format=json-render-diagnostics"))?;
     let binaries = messages.lines().filter_map(|line| binary(line, packages).transpose());
     let mut binaries = binaries.collect::<Result<Vec<Binary>>>()?;
-    binaries.sort_by(|one, other| (&one.package, &one.target).cmp(&(&other.package, &other.target)));
+    binaries.sort_by(|one, other| one.turn().cmp(&other.turn()));
     Ok(binaries)
 }
 
@@ -78,6 +89,13 @@ fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
 }
 
 impl Binary {
+    /// By which it comes before others: the longest ones, then by name.
+    fn turn(&self) -> (usize, &str, &str) {
+        let is_it = |long: &(&str, &str)| *long == (&*self.package, &*self.target);
+        let long = LONG.iter().position(is_it).unwrap_or(LONG.len());
+        (long, &self.package, &self.target)
+    }
+
     /// Whether there is anything to run. One that cannot be asked is run, to fail visibly.
     pub(crate) fn has_tests(&self) -> bool {
         let list = cleaned(Command::new(&self.path)).args(["--list", "--format", "terse"]).output();
