@@ -33,6 +33,7 @@ mod table;
 mod test;
 mod tidy;
 mod typos;
+mod wheel;
 
 use std::{env, process::ExitCode};
 

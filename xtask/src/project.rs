@@ -46,20 +46,31 @@ impl Project {
         Some(self.program(&program))
     }
 
+    /// Returns the path of a program that was installed for this project alone, if it is this version.
+    pub(crate) fn installed(&self, program: &str, version: &str) -> Option<PathBuf> {
+        let file = format!("{program}{}", env::consts::EXE_SUFFIX);
+        let path = self.root.join("target/tools/bin").join(file);
+        self.is_of_version(&path, version).then_some(path)
+    }
+
+    /// Whether a program runs here, and says that it is this version.
+    pub(crate) fn is_of_version(&self, program: &Path, version: &str) -> bool {
+        let told = self.program(program).arg("--version").ignore_stderr().read();
+        told.is_ok_and(|told| is_version(&told, version))
+    }
+
     /// Installs a program of a package for this project alone, if it is missing or another version, and returns its path.
     pub(crate) fn install(&self, package: &str, program: &str, version: &str) -> Result<PathBuf> {
-        let tools = self.root.join("target/tools");
-        let path = tools.join("bin").join(format!("{program}{}", env::consts::EXE_SUFFIX));
         // Cargo alone would look into the registry each time.
-        let told = self.program(&path).arg("--version").ignore_stderr().read();
-        if told.is_ok_and(|told| is_version(&told, version)) {
+        if let Some(path) = self.installed(program, version) {
             return Ok(path);
         }
+        let tools = self.root.join("target/tools");
         // It runs for seconds: optimization would take longer than it saves.
         let install = self.cargo("install").args(["--quiet", "--locked", "--debug", "--version"]);
         let install = install.arg(format!("={version}")).arg("--root").arg(&tools).arg(package);
         run_with(&[("CARGO_PROFILE_DEV_DEBUG", "0")], install)?;
-        Ok(path)
+        Ok(tools.join("bin").join(format!("{program}{}", env::consts::EXE_SUFFIX)))
     }
 
     /// Returns the command of any program, at the root.
