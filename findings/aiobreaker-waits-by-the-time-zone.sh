@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # `sleep_until_open` of aiobreaker sleeps hours too long in New York, and fails in Berlin.
 #
-# Seen with aiobreaker 1.2.0. A circuit opens for 60 seconds. The error of a refused call says how long it takes until it may be tried again
-# (`time_remaining`, by which `sleep_until_open` sleeps). In three time zones, of which EST5 is in
-# the west and CET-1 in the east, that is:
+# Seen with aiobreaker 1.2.0. A circuit opens for 60 seconds. The error of a refused call says how long it takes until it may be
+# tried again (`time_remaining`, by which `sleep_until_open` sleeps). In three time zones, of which EST5 is in the west and CET-1
+# in the east, that is:
 #
 #     UTC: about 60 s
 #     EST5: about 18060 s
