@@ -27,7 +27,7 @@ pub use self::{
     one_of::one_of,
     output::{Output, folders_are_there, is_stdout, one_at_most_is_stdout},
     parse::{Program, Refused, checked_words, parse},
-    store::{is_store, no_such_store},
+    store::{is_store, no_such_store, store_file_can_be},
     suggest::closest,
     time::Time,
 };

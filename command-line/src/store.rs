@@ -1,5 +1,7 @@
 //! The values of `--store` and `--queue`: a word, or a kind and an address.
 
+use std::path::Path;
+
 use crate::{address::shown, suggest::closest};
 
 /// Returns whether a text begins as one of `choices`, which a program lists as `auto, sqlite:PATH or postgres:URL`.
@@ -36,6 +38,31 @@ pub fn no_such_store(text: &str, choices: &str) -> String {
     format!("takes {choices}, not `{}`{}", shown(text), meant.unwrap_or_default())
 }
 
+/// Checks, before anything is built, that the file of `sqlite:PATH` can be one: its folder is there, and it is not a folder itself. Names
+/// that SQLite does not take for a path, as `:memory:` and `file:…`, are left to it, and other stores as well.
+///
+/// # Errors
+///
+/// The end of a line that begins with the flag.
+pub fn store_file_can_be(text: &str) -> Result<(), String> {
+    let Some(path) =
+        text.strip_prefix("sqlite:").filter(|path| !path.starts_with(':') && !path.starts_with("file:"))
+    else {
+        return Ok(());
+    };
+    let path = Path::new(path);
+    if path.is_dir() {
+        return Err(format!("takes a file, not the folder `{}`", path.display()));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(format!("takes a file in a folder that is there, not `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The part before the colon of `sqlite:PATH`.
 fn kind(choice: &str) -> Option<&str> {
     choice.split_once(':').map(|(kind, _)| kind)
@@ -49,7 +76,31 @@ fn shown_rest(rest: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_store, no_such_store};
+    use super::{is_store, no_such_store, store_file_can_be};
+
+    #[test]
+    fn the_file_of_a_store_needs_its_folder() {
+        for text in [
+            "sqlite:a.db",
+            "sqlite:./a.db",
+            "sqlite:src/a.db",
+            "sqlite:src/lib.rs",
+            "auto",
+            "postgres://no/such",
+        ] {
+            assert_eq!(store_file_can_be(text), Ok(()), "{text}");
+        }
+        for text in ["sqlite::memory:", "sqlite:file:no/such/a.db?mode=memory"] {
+            assert_eq!(store_file_can_be(text), Ok(()), "{text}");
+        }
+        for (text, said) in [
+            ("sqlite:no/such/a.db", "takes a file in a folder that is there, not `no/such/a.db`"),
+            ("sqlite:src/lib.rs/a.db", "takes a file in a folder that is there, not `src/lib.rs/a.db`"),
+            ("sqlite:src", "takes a file, not the folder `src`"),
+        ] {
+            assert_eq!(store_file_can_be(text).unwrap_err(), said);
+        }
+    }
 
     #[test]
     fn a_store_is_a_word_or_a_kind_with_an_address() {

@@ -117,6 +117,10 @@ mod tests {
             ("--prefix std", "--prefix takes a path that begins with /, not `std`; did you mean /std?"),
             ("--report= http://h/", "--report has no value"),
             ("--report no/such/file.html", "--report: there is no folder `no/such`"),
+            (
+                "--store sqlite:no/such/a.db http://h/",
+                "--store takes a file in a folder that is there, not `no/such/a.db`",
+            ),
             ("--json - --log - http://h/", "--json and --log cannot both be written to stdout"),
             ("--inspect-public http://h/", "--inspect-public does nothing without --inspect"),
             ("http://h:99999", "url takes an address with a port from 0 to 65535, not `http://h:99999`"),

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use command_line::{is_store, no_such_store};
+use command_line::{is_store, no_such_store, store_file_can_be};
 
 #[path = "../../../examples/crawl/src/cli/flags.rs"]
 #[expect(dead_code, reason = "the application uses the values")]
@@ -19,6 +19,9 @@ impl FromStr for Choice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let choices = "auto, sqlite:PATH or postgres:URL";
-        if is_store(text, choices) { Ok(Self) } else { Err(no_such_store(text, choices)) }
+        if !is_store(text, choices) {
+            return Err(no_such_store(text, choices));
+        }
+        store_file_can_be(text).map(|()| Self)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, str::FromStr};
 
-use command_line::{is_store, no_such_store};
+use command_line::{is_store, no_such_store, store_file_can_be};
 
 #[path = "../../../examples/harvest/src/cli/flags.rs"]
 #[expect(dead_code, reason = "the application uses the values")]
@@ -61,7 +61,7 @@ impl FromStr for QueueChoice {
 }
 
 fn one_of_the_stores(text: &str, choices: &str) -> Result<(), String> {
-    if is_store(text, choices) { Ok(()) } else { Err(no_such_store(text, choices)) }
+    if is_store(text, choices) { store_file_can_be(text) } else { Err(no_such_store(text, choices)) }
 }
 
 #[cfg(test)]
