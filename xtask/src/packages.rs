@@ -37,6 +37,8 @@ pub(crate) struct Package {
     pub(crate) tests: Vec<String>,
     /// Has documentation tests.
     pub(crate) doctests: bool,
+    /// The targets with tests, as flags of cargo: `--lib`, `--bin=NAME`, `--test=NAME`.
+    pub(crate) tested: Vec<String>,
     /// Has tests at all. A program without any is not built for those of others, which would have its features.
     pub(crate) is_tested: bool,
 }
@@ -146,8 +148,18 @@ fn package(json: &Value) -> Result<Package> {
             .map(str::to_owned)
             .collect(),
         doctests: targets.iter().any(|target| target["doctest"] == true),
+        tested: targets.iter().filter(|target| target["test"] == true).map(flag).collect(),
         is_tested: targets.iter().any(|target| target["doctest"] == true || target["test"] == true),
     })
+}
+
+/// By which cargo builds this target and no other one.
+fn flag(target: &Value) -> String {
+    let name = target["name"].as_str().unwrap_or_default();
+    match target["kind"][0].as_str() {
+        Some(kind @ ("bin" | "test" | "example" | "bench")) => format!("--{kind}={name}"),
+        _ => "--lib".to_owned(),
+    }
 }
 
 /// The elements; none if it is no list.
@@ -171,7 +183,7 @@ mod tests {
         "packages": [
             {"id": "ours", "name": "ours", "version": "0.1.0", "manifest_path": "/w/ours/Cargo.toml", "publish": null,
              "source": null, "rust_version": "1.89", "features": {"full": ["dep:x", "a"], "a": []},
-             "targets": [{"kind": ["lib"], "name": "ours", "doctest": true}, {"kind": ["test"], "name": "it", "test": true}]},
+             "targets": [{"kind": ["lib"], "name": "ours", "doctest": true, "test": true}, {"kind": ["test"], "name": "it", "test": true}]},
             {"id": "tool", "name": "tool", "version": "0.0.0", "manifest_path": "/w/tool/Cargo.toml", "publish": [],
              "targets": [{"kind": ["bin"], "name": "tool", "doctest": false}]},
             {"id": "x", "name": "x", "version": "1.0.0", "manifest_path": "/r/x/Cargo.toml", "source": "registry"},
@@ -204,5 +216,6 @@ mod tests {
         assert_eq!((ours.tests.as_slice(), ours.doctests), (["it".to_owned()].as_slice(), true));
         assert!(ours.public && !tool.public && !tool.doctests);
         assert!(ours.is_tested && !tool.is_tested);
+        assert_eq!(ours.tested, ["--lib", "--test=it"]);
     }
 }

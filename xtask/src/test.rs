@@ -37,10 +37,9 @@ pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
         Some(name) => vec![find(&packages, name)?],
         None => packages.iter().filter(|package| package.is_tested).collect(),
     };
-    let names = selection(selected.iter().copied());
     let mut report = Report::default();
     let start = Instant::now();
-    let built = suites::build(project, &names, &packages);
+    let built = suites::build(project, &selected, &packages);
     report.compiling = start.elapsed().as_secs_f64();
     match built {
         Ok(mut binaries) => {
@@ -69,7 +68,7 @@ fn tiers(
     binaries: &[Binary],
     report: &mut Report,
 ) -> Result {
-    let in_virtual = binaries.iter().filter(|binary| binary.target != REAL && binary.target != SOAK);
+    let in_virtual = binaries.iter().filter(|binary| binary.target != REAL);
     let in_virtual: Vec<&Binary> = in_virtual.collect();
     let (root, logs) = (&*project.root, &*suites::logs(project));
     let start = Instant::now();

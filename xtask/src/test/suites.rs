@@ -1,6 +1,7 @@
 //! The suites: how they are built, found and run.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -11,12 +12,13 @@ use std::{
 use xshell::Cmd;
 
 use super::{
+    SOAK,
     libtest::{self, Counts},
     report::{Suite, Tier},
 };
 use crate::{
     Result,
-    packages::Package,
+    packages::{Package, selection},
     project::{Project, cleaned, read},
 };
 
@@ -52,9 +54,16 @@ pub(crate) struct Binary {
     path: PathBuf,
 }
 
-/// Builds all test binaries of the packages that `selection` names.
-pub(crate) fn build(project: &Project, selection: &[&str], packages: &[Package]) -> Result<Vec<Binary>> {
-    let command = project.cargo("test").args(["--no-run", "--all-features", "--tests"]).args(selection);
+/// Builds the test binaries of the packages, but for those of `cargo xtask soak`, which is the only one to run them.
+pub(crate) fn build(project: &Project, selected: &[&Package], packages: &[Package]) -> Result<Vec<Binary>> {
+    let soak = format!("--test={SOAK}");
+    let tested = selected.iter().flat_map(|package| &package.tested).filter(|flag| **flag != soak);
+    let tested: BTreeSet<&String> = tested.collect();
+    if tested.is_empty() {
+        return Ok(Vec::new());
+    }
+    let command = project.cargo("test").args(["--no-run", "--all-features"]).args(tested);
+    let command = command.args(selection(selected.iter().copied()));
     let messages = read(command.arg("--message-format=json-render-diagnostics"))?;
     let binaries = messages.lines().filter_map(|line| binary(line, packages).transpose());
     let mut binaries = binaries.collect::<Result<Vec<Binary>>>()?;
