@@ -10,8 +10,10 @@
 // wake_list.rs     | `WakeList`
 // slab.rs          | `Slab`
 // linked_queue.rs  | `LinkedQueue`, over a slab
+// boxed_in_debug.rs | `boxed_in_debug`
 // random.rs        | `Random`, `seed_random`
 
+mod boxed_in_debug;
 mod error_chain;
 mod first_panic;
 mod linked_queue;
@@ -24,6 +26,7 @@ mod wake_list;
 
 #[doc(hidden)]
 pub use self::{
+    boxed_in_debug::boxed_in_debug,
     error_chain::error_chain,
     first_panic::FirstPanic,
     linked_queue::LinkedQueue,

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::boxed_in_debug;
 use tokio::{
     runtime::Handle,
     task::{JoinError, JoinHandle},
@@ -81,7 +82,8 @@ where
     Fut: Future<Output: Send + 'static> + Send + 'static,
 {
     let stop = Stop::new();
-    let task = tokio::spawn(in_current_span(catch_panic(work(stop.clone()))));
+    let work = boxed_in_debug(work(stop.clone()));
+    let task = tokio::spawn(in_current_span(catch_panic(work)));
     let place = Location::caller();
     Background {
         #[cfg(feature = "inspect")]

@@ -27,7 +27,7 @@ use std::{
     thread,
 };
 
-use evenkeel_base::{FirstPanic, lock};
+use evenkeel_base::{FirstPanic, boxed_in_debug, lock};
 use evenkeel_task::{Stop, catch_panic};
 use tokio::{sync::Notify, time::Instant};
 
@@ -332,6 +332,7 @@ impl<M: Manager> Shared<M> {
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
+        let work = boxed_in_debug(work);
         let end = TaskEnd { shared: Arc::clone(self), name, is_cut: true };
         let task = self.until_closed(async move {
             if let Err(panic) = catch_panic(work).await {
@@ -346,7 +347,7 @@ impl<M: Manager> Shared<M> {
 
     /// Runs a task that ends with the pool.
     pub(crate) fn spawn_until_closed(&self, work: impl Future<Output = ()> + Send + 'static) {
-        drop(tokio::spawn(self.until_closed(work)));
+        drop(tokio::spawn(self.until_closed(boxed_in_debug(work))));
     }
 
     /// Returns a future that drops this one when the pool is closed.

@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::boxed_in_debug;
 use evenkeel_task::{CatchPanic, Panic, catch_panic};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -372,7 +373,7 @@ where
         }
     };
     let threads = runtime.metrics().num_workers();
-    let task = runtime.spawn(Worker::new(Arc::clone(shared), key, work)).abort_handle();
+    let task = runtime.spawn(boxed_in_debug(Worker::new(Arc::clone(shared), key, work))).abort_handle();
     let (ended, is_gone) = shared.with(|state| {
         let ended = state.workers.spawned(key, task, threads);
         // A worker ends by itself only with the map or the source.

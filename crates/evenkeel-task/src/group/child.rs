@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use evenkeel_base::FirstPanic;
+use evenkeel_base::{FirstPanic, boxed_in_debug};
 use pin_project_lite::pin_project;
 use tokio::{runtime::Handle, task::JoinHandle};
 
@@ -83,6 +83,7 @@ pub(super) fn spawn<F>(
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
+    let future = boxed_in_debug(future);
     match &group.slots {
         None => tokio::spawn(Child::new(future, kind.admission(Unlimited), place, key, group)),
         Some(slots) => {
@@ -104,6 +105,7 @@ pub(crate) fn spawn_detached<F>(
 ) where
     F: Future<Output: IntoResult> + Send + 'static,
 {
+    let work = boxed_in_debug(work);
     match current::membership() {
         Some(group) => {
             let name = Some(Box::new(name.into()));
