@@ -108,11 +108,9 @@ impl Shutdown {
     ///
     /// let shutdown = Shutdown::new();
     /// let stop = shutdown.handle().stop().clone();
-    /// # async fn connect() -> Option<()> { None }
-    /// let database = tokio::select! {
-    ///     database = connect() => database,
-    ///     () = stop.draining() => None,
-    /// };
+    /// # async fn connect() { std::future::pending().await }
+    /// # stop.drain("an example has to end");
+    /// let database = stop.run_until_draining(connect()).await;
     /// // It drains at once if a signal has come.
     /// let report = shutdown.task("server", async move |stop| {
     ///     let Some(_database) = database else { return };

@@ -7,7 +7,7 @@
 // |---|---|
 // | `group` | the handle of a group; its own table says what is in `group/` |
 // | `error`, `into_result` | the error of a group, its failures and their causes; the output of a task |
-// | `stop`, `stop/core`, `stop/signal` | the stop signal; its two signals; the waiters of one of them |
+// | `stop`, `stop/core`, `stop/signal`, `stop/run_until` | the stop signal; its two signals; the waiters of one of them; a future until the drain |
 // | `panic` | panics as values |
 // | `shield`, `using`, `blocking`, `background` | work that can outlive its caller |
 // | `awaited`, `blocking_slots` | such work in dumps, behind the feature `inspect` |

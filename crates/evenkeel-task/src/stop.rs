@@ -1,6 +1,7 @@
 //! The stop signal in two steps, and the future that waits for one of them.
 
 mod core;
+mod run_until;
 mod signal;
 
 use std::{
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     core::{Core, SignalKind},
+    run_until::RunUntil,
     signal::{Signal, WaiterKey},
 };
 
@@ -175,6 +177,46 @@ impl Stop {
     #[doc(alias = "cancelled")]
     pub fn draining(&self) -> Stopping {
         Stopping::new(self, SignalKind::Drain, false)
+    }
+
+    /// Runs a future until the drain: returns its output, or `None` if the drain comes first or was sent before.
+    ///
+    /// It is for waits that a stop should end: for a permit, a turn, a pause between two attempts. An attempt that has begun
+    /// is better left to its own time limit. The signal is looked at first in each poll, so the future is not polled behind
+    /// it, and begins nothing; then it is dropped, as by a `select!`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future within, and leaves the signal as it is. A future that `None` has ended was dropped, too: it
+    /// has to be one that may be.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the future; and as that does when it is polled after it was ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_task::Stop;
+    /// use std::time::Duration;
+    /// use tokio::{sync::Semaphore, time::sleep};
+    ///
+    /// let (stop, slots) = (Stop::new(), Semaphore::new(1));
+    /// let slot = stop.run_until_draining(slots.acquire()).await;
+    /// assert!(slot.is_some_and(|slot| slot.is_ok()));
+    ///
+    /// stop.drain("SIGTERM");
+    /// assert_eq!(stop.run_until_draining(sleep(Duration::from_secs(60))).await, None);
+    /// # }
+    /// ```
+    #[doc(alias("run_until_cancelled", "select"))]
+    pub fn run_until_draining<F: Future>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + use<F> {
+        RunUntil { stopping: self.draining(), future }
     }
 
     /// Waits for the abort; it is ready at once if the abort was sent.

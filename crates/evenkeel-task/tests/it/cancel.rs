@@ -111,3 +111,16 @@ fn waiting_for_a_stop_leaves_it_as_it_is() {
     );
     assert_eq!(cuts.points(), 2);
 }
+
+#[test]
+fn running_until_the_drain_drops_the_future_within() {
+    let cuts = cancel::every_point(
+        async || (State::default(), Stop::new()),
+        async |(state, stop)| assert_eq!(stop.run_until_draining(task(state, 3)).await, Some(())),
+        async |(state, stop)| {
+            assert!(!stop.is_draining());
+            nothing_is_left(state).await;
+        },
+    );
+    assert_eq!(cuts.points(), 3);
+}

@@ -1,12 +1,13 @@
 //! The stop signal in two steps.
 
 use std::{
+    future::poll_fn,
     pin::pin,
     sync::{
         Arc,
         mpsc::{Sender, channel},
     },
-    task::{Context, Wake},
+    task::{Context, Poll, Wake},
 };
 
 use evenkeel_task::{BoxError, Stop, Stopping, group};
@@ -97,6 +98,64 @@ fn the_futures_end_with_their_step_and_see_the_reason() {
         assert_eq!(hard.await.unwrap(), (Some("soft".to_owned()), ms(20)));
         assert_took!(stop.draining(), ms(0));
         assert_took!(stop.aborting(), ms(0));
+    });
+}
+
+#[test]
+fn a_future_runs_until_the_drain() {
+    World::run(async |_| {
+        let stop = Stop::new();
+        assert_took!(
+            async {
+                assert_eq!(
+                    stop.run_until_draining(async {
+                        sleep(ms(5)).await;
+                        7
+                    })
+                    .await,
+                    Some(7)
+                )
+            },
+            ms(5)
+        );
+        let later = stop.clone();
+        tokio::spawn(async move {
+            sleep(ms(10)).await;
+            later.drain("enough");
+        });
+        let alive = Arc::new(());
+        let within = alive.clone();
+        let run = stop.run_until_draining(async move {
+            sleep(ms(1000)).await;
+            drop(within);
+        });
+        assert_eq!(assert_took!(run, ms(10)), None);
+        assert_eq!(Arc::strong_count(&alive), 1, "the future was not dropped");
+    });
+}
+
+#[test]
+fn nothing_begins_behind_the_drain() {
+    World::run(async |_| {
+        // Both at the same moment, and the drain before: the future is not polled.
+        let stop = Stop::new();
+        let mut polls = 0;
+        let counts = poll_fn(|_| {
+            polls += 1;
+            if polls == 1 { Poll::Pending } else { Poll::Ready(()) }
+        });
+        let mut run = Box::pin(stop.run_until_draining(counts));
+        assert!(poll(&mut run).is_pending());
+        stop.drain("now");
+        assert_eq!(poll(&mut run), Poll::Ready(None));
+        assert_eq!(stop.run_until_draining(async { unreachable!("it was polled") }).await, None::<()>);
+
+        let stop = Stop::new();
+        stop.child().abort("only the child");
+        assert_eq!(stop.run_until_draining(async { 1 }).await, Some(1));
+        let child = stop.child();
+        stop.abort("an abort is a drain, too");
+        assert_eq!(child.run_until_draining(async { 1 }).await, None);
     });
 }
 
