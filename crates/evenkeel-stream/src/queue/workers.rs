@@ -71,7 +71,8 @@ impl<T> Consumer<T> {
 /// - **A failure stops nothing.** An error or a panic of `f` is counted and, up to the first 64, kept in the report; its
 ///   worker takes the next item. An error that needs more than that is handled within `f`.
 /// - **Nothing hangs, and nothing is lost**: an item counts as done however its work ends, and those that were not
-///   started are returned by [`close`](Self::close), [`close_now`](crate::Producer::close_now), or in the report.
+///   started are in the report of [`close`](Self::close) and [`close_now`](Self::close_now), or returned by
+///   [`Producer::close_now`](crate::Producer::close_now).
 ///
 /// # Cancel safety
 ///
@@ -152,7 +153,7 @@ pub struct WorkersReport<T, E> {
     pub failed: u64,
     /// The number of items for which `f` panicked.
     pub panicked: u64,
-    /// The number of items whose work was aborted, by [`Workers::close`] or as the runtime was shut down.
+    /// The number of items whose work was aborted, by the end of a [`Workers::close`] or as the runtime was shut down.
     pub aborted: u64,
     /// The errors and panics, in the order in which they came; after the first 64 they are only counted.
     pub failures: Vec<ItemError<E>>,
@@ -194,8 +195,8 @@ impl<T: Send + 'static, E: Send + 'static> Workers<T, E> {
 impl<T, E> Workers<T, E> {
     /// Closes the queue, lets the workers go on for up to `within`, and aborts those that are not done then.
     ///
-    /// Items that were not started are in the report. With `Duration::ZERO` everything ends now. To let only the items
-    /// finish that were started, call [`close_now`](crate::Producer::close_now) first.
+    /// The workers go on with items that stand in the queue; those that were not started at the end of `within` are in the
+    /// report. [`close_now`](Self::close_now) starts none of them.
     ///
     /// # Cancel safety
     ///
@@ -214,6 +215,49 @@ impl<T, E> Workers<T, E> {
         let mut unstarted: Vec<T> = self.core.stop().into_iter().map(|entry| entry.item).collect();
         self.tasks.abort_all();
         let mut report = (&mut self).await;
+        unstarted.append(&mut report.unstarted);
+        WorkersReport { unstarted, ..report }
+    }
+
+    /// Closes the queue, lets the workers finish the items that they have started for up to `within`, and aborts those that
+    /// are not done then.
+    ///
+    /// It starts no other item: those that stand in the queue are in the report. With `Duration::ZERO` everything ends now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the workers, and drops the items that were not started, as its first poll has taken them out
+    /// of the queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Capacity, queue};
+    /// use std::{convert::Infallible, time::Duration};
+    /// use tokio::time::sleep;
+    ///
+    /// let (jobs, consumer) = queue(Capacity::items(10));
+    /// let workers = consumer.workers(1, async |_id: u32| {
+    ///     sleep(Duration::from_secs(1)).await;
+    ///     Ok::<_, Infallible>(())
+    /// });
+    /// for id in 0..3 {
+    ///     jobs.push(id).await.unwrap();
+    /// }
+    /// sleep(Duration::from_millis(100)).await;
+    /// let report = workers.close_now(Duration::from_secs(8)).await;
+    /// assert_eq!((report.done, report.unstarted), (1, vec![1, 2]));
+    /// # }
+    /// ```
+    pub async fn close_now(self, within: Duration) -> WorkersReport<T, E>
+    where
+        T: 'static,
+        E: 'static,
+    {
+        let mut unstarted: Vec<T> = self.core.stop().into_iter().map(|entry| entry.item).collect();
+        let mut report = self.close(within).await;
         unstarted.append(&mut report.unstarted);
         WorkersReport { unstarted, ..report }
     }

@@ -10,9 +10,9 @@ use std::{
 };
 
 use evenkeel_stream::{Capacity, ItemError, Producer, Workers, queue};
-use evenkeel_testkit::{World, assert_took};
+use evenkeel_testkit::{World, assert_took, cancel};
 use futures::FutureExt as _;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::support::{Gauge, ms};
 
@@ -201,6 +201,50 @@ fn close_now_lets_the_started_ones_finish() {
         let report = assert_took!(workers, ms(19));
         assert_eq!((report.done, report.unstarted), (2, vec![]));
     });
+}
+
+#[test]
+fn workers_that_close_now_finish_what_is_started_and_return_the_rest() {
+    World::run(async |_| {
+        for (within, took, done, aborted) in
+            [(Duration::MAX, 20, 2, 0), (ms(21), 20, 2, 0), (ms(15), 15, 1, 1), (ms(0), 0, 0, 2)]
+        {
+            let (jobs, workers) = workers(2, wait);
+            for millis in [10, 20, 30, 40] {
+                jobs.push(millis).await.unwrap();
+            }
+            // The workers take theirs, and no time passes.
+            yield_now().await;
+            let report = assert_took!(workers.close_now(within), ms(took));
+            assert_eq!((report.done, report.aborted, report.unstarted), (done, aborted, vec![30, 40]));
+            assert!(jobs.push(1).await.is_err());
+            assert_took!(jobs.join(), ms(0)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_close_now_that_is_dropped_aborts_the_workers() {
+    let cuts = cancel::every_point(
+        async || Gauge::default(),
+        async |gauge: Gauge| {
+            let (jobs, workers) = workers(2, async move |millis| {
+                let _inside = gauge.enter();
+                wait(millis).await
+            });
+            for millis in [10, 20, 30] {
+                jobs.push(millis).await.unwrap();
+            }
+            sleep(ms(1)).await;
+            let report = workers.close_now(ms(100)).await;
+            assert_eq!((report.done, report.unstarted), (2, vec![30]));
+        },
+        async |gauge: Gauge| {
+            sleep(ms(1)).await;
+            assert_eq!(gauge.now(), 0, "a worker goes on");
+        },
+    );
+    assert!(cuts.points() >= 2, "{} points", cuts.points());
 }
 
 #[test]
