@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use evenkeel_retry::http::{retry_after, retry_after_within};
+use evenkeel_retry::{
+    Verdict,
+    http::{retry_after, retry_after_within, verdict},
+};
 use proptest::prelude::*;
 
 fn now() -> SystemTime {
@@ -65,4 +68,19 @@ fn the_bound_can_be_set() {
     let within = |longest| retry_after_within([("Retry-After", "90")], now(), Duration::from_secs(longest));
     assert_eq!(within(90), Some(Duration::from_secs(90)));
     assert_eq!(within(89), None);
+}
+
+#[test]
+fn a_status_and_its_wait_have_a_verdict() {
+    let wait = Duration::from_secs(5);
+    let transient = [408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529];
+    for status in 0..=u16::MAX {
+        let (bare, waited) = match status {
+            403 => (Verdict::Permanent, Verdict::RetryAfter(wait)),
+            _ if transient.contains(&status) => (Verdict::Retry, Verdict::RetryAfter(wait)),
+            _ => (Verdict::Permanent, Verdict::Permanent),
+        };
+        assert_eq!((verdict(status, None), verdict(status, Some(wait))), (bare, waited), "{status}");
+    }
+    assert_eq!(verdict(429, Some(Duration::ZERO)), Verdict::RetryAfter(Duration::ZERO));
 }
