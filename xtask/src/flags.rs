@@ -105,7 +105,7 @@ xflags::xflags! {
             optional --open
             /// Serves it on this machine, and builds it again after each change.
             optional --serve
-            /// Follows chapter 1 in an empty project: builds each step, and makes its calls.
+            /// Follows the first two chapters in empty projects: builds each step, and makes its calls.
             optional --follow
             /// For mdBook: reads pages, and writes them with all that they include.
             optional --preprocess

@@ -28,6 +28,7 @@ pub(crate) fn findings(root: &Path, files: &[String]) -> Result<Vec<String>> {
             continue;
         }
         found.extend(listings(root, path, &text));
+        found.extend(unlinked(path, &text));
         found.extend(sections(path, &text));
         match expanded(root, path, &text) {
             Ok(page) => {
@@ -114,6 +115,18 @@ fn listings(root: &Path, path: &str, text: &str) -> Vec<String> {
     found
 }
 
+/// A forge shows a page without what it includes, so the page has to link to it.
+fn unlinked(path: &str, text: &str) -> Vec<String> {
+    let linked: BTreeSet<String> = shown(path, text).into_iter().collect();
+    let includes = lines(text).filter_map(|line| Some((line.number, included(line.text)?.0)));
+    includes
+        .filter(|(_, file)| !linked.contains(&target(path, file)))
+        .map(|(number, file)| {
+            format!("{path}:{number}: who reads this page on a forge does not see {file}: link to it, too")
+        })
+        .collect()
+}
+
 /// Whether the examples of a page are doc tests of its crate.
 fn is_tested(root: &Path, file: &str) -> bool {
     let Some((package, name)) = file.rsplit_once('/') else { return false };
@@ -137,4 +150,22 @@ fn sections(path: &str, text: &str) -> Option<String> {
         .collect();
     (headings != SECTIONS)
         .then(|| format!("{path}: its sections are {headings:?}: they have to be {SECTIONS:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unlinked;
+
+    #[test]
+    fn a_page_links_to_what_it_includes() {
+        let page = "[`a.rs`](../x/a.rs):\n\n```rust\n{{#include ../x/a.rs}}\n```\n\nFrom [b](b.md#part):\n\n{{#include b.md:part}}\n";
+        assert_eq!(unlinked("docs/book/src/a.md", page), Vec::<String>::new());
+        let bare = page.replace("[`a.rs`](../x/a.rs)", "[`a.rs`](../x/other.rs)");
+        let found = unlinked("docs/book/src/a.md", &bare);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("docs/book/src/a.md:4: "), "{found:?}");
+        // A link in a listing is none.
+        let quoted = "```text\n[a](a.txt)\n{{#include a.txt}}\n```\n";
+        assert_eq!(unlinked("docs/book/src/a.md", quoted).len(), 1);
+    }
 }

@@ -1,5 +1,5 @@
-//! Chapter 1 of the book, followed in an empty project: the files as the page shows them, the crates of this tree in place of
-//! the repository, and the output of each `curl` in the page.
+//! The first chapters of the book, each followed in an empty project: the files as the page shows them, the crates of this tree
+//! in place of the repository, and the output of each `curl` in the page.
 
 use std::{
     fs,
@@ -21,7 +21,9 @@ use crate::{
     project::{Project, cleaned, run as execute},
 };
 
-const PAGE: &str = "docs/book/src/first-service.md";
+/// The pages, and the name of the project that each begins with `cargo new`.
+const CHAPTERS: [(&str, &str); 2] =
+    [("docs/book/src/first-service.md", "prices"), ("docs/book/src/background-worker.md", "orders")];
 const GIT: &str = "git = \"https://github.com/evenkeel/evenkeel\"";
 /// The time in which a program opens its port.
 const START: Duration = Duration::from_secs(30);
@@ -30,38 +32,51 @@ const START: Duration = Duration::from_secs(30);
 type Block = (String, String);
 
 pub(super) fn run(project: &Project) -> Result<Outcome> {
-    let folder = project.target().join("evenkeel/first-service/prices");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(folder.join("src"))?;
-    let text = fs::read_to_string(project.root.join(PAGE))?;
     let mut found = Vec::new();
-    let mut at = 0;
-    for (language, block) in blocks(&project.root, &text)? {
-        match language.as_str() {
-            "toml" => fs::write(folder.join("Cargo.toml"), manifest(&project.root, &block))?,
-            // The page names the file above the block.
-            "rust" => {
-                let name = named(&text, &mut at).ok_or("the page names no file for a program")?;
-                tell!("{name}");
-                fs::write(folder.join(&name), block)?;
-                let tests = folder.join("src/tests.rs");
-                if name == "src/main.rs" && !tests.exists() {
-                    fs::write(tests, "")?;
-                }
-            }
-            "console" => found.extend(tried(project, &folder, &block)?),
-            "sh" if block.trim() == "cargo test" => cargo(project, &folder, "test")?,
-            _ => {}
-        }
+    for (page, name) in CHAPTERS {
+        found.extend(follow(project, page, name)?);
     }
     Ok(Outcome::of_findings(&found))
 }
 
+/// Follows a page; returns the answers that are others.
+fn follow(project: &Project, page: &str, name: &str) -> Result<Vec<String>> {
+    tell!("{page}");
+    let folder = project.target().join("evenkeel/chapters").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(folder.join("src"))?;
+    let text = fs::read_to_string(project.root.join(page))?;
+    let mut found = Vec::new();
+    let mut at = 0;
+    for (language, block) in blocks(&project.root, page, &text)? {
+        match language.as_str() {
+            "toml" => fs::write(folder.join("Cargo.toml"), manifest(&project.root, name, &block))?,
+            // The page names the file above the block.
+            "rust" => {
+                let file = named(&text, &mut at).ok_or("the page names no file for a program")?;
+                tell!("{file}");
+                fs::write(folder.join(&file), block)?;
+                let tests = folder.join("src/tests.rs");
+                if file == "src/main.rs" && !tests.exists() {
+                    fs::write(tests, "")?;
+                }
+            }
+            "console" => {
+                let wrong = tried(project, &folder, name, &block)?;
+                found.extend(wrong.into_iter().map(|wrong| format!("{page}: {wrong}")));
+            }
+            "sh" if block.trim() == "cargo test" => cargo(project, &folder, "test")?,
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
 /// The blocks of the page, with what they include.
-fn blocks(root: &Path, text: &str) -> Result<Vec<Block>> {
-    let page = expanded(root, PAGE, text)?;
+fn blocks(root: &Path, page: &str, text: &str) -> Result<Vec<Block>> {
+    let page = expanded(root, page, text)?;
     let mut blocks: Vec<Block> = Vec::new();
     for line in lines(&page) {
         match line.kind {
@@ -83,14 +98,15 @@ fn named(text: &str, at: &mut usize) -> Option<String> {
 }
 
 /// The manifest of the project, over the crates of this tree.
-fn manifest(root: &Path, dependencies: &str) -> String {
-    let head = "[package]\nname = \"prices\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n";
+fn manifest(root: &Path, name: &str, dependencies: &str) -> String {
+    let head =
+        format!("[package]\nname = {name:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n");
     let lines = dependencies.lines().map(|line| {
         let name = line.split(' ').next().unwrap_or_default();
         let path = root.join("crates").join(name);
         line.replace(GIT, &format!("path = {:?}", path.display().to_string())) + "\n"
     });
-    head.to_owned() + &lines.collect::<String>()
+    head + &lines.collect::<String>()
 }
 
 fn cargo(project: &Project, folder: &Path, command: &str) -> Result {
@@ -99,18 +115,24 @@ fn cargo(project: &Project, folder: &Path, command: &str) -> Result {
     execute(cargo.arg("--target-dir").arg(target))
 }
 
-/// Runs the program, and makes the calls of a block; returns the answers that are others.
-fn tried(project: &Project, folder: &Path, block: &str) -> Result<Vec<String>> {
+/// Runs the program, and the commands of a block; returns the answers that are others.
+fn tried(project: &Project, folder: &Path, name: &str, block: &str) -> Result<Vec<String>> {
     cargo(project, folder, "build")?;
-    let program = folder.parent().expect("it has one").join("target/debug/prices");
+    let program = folder.parent().expect("it has one").join("target/debug").join(name);
     let mut command = cleaned(std::process::Command::new(program));
     let running = Running(command.current_dir(folder).spawn()?);
     let mut found = Vec::new();
-    for call in block.split("$ curl -s ").filter(|call| !call.is_empty()) {
-        let (url, expected) = call.split_once('\n').unwrap_or((call, ""));
-        let answer = answer(url)?;
+    for step in block.split("$ ").filter(|step| !step.is_empty()) {
+        let (command, expected) = step.split_once('\n').unwrap_or((step, ""));
+        if let Some(secs) = command.strip_prefix("sleep ") {
+            thread::sleep(Duration::from_secs(secs.parse()?));
+            continue;
+        }
+        let call = command.strip_prefix("curl -s ").ok_or_else(|| format!("unknown command: {command}"))?;
+        let (method, url) = call.strip_prefix("-X POST ").map_or(("GET", call), |url| ("POST", url));
+        let answer = answer(method, url)?;
         if answer != expected {
-            found.push(format!("{PAGE}: {url} answers {answer:?}, and the page says {expected:?}"));
+            found.push(format!("{url} answers {answer:?}, and the page says {expected:?}"));
         }
     }
     drop(running);
@@ -127,7 +149,7 @@ impl Drop for Running {
     }
 }
 
-fn answer(url: &str) -> Result<String> {
+fn answer(method: &str, url: &str) -> Result<String> {
     let (host, path) = url.split_once('/').ok_or("a URL of the page has no path")?;
     let start = Instant::now();
     let mut stream = loop {
@@ -137,7 +159,7 @@ fn answer(url: &str) -> Result<String> {
             Err(_) => thread::sleep(Duration::from_millis(50)),
         }
     };
-    write!(stream, "GET /{path} HTTP/1.0\r\nhost: {host}\r\n\r\n")?;
+    write!(stream, "{method} /{path} HTTP/1.0\r\nhost: {host}\r\n\r\n")?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     Ok(response.split_once("\r\n\r\n").map_or(response.clone(), |(_, body)| body.to_owned()))

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use evenkeel_retry::{Policy, Verdict, http::retry_after};
+use evenkeel_retry::{
+    Policy, Verdict,
+    http::{retry_after, verdict},
+};
 
 static POLICY: Policy =
     Policy::exponential(Duration::from_millis(50), Duration::from_secs(2)).max_attempts(4).named("get");
@@ -30,12 +33,7 @@ impl error::Error for Status {}
 
 #[expect(clippy::disallowed_methods, reason = "an HTTP-date can only be compared with the wall clock")]
 fn classify(status: &Status) -> Verdict {
-    let asked = retry_after(status.headers.iter().copied(), SystemTime::now());
-    match (status.code, asked) {
-        (429 | 503, Some(wait)) => Verdict::RetryAfter(wait),
-        (408 | 429 | 500 | 502..=504, _) => Verdict::Retry,
-        _ => Verdict::Permanent,
-    }
+    verdict(status.code, retry_after(status.headers.iter().copied(), SystemTime::now()))
 }
 
 /// Is busy once, fails once, and answers.

@@ -19,7 +19,7 @@ use evenkeel::{
     shutdown::{Report, Shutdown, Stop},
     task::BoxError,
 };
-use prices::Prices;
+use prices::{Prices, with_causes};
 use store::Store;
 use tokio::net::TcpListener;
 
@@ -28,13 +28,12 @@ struct Service {
     store: Store,
 }
 
-/// An error of a request, which the client is told, and its cause: a retry's is the last answer.
+/// An error of a request, which the client is told, and its causes.
 struct Failed(BoxError);
 
 impl axum::response::IntoResponse for Failed {
     fn into_response(self) -> axum::response::Response {
-        let cause = self.0.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        (StatusCode::BAD_GATEWAY, format!("{}{cause}\n", self.0)).into_response()
+        (StatusCode::BAD_GATEWAY, format!("{}\n", with_causes(&self.0))).into_response()
     }
 }
 

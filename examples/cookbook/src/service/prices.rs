@@ -1,10 +1,10 @@
 //! Prices, from a partner: ten calls a second, and each comes again if it fails.
 
-use std::time::Duration;
+use std::{iter::successors, time::Duration};
 
 use evenkeel::{
     limit::RateLimiter,
-    retry::{Policy, Verdict},
+    retry::{Policy, Verdict, http},
     task::BoxError,
 };
 use reqwest::Client;
@@ -53,10 +53,17 @@ impl Prices {
     }
 }
 
-/// A connection that broke and a server in trouble are worth another attempt; "not found" is not.
+/// A connection that broke and a server in trouble are worth another attempt; "not found" and a URL that is none are not.
 fn verdict(error: &reqwest::Error) -> Verdict {
     match error.status() {
-        Some(status) if status.is_client_error() => Verdict::Permanent,
-        _ => Verdict::Retry,
+        Some(status) => http::verdict(status.as_u16(), None),
+        None if error.is_builder() => Verdict::Permanent,
+        None => Verdict::Retry,
     }
+}
+
+/// An error with its causes. That of a retry is the last answer, and below it is what the system has said.
+pub(crate) fn with_causes(error: &BoxError) -> String {
+    let causes = successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

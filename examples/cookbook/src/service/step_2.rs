@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use evenkeel::shutdown::{Report, Shutdown, Stop};
-use prices::Prices;
+use prices::{Prices, with_causes};
 use tokio::net::TcpListener;
 
 async fn price(
@@ -22,11 +22,7 @@ async fn price(
 ) -> Result<String, (StatusCode, String)> {
     match prices.price(&item).await {
         Ok(price) => Ok(format!("{price}\n")),
-        Err(error) => {
-            // The cause of a retry's error is the last answer.
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            Err((StatusCode::BAD_GATEWAY, format!("{error}{cause}\n")))
-        }
+        Err(error) => Err((StatusCode::BAD_GATEWAY, format!("{}\n", with_causes(&error)))),
     }
 }
 

@@ -97,3 +97,5 @@ pub(crate) mod m03_from_deadpool;
 pub(crate) mod service;
 #[path = "../../src/bin/w01_which_wraps_which.rs"]
 pub(crate) mod w01_which_wraps_which;
+#[path = "../../src/worker/main.rs"]
+pub(crate) mod worker;
