@@ -7,7 +7,7 @@
 #     alone: a is asked for 3 times or more
 #     with a new key each time: a is asked for once, and its value is older than two seconds
 #
-# What the cache had is put into the result of the function, and then all of that is stored, with the whole time to live
+# The decorator puts the values of the cache into the result of the function, and then stores all of that, with the whole time to live
 # (`multi_cached.decorator`). So a page that shows popular things next to a new one shows the popular ones as they were at first.
 #
 # Runs Python in a virtual environment in a temporary folder, with a package of PyPI. Fails if the behavior changes.
