@@ -58,7 +58,7 @@ fn four_are_delivered_at_once_and_ten_a_second() {
         let orders = Orders::default();
         for order in 1..=20 {
             orders.set(order, "waiting");
-            partner.on(Method::POST, &format!("/{order}")).reply(200).latency(secs(1)).expect(1);
+            partner.on(Method::POST, format!("/{order}")).reply(200).latency(secs(1)).expect(1);
         }
         assert_eq!(run_for(secs(10), &orders, &partner).await.exit_code(), 0);
         assert_eq!(orders.all_in("delivered").len(), 20);
@@ -75,7 +75,7 @@ fn a_stop_waits_for_attempts_alone_and_the_next_start_delivers_the_rest() {
         let orders = Orders::default();
         for order in 1..=40 {
             orders.set(order, "waiting");
-            let mut route = partner.on(Method::POST, &format!("/{order}"));
+            let mut route = partner.on(Method::POST, format!("/{order}"));
             match order {
                 // In its pause when the signal comes.
                 1 => route.reply(503).header("retry-after", "50").then(200).expect(2),
