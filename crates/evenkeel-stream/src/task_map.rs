@@ -16,6 +16,7 @@
 //! | `workers` | the workers that are parked, and how many are on their way |
 //! | `inspect` | the map in the dumps of evenkeel-inspect |
 //! | `results`, `keys` | the order of the results; the order within a key |
+//! | `erased` | with debug assertions: the types of the source and of the function, taken from them |
 
 use std::{
     fmt,
@@ -26,6 +27,8 @@ use std::{
 use futures_core::Stream;
 
 mod consumer;
+#[cfg(debug_assertions)]
+mod erased;
 #[cfg(feature = "inspect")]
 mod inspect;
 mod keys;
@@ -71,6 +74,8 @@ impl<S: Stream, T, E> TaskMap<S, T, E> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         assert!(limit > 0, "the number of items in flight must not be zero");
+        #[cfg(debug_assertions)]
+        let (source, work) = (Box::pin(source) as erased::AnySource<S::Item>, erased::any_work(work));
         let engine = ConsumerSide::new(source, limit, split, work, CallPlace::here());
         #[cfg(feature = "inspect")]
         let engine = {
