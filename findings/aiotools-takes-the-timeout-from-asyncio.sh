@@ -12,7 +12,7 @@
 # calls `uncancel`). The limit of asyncio turns a cancellation into a `TimeoutError` only when it is the only one that is
 # left. So the timeout passes as a cancellation that nobody asked for, which `except Exception` does not catch.
 #
-# Runs Python in a virtual environment in a temporary folder, with a package of PyPI. Fails if the behavior changes.
+# Runs Python in a virtual environment in a temporary folder, with packages of PyPI. Fails if the behavior changes.
 set -euo pipefail
 
 work=$(mktemp -d)

@@ -12,7 +12,7 @@
 # The scope cancels its task, which stands until the next await, wherever that is. It takes the cancellation back only if the
 # body ends by a `CancelledError` (`CancelScope.__exit__`). So a deadline that is computed, with nothing left of it, ends the whole task.
 #
-# Runs Python in a virtual environment in a temporary folder, with a package of PyPI. Fails if the behavior changes.
+# Runs Python in a virtual environment in a temporary folder, with packages of PyPI. Fails if the behavior changes.
 set -euo pipefail
 
 work=$(mktemp -d)
