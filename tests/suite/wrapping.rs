@@ -10,6 +10,7 @@ use std::{
 use evenkeel::{
     limit::{ConcurrencyLimiter, RateLimiter, Reason},
     retry::{Backoff, GaveUp, Policy},
+    task::Stop,
 };
 use evenkeel_testkit::{World, assert_took};
 use futures::future::join_all;
@@ -110,6 +111,38 @@ fn a_loop_that_waits_for_a_turn_without_the_deadline_queues_beyond_the_total_tim
         let end = policy.start().ends_at().unwrap();
         let denied = assert_took!(limiter.acquire_many(10).by(end), Duration::ZERO).unwrap_err();
         assert_eq!(denied.reason, Reason::Deadline);
+    });
+}
+
+/// Three callers with one slot and a call of two seconds, and a stop after the first second; returns how many calls began, and
+/// when the last caller is done.
+async fn calls_around_a_stop(stop_reaches_the_queue: bool) -> (u32, Duration) {
+    let (slots, stop) = (ConcurrencyLimiter::new(1), Stop::new());
+    let (begun, start) = (Cell::new(0), Instant::now());
+    let call = async |_| {
+        let queue = slots.acquire();
+        let slot = match stop_reaches_the_queue {
+            true => stop.run_until_draining(queue).await,
+            false => Some(queue.await),
+        };
+        let Some(slot) = slot else { return };
+        begun.set(begun.get() + 1);
+        sleep_until(Instant::now() + secs(2)).await;
+        drop(slot.unwrap());
+    };
+    let stopping = async {
+        sleep_until(start + secs(1)).await;
+        stop.drain("SIGTERM");
+    };
+    tokio::join!(join_all((0..3).map(call)), stopping);
+    (begun.get(), start.elapsed())
+}
+
+#[test]
+fn a_queue_that_the_stop_does_not_reach_makes_calls_behind_the_signal() {
+    World::run(async |_| {
+        assert_eq!(calls_around_a_stop(true).await, (1, secs(2)));
+        assert_eq!(calls_around_a_stop(false).await, (3, secs(6)));
     });
 }
 
