@@ -28,7 +28,7 @@ use std::{
     any::type_name,
     fmt,
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -239,6 +239,65 @@ impl<'p> Attempts<'p> {
             }
             waited
         })
+    }
+
+    /// As [`backoff`](Self::backoff), and gives up when `cancel` is ready, a stop signal for example, as
+    /// [`Retry::until`](crate::Retry::until) does.
+    ///
+    /// The failure is judged first: one that is final is told as what it is, also behind the signal. With a wait around
+    /// `backoff` that looks at the signal alone, it would be lost.
+    ///
+    /// # Errors
+    /// Those of `backoff`; with [`GaveUp::Cancelled`] if there would have been another attempt.
+    ///
+    /// # Cancel safety
+    /// As that of `backoff`; `cancel` is dropped as well.
+    ///
+    /// # Panics
+    /// When the future is polled after it was ready, and if `cancel` panics.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{GaveUp, Policy};
+    /// # use std::{future::ready, io, time::Duration};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_secs(60));
+    /// # let stopped = || ready(());
+    /// let mut attempts = policy.start();
+    /// let failed = attempts.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
+    /// match attempts.backoff_until(failed, stopped()).await {
+    ///     Ok(()) => unreachable!("there is no other attempt behind the stop"),
+    ///     Err(error) if error.reason == GaveUp::Cancelled => assert_eq!(error.last.unwrap().to_string(), "busy"),
+    ///     Err(error) => panic!("it failed for good: {error}"),
+    /// }
+    /// # }
+    /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
+    pub fn backoff_until<E, U: Future>(
+        &mut self,
+        failed: Failed<E>,
+        cancel: U,
+    ) -> impl Future<Output = Result<(), RetryError<E>>> {
+        let call = CallPlace::here();
+        async move {
+            if let Err(reason) = self.decide(failed.verdict, failed.may_repeat) {
+                return Err(self.gave_up(reason, failed.error));
+            }
+            let mut cancel = pin!(cancel);
+            let mut entry = self.wait_entry(call, failed.error().map(|_| type_name::<E>()));
+            let is_cancelled = poll_fn(|cx| {
+                if cancel.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(true);
+                }
+                let waited = self.state().poll_wait(cx);
+                if waited.is_pending() {
+                    entry.polled_here();
+                }
+                waited.map(|()| false)
+            });
+            if is_cancelled.await { Err(self.gave_up(GaveUp::Cancelled, failed.error)) } else { Ok(()) }
+        }
     }
 
     /// Waits for the next attempt's time, and counts it; false if the total time is over.

@@ -34,7 +34,8 @@ pub enum GaveUp {
     AtMostOnce,
     /// The request could not be cloned, so that there was none left to send: see `tower::RetryLayer`.
     Unrepeatable,
-    /// The future given to [`Retry::until`](crate::Retry::until) was ready.
+    /// The future given to [`Retry::until`](crate::Retry::until) or [`Attempts::backoff_until`](crate::Attempts::backoff_until)
+    /// was ready.
     Cancelled,
 }
 

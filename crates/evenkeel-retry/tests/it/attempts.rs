@@ -1,14 +1,15 @@
 //! The caller's own loop.
 
 use std::{
-    future::{pending, ready},
+    future::{Future as _, pending, poll_fn, ready},
     pin::pin,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use evenkeel_retry::{GaveUp, Policy, RetryError, Verdict};
+use evenkeel_retry::{Budget, GaveUp, Policy, RetryError, Verdict};
 use evenkeel_testkit::{World, assert_took};
+use tokio::time::{Instant, sleep};
 
 use crate::{Flaky, Refused, doubling, ms};
 
@@ -86,6 +87,77 @@ fn the_loop_and_the_future_keep_the_same_times() {
             assert_eq!(error, future);
             assert_eq!(attempts.attempts(), 6);
         }
+    });
+}
+
+/// A stop at any time ends both with the same error, at the same time; a final failure is told behind the stop, too.
+#[test]
+fn the_loop_and_the_future_are_cancelled_alike() {
+    World::run(async |_| {
+        for seed in 0..20 {
+            for stop in [1, 50, 150, 151, 400, 401, 900, 2000, 5000] {
+                for last in [Verdict::Retry, Verdict::Permanent] {
+                    let policy = Policy::exponential(ms(100), ms(1000)).max_attempts(5).seed(seed);
+                    let slow = async || {
+                        sleep(ms(150)).await;
+                        Err::<(), _>(Refused(0))
+                    };
+                    let start = Instant::now();
+                    let future =
+                        policy.run(slow).classify(|_| last).until(sleep(ms(stop))).await.unwrap_err();
+                    let took = start.elapsed();
+
+                    let (start, mut attempts) = (Instant::now(), policy.start());
+                    let mut stopped = pin!(sleep(ms(stop)));
+                    let looped = loop {
+                        let failed = attempts.attempt(slow()).await.unwrap_err();
+                        let stopped = poll_fn(|cx| stopped.as_mut().poll(cx));
+                        if let Err(error) = attempts.backoff_until(failed.classify(|_| last), stopped).await {
+                            break error;
+                        }
+                    };
+                    assert_eq!(
+                        (looped, start.elapsed()),
+                        (future, took),
+                        "seed {seed}, stop {stop}, {last:?}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn behind_the_stop_a_final_failure_is_told_and_no_attempt_follows() {
+    World::run(async |_| {
+        for (policy, verdict, reason) in [
+            (doubling(), Verdict::Retry, GaveUp::Cancelled),
+            (doubling(), Verdict::RetryAfter(ms(1)), GaveUp::Cancelled),
+            (Policy::fixed(Duration::ZERO), Verdict::Retry, GaveUp::Cancelled),
+            (doubling(), Verdict::Permanent, GaveUp::Permanent),
+            (doubling().max_attempts(1), Verdict::Retry, GaveUp::Attempts),
+            (doubling(), Verdict::RetryAfter(Duration::MAX), GaveUp::RetryAfter(Duration::MAX)),
+        ] {
+            let policy = policy.budget(Budget::percent(0).per_second(0).reserve(3));
+            let mut attempts = policy.start();
+            let failed = attempts.attempt(ready(Err::<(), _>(Refused(7)))).await.unwrap_err();
+            let waited = attempts.backoff_until(failed.classify(|_| verdict), ready(()));
+            let error = assert_took!(waited, Duration::ZERO).unwrap_err();
+            assert_eq!((error.reason, error.attempts, error.last), (reason, 1, Some(Refused(7))));
+            // The token of the attempt that is not made is there again, while the series is.
+            assert!(format!("{policy:?}").contains("available: 3"), "{policy:?}");
+            drop(attempts);
+        }
+    });
+}
+
+#[test]
+fn a_wait_without_a_stop_is_as_long_as_ever() {
+    World::run(async |_| {
+        let policy = doubling();
+        let mut attempts = policy.start();
+        let failed = attempts.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        assert_took!(attempts.backoff_until(failed, pending::<()>()), ms(100)).unwrap();
     });
 }
 

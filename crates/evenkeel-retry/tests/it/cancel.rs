@@ -94,6 +94,28 @@ fn the_future() {
 }
 
 #[test]
+fn the_loop_with_a_stop() {
+    let cuts = cancel::every_point(
+        setup,
+        async |state| {
+            let _left = Left(state.clone());
+            let mut attempts = state.policy.start();
+            let value = loop {
+                match attempts.attempt(operation(state.clone())).await {
+                    Ok(value) => break value,
+                    Err(failed) => {
+                        attempts.backoff_until(failed, sleep(Duration::from_secs(60))).await.unwrap()
+                    }
+                }
+            };
+            assert_eq!(value, 3);
+        },
+        check,
+    );
+    assert_eq!(cuts.points(), 6);
+}
+
+#[test]
 fn the_loop() {
     let cuts = cancel::every_point(
         setup,
