@@ -6,7 +6,7 @@
 use std::{io, time::Duration};
 
 use evenkeel_limit::{ConcurrencyLimiter, Denied, RateLimiter};
-use evenkeel_retry::{Backoff, Jitter, Policy};
+use evenkeel_retry::{Backoff, GaveUp, Jitter, Policy};
 use evenkeel_task::{BoxError, Stop};
 use tokio::time::{Instant, sleep};
 
@@ -47,10 +47,12 @@ async fn patiently(caller: u32, stop: &Stop) -> Result<Option<u32>, BoxError> {
         drop(slot);
         match outcome {
             Ok(answer) => return Ok(Some(answer)),
-            Err(failed) => {
-                let pause = attempts.backoff(failed);
-                let Some(()) = stop.run_until_draining(pause).await.transpose()? else { return Ok(None) };
-            }
+            // It judges the failure first: one that is final is told, also behind the stop.
+            Err(failed) => match attempts.backoff_until(failed, stop.draining()).await {
+                Ok(()) => {}
+                Err(error) if error.reason == GaveUp::Cancelled => return Ok(None),
+                Err(error) => return Err(error.into()),
+            },
         }
     }
 }

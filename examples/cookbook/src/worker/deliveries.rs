@@ -10,8 +10,8 @@ use std::{
 };
 
 use evenkeel::{
-    limit::{ConcurrencyLimiter, Denied, RateLimiter},
-    retry::{Policy, Verdict, http},
+    limit::{ConcurrencyLimiter, RateLimiter},
+    retry::{GaveUp, Policy, Verdict, http},
     shutdown::Stop,
     stream::Consumer,
     task::BoxError,
@@ -67,24 +67,27 @@ impl Deliveries {
     /// Calls until the partner has the order; `None` if the program stops before.
     pub(crate) async fn deliver(&self, order: u32, stop: &Stop) -> Result<Option<()>, BoxError> {
         let mut attempts = POLICY.start();
-        let end = attempts.ends_at().expect("the policy has a total time");
         loop {
+            // As long as it takes: nobody waits for the answer.
             let turn = async {
-                let slot = self.slots.acquire().by(end).await?;
-                self.rate.acquire().by(end).await?;
-                Ok::<_, Denied>(slot)
+                let slot = self.slots.acquire().await;
+                self.rate.acquire().await;
+                slot
             };
-            let Some(slot) = stop.run_until_draining(turn).await.transpose()? else { return Ok(None) };
+            let Some(slot) = stop.run_until_draining(turn).await else { return Ok(None) };
             // Not within the stop: it has begun, so it may end.
             let outcome = attempts.attempt(self.call(order)).await;
             drop(slot);
             match outcome {
                 Ok(()) => return Ok(Some(())),
                 Err(failed) => {
-                    let pause = attempts.backoff(failed.classify(CallError::verdict));
-                    let Some(()) = stop.run_until_draining(pause).await.transpose()? else {
-                        return Ok(None);
-                    };
+                    let failed = failed.classify(CallError::verdict);
+                    match attempts.backoff_until(failed, stop.draining()).await {
+                        Ok(()) => {}
+                        Err(error) if error.reason == GaveUp::Cancelled => return Ok(None),
+                        // For good, also if the program stops.
+                        Err(error) => return Err(error.into()),
+                    }
                 }
             }
         }

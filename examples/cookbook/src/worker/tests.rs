@@ -51,6 +51,20 @@ fn an_order_that_is_refused_is_not_delivered_again() {
     });
 }
 
+/// Its call is under way when the signal comes. The next start would deliver it again if it were waiting still.
+#[test]
+fn an_order_that_is_refused_behind_the_signal_is_not_delivered_again() {
+    World::run(async |_| {
+        let partner = Server::loopback().await.unwrap();
+        partner.on(Method::POST, "/7").reply(422).latency(secs(2)).expect(1);
+        let orders = Orders::default();
+        orders.set(7, "waiting");
+        assert_eq!(run_for(secs(1), &orders, &partner).await.exit_code(), 0);
+        let list = orders.list();
+        assert!(list.ends_with("the error is permanent: status 422\n"), "{list}");
+    });
+}
+
 #[test]
 fn four_are_delivered_at_once_and_ten_a_second() {
     World::run(async |_| {
