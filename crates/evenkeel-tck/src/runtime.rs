@@ -59,16 +59,17 @@ pub(crate) fn run_while_it_goes_on<T: Send + 'static>(
 /// Runs this beside another task. Returns the output, and the number of turns that the other task had.
 pub(crate) async fn beside<T>(run: impl Future<Output = T>) -> (T, u32) {
     let turns = Rc::new(Cell::new(0));
-    let counted = turns.clone();
-    let other = spawn_local(async move {
-        loop {
-            counted.set(counted.get() + 1);
-            yield_now().await;
-        }
-    });
+    let other = spawn_local(take_turns(turns.clone()));
     let output = run.await;
     other.abort();
     (output, turns.get())
+}
+
+async fn take_turns(counted: Rc<Cell<u32>>) {
+    loop {
+        counted.set(counted.get() + 1);
+        yield_now().await;
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     env,
     io::Write as _,
+    pin::Pin,
     process,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
@@ -33,7 +34,9 @@ pub(crate) fn run<Fut: Future<Output = ()>>(test: impl Fn(String) -> Fut) {
         };
         let _ = writeln!(std::io::stderr(), "with {name}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(test(url));
+        // The runtime's code is compiled once, and not for each test.
+        let test: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(test(url));
+        runtime.block_on(test);
     }
 }
 

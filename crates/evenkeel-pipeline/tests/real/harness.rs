@@ -4,6 +4,7 @@ use std::{
     env,
     io::Write as _,
     panic::resume_unwind,
+    pin::Pin,
     process,
     sync::{
         Arc,
@@ -47,7 +48,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     for url in urls() {
-        run_at(&url, limit, &test);
+        run_at(&url, limit, &|schema| Box::pin(test(schema)));
     }
 }
 
@@ -55,11 +56,12 @@ where
 pub(crate) fn run_here(test: impl AsyncFn(&TestSchema)) {
     for url in urls() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let test: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(async {
             let schema = TestSchema::at(&url).await;
             timeout(LIMIT, test(&schema)).await.expect("the test hangs");
             schema.drop_all().await;
         });
+        runtime.block_on(test);
     }
 }
 
@@ -78,11 +80,10 @@ fn urls() -> Vec<String> {
     ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"].into_iter().filter_map(url).collect()
 }
 
-fn run_at<F, Fut>(url: &str, limit: Duration, test: &F)
-where
-    F: Fn(Arc<TestSchema>) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
-{
+/// In a box: what runs it is compiled once, and not for each test.
+type Test<'a> = &'a dyn Fn(Arc<TestSchema>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn run_at(url: &str, limit: Duration, test: Test<'_>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let schema = Arc::new(TestSchema::at(url).await);

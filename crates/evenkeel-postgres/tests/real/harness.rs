@@ -4,6 +4,7 @@ use std::{
     env,
     io::Write as _,
     panic::resume_unwind,
+    pin::Pin,
     process,
     sync::{
         Arc,
@@ -42,7 +43,7 @@ where
 {
     for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
         match server(name) {
-            Some(url) => run_at(&url, limit, &test),
+            Some(url) => run_at(&url, limit, &|schema| Box::pin(test(schema))),
             None => skip("PostgreSQL server", name),
         }
     }
@@ -57,11 +58,10 @@ pub(crate) fn skip(what: &str, name: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: no {what} at {name} (cargo xtask servers up)");
 }
 
-fn run_at<F, Fut>(url: &str, limit: Duration, test: &F)
-where
-    F: Fn(Arc<TestSchema>) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
-{
+/// In a box: what runs it is compiled once, and not for each test.
+type Test<'a> = &'a dyn Fn(Arc<TestSchema>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn run_at(url: &str, limit: Duration, test: Test<'_>) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {

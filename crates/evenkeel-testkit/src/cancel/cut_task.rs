@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     future::{Future, poll_fn},
     panic::resume_unwind,
+    pin::Pin,
     rc::Rc,
     sync::{Arc, Weak},
     task::{Context, Poll, Wake, Waker},
@@ -63,18 +64,19 @@ impl Progress {
 
 /// Spawns the operation as a task that ends when it completes or is cut.
 pub(super) fn spawn<F: Future + 'static>(operation: F, cut: Cut, progress: &Rc<Progress>) -> JoinHandle<()> {
+    // Without its type: what runs it is compiled once for all operations with one output.
+    let operation: Pin<Box<dyn Future<Output = F::Output>>> = Box::pin(operation);
     let task = spawn_local(run_cut(operation, cut, progress.clone()));
     progress.task.set(task.abort_handle()).expect("one run has one task");
     task
 }
 
-async fn run_cut<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
+async fn run_cut<T>(mut operation: Pin<Box<dyn Future<Output = T>>>, cut: Cut, progress: Rc<Progress>) {
     let start = Instant::now();
     let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let waker = Arc::new(OperationWaker(task));
     progress.waker.replace(Arc::downgrade(&waker));
     let waker = Waker::from(waker);
-    let mut operation = Box::pin(operation);
 
     // Only the operation's waker wakes the task, so the operation is polled only when it was woken.
     let output = poll_fn(|_| {

@@ -43,6 +43,9 @@ const DRAIN: Duration = Duration::from_secs(60 * 60);
 /// The same in real time, under `Clock::Real`.
 const REAL_DRAIN: Duration = Duration::from_secs(1);
 
+/// The body of a world. In boxes: what runs it is compiled once for all bodies with one output, and not for each test.
+type Body<'a, T> = Box<dyn FnOnce(World) -> Pin<Box<dyn Future<Output = T> + 'a>> + 'a>;
+
 /// Runs `body` in a fresh runtime, and lets its other tasks finish.
 #[track_caller]
 pub(crate) fn execute<F, Fut>(
@@ -57,6 +60,19 @@ where
     F: FnOnce(World) -> Fut,
     Fut: Future,
 {
+    let body: Body<'_, Fut::Output> = Box::new(|world| Box::pin(body(world)));
+    execute_body(clock, seed, recording, watch, log, body)
+}
+
+#[track_caller]
+fn execute_body<T>(
+    clock: Clock,
+    seed: Arc<Seed>,
+    recording: &Recording,
+    watch: &WatchGuard,
+    log: &Arc<PanicLog>,
+    body: Body<'_, T>,
+) -> (T, WorldReport) {
     let begun = wall_clock::now();
     let park_hooks = Arc::new(ParkHooks::new(clock, recording.clone()));
     let mut builder = Builder::new_current_thread();

@@ -3,6 +3,7 @@
 use std::{
     env,
     io::Write as _,
+    pin::Pin,
     process,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
@@ -72,7 +73,9 @@ pub(super) fn run_one_by_one(test: impl AsyncFn(String)) {
     }
 }
 
-fn block_on(test: impl Future<Output = ()>) {
+fn block_on<'a>(test: impl Future<Output = ()> + 'a) {
+    // The runtime's code is compiled once, and not for each test.
+    let test: Pin<Box<dyn Future<Output = ()> + 'a>> = Box::pin(test);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
