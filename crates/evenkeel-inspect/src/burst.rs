@@ -49,6 +49,14 @@ pub fn read_clock() -> Instant {
     now
 }
 
+/// Returns whether holds are a burst, of which so many began between two readings, in nanoseconds.
+#[doc(hidden)]
+#[inline]
+#[must_use]
+pub fn is_burst(last: u64, now: u64, holds: u64) -> bool {
+    now > last && now - last < MOMENT.as_nanos() as u64 * holds
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;

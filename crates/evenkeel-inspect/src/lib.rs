@@ -69,13 +69,14 @@ pub use self::service::InspectService;
 pub use self::task_probe::{ObserverGuard, observe_tasks};
 #[doc(hidden)]
 pub use self::{
-    burst::{read_clock, skips_clock},
+    burst::{is_burst, read_clock, skips_clock},
     chunks::{copy_chunks, longest_run},
     dump::{dump_at, dump_at_last_wait, json_text},
     first_seen::FirstSeen,
     holds::{HoldKey, Holds},
     registry::{Waits, end_runtime, waits_of},
     task_cell::TaskCell,
+    task_id::thread_number,
     task_probe::{BegunTask, TaskObserver, TaskOutcome, TaskProbe},
 };
 pub use self::{

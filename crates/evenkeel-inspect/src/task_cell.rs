@@ -15,8 +15,8 @@ use crate::TaskId;
 
 /// The task that uses something, which is set and read without a lock.
 ///
-/// A value that is read while it is set may be the thread of one task and the kind of the other: its user has a number
-/// beside it that tells.
+/// The thread is set before: it stands for the future that it blocks on, while it runs no task. One that is read while it is
+/// set may be the thread of one user and the kind of another: its user has a number beside it that tells.
 #[doc(hidden)]
 pub struct TaskCell {
     // tokio gives no number of a task that could be turned back into its identity; this is as large as that number.
@@ -31,16 +31,15 @@ impl TaskCell {
         Self { task: AtomicCell::new(None), thread: AtomicU64::new(0) }
     }
 
-    /// Sets the task, with `Release`.
+    /// Sets the thread, by its [number](crate::thread_number), with `Release`.
+    pub fn set_thread(&self, thread: u64) {
+        self.thread.store(thread, Release);
+    }
+
+    /// Sets the task, if it is one, with `Release`: in a single step.
     #[inline]
-    pub fn set(&self, task: TaskId) {
-        match task {
-            TaskId::Task(task) => self.task.store(Some(task)),
-            TaskId::Thread(thread) => {
-                self.thread.store(thread, Release);
-                self.task.store(None);
-            }
-        }
+    pub fn set(&self, task: Option<task::Id>) {
+        self.task.store(task);
     }
 
     /// Returns the task, with `Acquire`.
@@ -74,11 +73,15 @@ mod tests {
     async fn it_has_what_was_set() {
         let cell = TaskCell::new();
         assert_eq!(cell.get(), TaskId::Thread(0));
-        let task = tokio::spawn(async { TaskId::current() }).await.unwrap();
-        for set in [TaskId::Thread(7), task, TaskId::Thread(u64::MAX), TaskId::current()] {
-            cell.set(set);
-            assert_eq!(cell.get(), set);
-        }
+        cell.set_thread(7);
+        assert_eq!(cell.get(), TaskId::Thread(7));
+        let task = tokio::spawn(async { task::id() }).await.unwrap();
+        cell.set(Some(task));
+        assert_eq!(cell.get(), TaskId::Task(task));
+        cell.set_thread(u64::MAX);
+        assert_eq!(cell.get(), TaskId::Task(task));
+        cell.set(task::try_id());
+        assert_eq!(cell.get(), TaskId::Thread(u64::MAX));
         assert!(AtomicCell::<Option<task::Id>>::is_lock_free(), "on a processor with words of 64 bits");
     }
 }

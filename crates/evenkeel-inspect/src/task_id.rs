@@ -47,8 +47,11 @@ impl TaskId {
     }
 }
 
+/// Returns the number of this thread, from 1 on.
+#[doc(hidden)]
 #[inline]
-fn thread_number() -> u64 {
+#[must_use]
+pub fn thread_number() -> u64 {
     static THREADS: AtomicU64 = AtomicU64::new(0);
     thread_local! {
         // Zero until the thread has a number.

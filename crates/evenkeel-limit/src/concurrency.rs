@@ -7,8 +7,10 @@
 // state.rs     | the weight in use and the queue: the data under the lock
 // inspect.rs   | a limiter in the dumps of evenkeel-inspect
 // holders.rs   | who holds its permits, if it has a name
-// slots.rs     | the record of one holder, without a lock; places.rs: the places of calls
-// permit.rs    | `Permit`, which returns its weight
+// record.rs    | the record of one holder, without a lock; thread_records.rs: those of a thread
+// places.rs    | the places of calls, by their addresses
+// permit.rs    | `Permit`, which returns its weight; held.rs: its part with the feature `inspect`, and that without it
+// hold.rs      | the weight of a permit, with the record of its holder
 // acquire.rs   | requests and their future
 // drained.rs   | the future that waits until nothing runs
 // adaptive.rs  | how the limit follows the reports of permits
@@ -19,6 +21,9 @@ mod adaptive;
 mod core;
 mod drained;
 mod fast_path;
+mod held;
+#[cfg(feature = "inspect")]
+mod hold;
 #[cfg(feature = "inspect")]
 mod holders;
 #[cfg(feature = "inspect")]
@@ -30,9 +35,11 @@ mod permit;
 #[cfg(feature = "inspect")]
 mod places;
 #[cfg(feature = "inspect")]
-mod slots;
+mod record;
 mod snapshot;
 mod state;
+#[cfg(feature = "inspect")]
+mod thread_records;
 
 // The modules name `loom` by `super::`, so that `loom_tests` can put another in its place.
 use crate::sync::loom;

@@ -8,14 +8,15 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+#[cfg(feature = "inspect")]
+use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{
-    core::Core,
-    limiter::ConcurrencyLimiter,
-    permit::{LimiterRef, Permit},
-    state::Grant,
-};
+#[cfg(not(feature = "inspect"))]
+use super::core::Core;
+#[cfg(feature = "inspect")]
+use super::{held::CoreRef, hold::Hold, inspect::SharedCore};
+use super::{held::LimiterRef, limiter::ConcurrencyLimiter, permit::Permit, state::Grant};
 use crate::{
     error::{Denied, Reason},
     sync::{edges::CallPlace, entry::Stage, wait_queue::Key},
@@ -185,8 +186,14 @@ impl ConcurrencyLimiter {
     /// Does the same for a call from this place.
     #[inline]
     pub(crate) fn try_acquire_many_from(&self, weight: u32, call: CallPlace) -> Result<Permit<'_>, Denied> {
+        #[cfg(feature = "inspect")]
+        if let Some(core) = self.core.made()
+            && let Some(hold) = core.take_fast(weight, call)
+        {
+            return Ok(Permit::of(CoreRef::Borrowed(core), hold));
+        }
         let grant = self.core.try_take(weight, call)?;
-        Ok(Permit::new(LimiterRef::Borrowed(self), grant))
+        Ok(Permit::new(LimiterRef::Borrowed(self), grant, call))
     }
 
     /// Takes a permit of this weight that can move to another task, now or not at all.
@@ -218,8 +225,14 @@ impl ConcurrencyLimiter {
         weight: u32,
         call: CallPlace,
     ) -> Result<Permit<'static>, Denied> {
+        #[cfg(feature = "inspect")]
+        if let Some(core) = self.core.made()
+            && let Some(hold) = core.take_fast(weight, call)
+        {
+            return Ok(Permit::of(CoreRef::Owned(Arc::clone(core)), hold));
+        }
         let grant = self.core.try_take(weight, call)?;
-        Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
+        Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant, call))
     }
 }
 
@@ -260,20 +273,7 @@ struct PermitRequest<'a> {
 impl<'a> PermitRequest<'a> {
     #[inline]
     fn permit(&self, grant: Grant) -> Permit<'a> {
-        Permit::new(self.limiter.clone(), grant)
-    }
-
-    // A permit of the fast path is made here, where it is known that it has neither a measurement nor a record.
-    #[inline]
-    fn take_fast(&self, core: &Core) -> Option<Permit<'a>> {
-        core.take_fast(self.weight).map(|grant| self.permit(grant))
-    }
-
-    #[cfg(feature = "inspect")]
-    #[inline]
-    fn take_recorded(&self) -> Option<Permit<'a>> {
-        let hold = self.limiter.core.take_recorded(self.weight, self.call)?;
-        Some(Permit::recorded(self.limiter.clone(), self.weight, hold))
+        Permit::new(self.limiter.clone(), grant, self.call)
     }
 
     fn enter(&self, stage: &mut Stage, waker: &Waker) -> Poll<Result<Permit<'a>, Denied>> {
@@ -283,7 +283,7 @@ impl<'a> PermitRequest<'a> {
     }
 
     #[inline(always)]
-    fn poll(
+    fn poll_with(
         &self,
         stage: &mut Stage,
         cx: &mut Context<'_>,
@@ -297,6 +297,15 @@ impl<'a> PermitRequest<'a> {
         )
     }
 
+    // Small, to be inlined where the future is polled: each kind of limiter has a function of its own, with what that needs
+    // alone.
+    #[cfg(not(feature = "inspect"))]
+    #[inline]
+    fn poll(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
+        self.poll_unrecorded(stage, &self.limiter.core, cx)
+    }
+
+    #[cfg(not(feature = "inspect"))]
     #[inline(never)]
     fn poll_unrecorded(
         &self,
@@ -304,13 +313,92 @@ impl<'a> PermitRequest<'a> {
         core: &Core,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Permit<'a>, Denied>> {
-        self.poll(stage, cx, || self.take_fast(core))
+        // A permit of the fast path is made here, where it is known that it has no measurement.
+        self.poll_with(stage, cx, || core.take_fast(self.weight).map(|grant| self.permit(grant)))
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline]
+    fn poll(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
+        if let LimiterRef::Borrowed(limiter) = &self.limiter {
+            if let Some(core) = limiter.core.recorded() {
+                return self.poll_recorded(stage, core, cx);
+            }
+            if let Some(core) = limiter.core.unrecorded() {
+                return self.poll_unrecorded(stage, core, cx);
+            }
+        }
+        self.poll_any(stage, cx)
     }
 
     #[cfg(feature = "inspect")]
     #[inline(never)]
-    fn poll_recorded(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
-        self.poll(stage, cx, || self.take_recorded())
+    fn poll_unrecorded(
+        &self,
+        stage: &mut Stage,
+        core: &'a SharedCore,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Permit<'a>, Denied>> {
+        self.poll_with(stage, cx, || {
+            Some(Permit::of(CoreRef::Borrowed(core), core.take_unrecorded(self.weight)?))
+        })
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn poll_recorded(
+        &self,
+        stage: &mut Stage,
+        core: &'a SharedCore,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Permit<'a>, Denied>> {
+        match self.poll_next(stage, core, cx) {
+            Some(taken) => taken.map(|hold| Ok(Permit::of(CoreRef::Borrowed(core), hold))),
+            None => self.poll_slowly(stage, cx),
+        }
+    }
+
+    /// Polls a request to any limiter.
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn poll_any(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
+        if let LimiterRef::Owned(limiter) = &self.limiter {
+            let permit = |core, hold| Permit::of(CoreRef::Owned(Arc::clone(core)), hold);
+            if let Some(core) = limiter.core.recorded() {
+                if let Some(taken) = self.poll_next(stage, core, cx) {
+                    return taken.map(|hold| Ok(permit(core, hold)));
+                }
+            } else if let Some(core) = limiter.core.unrecorded() {
+                return self.poll_with(stage, cx, || Some(permit(core, core.take_unrecorded(self.weight)?)));
+            }
+        }
+        self.poll_slowly(stage, cx)
+    }
+
+    /// Takes a permit of a limiter with a name in a burst, with the next record of this thread; `None` if there is more to do. That
+    /// has functions of its own, so that this needs few registers.
+    #[cfg(feature = "inspect")]
+    #[inline(always)]
+    fn poll_next(&self, stage: &mut Stage, core: &SharedCore, cx: &mut Context<'_>) -> Option<Poll<Hold>> {
+        let Stage::New = stage else { return None };
+        let weight = self.weight;
+        let next = core.next(weight, self.call)?;
+        let Poll::Ready(proceed) = poll_proceed(cx) else { return Some(Poll::Pending) };
+        // If another task is faster, the request starts again and counts twice: that is rare, and does no harm.
+        proceed.made_progress();
+        let hold = core.take_next(next, weight)?;
+        *stage = Stage::Done;
+        Some(Poll::Ready(hold))
+    }
+
+    /// Polls a request that may have to wait.
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn poll_slowly(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
+        self.poll_with(stage, cx, || {
+            let hold = self.limiter.core.made()?.take_slowly(self.weight, self.call)?;
+            Some(Permit::of(self.limiter.core_ref(), hold))
+        })
     }
 
     fn decision(&self, stage: &mut Stage, key: Key, waker: &Waker) -> Poll<Result<Permit<'a>, Denied>> {
@@ -372,18 +460,10 @@ impl<'a> AcquirePermit<'a> {
 impl<'a> Future for AcquirePermit<'a> {
     type Output = Result<Permit<'a>, Denied>;
 
-    // Small, to be inlined where it is awaited: each kind of limiter has a function of its own, with what that needs alone.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { request, stage, .. } = &mut *self;
-        #[cfg(not(feature = "inspect"))]
-        let poll = request.poll_unrecorded(stage, &request.limiter.core, cx);
-        #[cfg(feature = "inspect")]
-        let poll = match request.limiter.core.unrecorded() {
-            Some(core) => request.poll_unrecorded(stage, core, cx),
-            None => request.poll_recorded(stage, cx),
-        };
-        match poll {
+        match request.poll(stage, cx) {
             Poll::Pending => self.poll_deadline(cx).map(Err),
             ready => ready,
         }

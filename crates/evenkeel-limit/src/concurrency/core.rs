@@ -47,14 +47,21 @@ impl Core {
     #[inline]
     pub(super) fn take_fast(&self, weight: u32) -> Option<Grant> {
         // An adaptive limit, which measures, has no fast path.
-        self.fast_path.take(weight).then(|| Grant::new(weight, None))
+        self.fast_path.take(weight).then(|| Grant::new(weight))
     }
 
-    /// Takes permits and a slot without the lock; `None` if there is no slot, or the state behind the lock has to decide.
+    /// Returns an offer of the fast path, as [`FastPath::offer`] does.
     #[cfg(feature = "inspect")]
     #[inline]
-    pub(super) fn take_with_slot(&self, weight: u32) -> Option<u32> {
-        self.fast_path.take_with_slot(weight)
+    pub(super) fn offer(&self, weight: u32) -> Option<u64> {
+        self.fast_path.offer(weight)
+    }
+
+    /// Takes permits of an offer; returns `false` if it has changed.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(super) fn take_offer(&self, offer: u64, weight: u32) -> bool {
+        self.fast_path.take_offer(offer, weight)
     }
 
     /// Takes permits now or not at all.
@@ -148,29 +155,28 @@ impl Core {
     /// Puts back the permits of a grant that was not measured.
     #[inline]
     pub(super) fn put_back(&self, weight: u32) {
-        if !self.fast_path.put_back(weight) {
+        if !self.add(weight) {
             self.settle();
         }
     }
 
-    /// Puts back the permits of a grant that was not measured, and its slot.
-    #[cfg(feature = "inspect")]
+    /// Adds the permits of such a grant; returns `false` if the state has to take them over.
     #[inline]
-    pub(super) fn put_back_with_slot(&self, weight: u32, slot: u32) {
-        if !self.fast_path.put_back_with_slot(weight, slot) {
-            self.settle();
-        }
+    pub(super) fn add(&self, weight: u32) -> bool {
+        self.fast_path.put_back(weight)
     }
 
+    /// Takes over what was added.
     #[inline(never)]
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         self.with(|_, _| ());
     }
 
-    /// Puts back the permits of a grant that was measured.
+    /// Puts back the permits of a grant that was measured; `sample` makes the sample of it.
     #[inline(never)]
-    pub(super) fn put_back_measured(&self, weight: u32, sample: Option<Sample>) {
+    pub(super) fn put_back_measured(&self, weight: u32, sample: impl FnOnce(&mut State) -> Option<Sample>) {
         self.with(|state, _| {
+            let sample = sample(state);
             state.in_use -= u64::from(weight);
             if let (Some(adaptive), Some(sample)) = (&mut state.adaptive, sample) {
                 state.limit = adaptive.update(sample);

@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! Most holders have a [`Slot`] each, which the fast path grants with their permits: they write their records without a lock, and
-//! in a burst without a reading of the clock. Holders for whom no slot is left, and those of a limit that adapts, are on a
-//! list with a lock.
+//! Most holders have a [`Record`] each, of those of the [thread](super::thread_records) that took the permit: they are written
+//! without a lock, and in a burst without a reading of the clock. Holders for whom no record is free, and those of a limit that
+//! adapts, are on a list with a lock.
 //!
 //! A record without a time was granted by the fast path, which is closed while somebody waits: so it is older than the wait of
 //! the first in the queue. A look that finds nobody there takes the time of the first look at the same record.
@@ -13,194 +13,159 @@
 //! less than that of the records, and a permit that is between the two counts as one whose holder is not known.
 //!
 //! A permit that is returned by another task than that which took it was given away. From then on all permits from that place
-//! count so: their holders are not known. In a burst, only the permits that have a time are looked at for this, one of 33.
+//! count so: their holders are not known. In a burst, only the permits that have a time are looked at for this, one of 256.
 
 use std::{sync::Mutex, time::Duration};
 
 use evenkeel_base::{Slab, lock};
-use evenkeel_inspect::{FirstSeen, HolderEdge, RecentMedian, TaskId, copy_chunks, read_clock, skips_clock};
+use evenkeel_inspect::{HolderEdge, RecentMedian, TaskId, copy_chunks};
 use tokio::time::Instant;
 
 use super::{
     core::Core,
-    places::{PLACES, Place, address},
-    slots::{Slot, Use},
+    hold::Hold,
+    places::{PLACES, Place},
+    record::{Record, UNREAD, Use},
     state::Grant,
+    thread_records::{self, Begun, Taken, nanos, new_range, uses_of},
 };
-use crate::sync::edges::{HoldKey, SLOTS};
 
 /// The most places of which it is known that permits are given away.
 const GIVEN: usize = 16;
 
-/// The numbers of holds that are apart, for each slot and for the list.
-const NUMBERINGS: u64 = SLOTS as u64 + 1;
-
-/// The time of a record that began without a reading of the clock.
-const UNREAD: u64 = 0;
-
 #[derive(Debug)]
 pub(super) struct Holders {
-    base: Instant,
-    slots: [Slot; SLOTS as usize],
-    listed: Mutex<Listed>,
+    shared: Mutex<Shared>,
 }
 
 /// The part behind the lock.
 #[derive(Debug, Default)]
-struct Listed {
-    holds: Slab<Hold>,
-    numbers: u64,
+struct Shared {
+    list: Slab<Listed>,
     // The times of permits that were returned, and how many of those had a time.
     times: RecentMedian,
     timed: u64,
     // Places whose permits were given to other tasks.
     given: Vec<Place>,
-    // Of each slot the last use that a look saw without a time: by a look, or by the beginning of a wait behind it.
-    seen: [FirstSeen; SLOTS as usize],
+    // The numbers of the uses without a time that the last look saw, each with the earliest time at which it is known to have
+    // lasted: that of a look, or the beginning of a wait behind it.
+    seen: Vec<(u64, u64)>,
 }
 
 /// A permit on the list.
 #[derive(Debug)]
-pub(super) struct Hold {
+struct Listed {
     number: u64,
     task: TaskId,
-    pub(super) since: Instant,
+    since: Instant,
     weight: u32,
-    /// The weight in use at the grant, if the limit adapts.
-    pub(super) measured: Option<u64>,
+    /// The key of what was measured, if the limit adapts.
+    measured: Option<usize>,
     place: Place,
 }
 
 impl Holders {
     pub(super) fn new() -> Self {
-        Self { base: Instant::now(), slots: std::array::from_fn(|_| Slot::new()), listed: Mutex::default() }
+        Self { shared: Mutex::default() }
     }
 
-    /// Records a permit of the task that runs, in the slot that the fast path has granted.
-    #[inline(always)]
-    pub(super) fn begin(&self, slot: u32, weight: u32, place: Place) {
-        let record = &self.slots[slot as usize];
-        if record.place() != address(place) {
-            note_place(record, place);
+    /// Records a permit of the task that runs; with the time, unless `may_skip`. One that the state has granted has its time: a
+    /// look takes records without one for older ones than any wait.
+    pub(super) fn begin(&self, limiter: u64, weight: u32, place: Place, may_skip: bool) -> Hold {
+        match thread_records::begin(Taken { limiter, weight, place }, may_skip) {
+            Some(Begun::Unread(record)) => Hold::Unread { weight, record },
+            Some(Begun::Timed(record)) => Hold::Timed { weight, record },
+            None => self.begin_listed(Grant::new(weight), place),
         }
-        if skips_clock() {
-            record.begin(TaskId::current(), UNREAD, weight);
-        } else {
-            self.begin_timed(slot, weight, place);
-        }
-    }
-
-    /// Does the same, with the time, for a permit of the lock as well: a look takes records without a time for older ones than
-    /// any wait.
-    #[inline(never)]
-    pub(super) fn begin_timed(&self, slot: u32, weight: u32, place: Place) {
-        let record = &self.slots[slot as usize];
-        if record.place() != address(place) {
-            note_place(record, place);
-        }
-        record.begin(TaskId::current(), self.nanos(read_clock()), weight);
     }
 
     /// Records a permit of the task that runs, on the list.
-    pub(super) fn begin_listed(&self, grant: Grant, place: Place) -> HoldKey {
-        let (task, since) = (TaskId::current(), Instant::now());
-        let Grant { weight, measured, .. } = grant;
-        let mut listed = lock(&self.listed);
-        listed.numbers += 1;
-        let number = listed.numbers * NUMBERINGS + u64::from(SLOTS);
-        let key = listed.holds.insert(Hold { number, task, since, weight, measured, place });
-        HoldKey::listed(key)
+    pub(super) fn begin_listed(&self, grant: Grant, place: Place) -> Hold {
+        let (number, task, since) = (new_range(), TaskId::current(), Instant::now());
+        let Grant { weight, measured } = grant;
+        let listed = Listed { number, task, since, weight, measured, place };
+        let key = lock(&self.shared).list.insert(listed);
+        Hold::Listed { weight, key }
     }
 
-    /// Ends the record in a slot, if it has no time; returns whether it had none.
-    #[inline]
-    pub(super) fn end(&self, slot: u32) -> bool {
-        let record = &self.slots[slot as usize];
-        let is_unread = record.since() == UNREAD;
-        if is_unread {
-            record.end();
+    /// Ends a record with a time; notes how long the permit was held, and whether it was given away.
+    pub(super) fn end_timed(&self, record: &Record) {
+        let is_given = record.task.get() != TaskId::current();
+        let given = if is_given { PLACES.get(record.place()) } else { None };
+        let mut shared = lock(&self.shared);
+        if let Some(place) = given {
+            shared.note_given(place);
         }
-        is_unread
-    }
-
-    /// Ends the record in a slot; notes how long the permit was held, and whether it was given away.
-    pub(super) fn end_timed(&self, slot: u32) {
-        let (record, task) = (&self.slots[slot as usize], TaskId::current());
-        let mut listed = lock(&self.listed);
-        if record.task() != task
-            && let Some(place) = PLACES.get(record.place())
-        {
-            listed.note_given(place);
-        }
-        let held_for = || self.nanos(Instant::now()).saturating_sub(record.since());
-        listed.note_time(|| Duration::from_nanos(held_for()));
+        shared.note_time(|| Duration::from_nanos(nanos(Instant::now()).saturating_sub(record.since())));
+        drop(shared);
         record.end();
     }
 
-    /// Ends a record on the list.
-    pub(super) fn end_listed(&self, key: HoldKey) -> Option<Hold> {
+    /// Ends a record on the list; returns the key of what was measured, if the limit adapts.
+    pub(super) fn end_listed(&self, key: usize) -> Option<usize> {
         let task = TaskId::current();
-        let mut listed = lock(&self.listed);
-        let hold = listed.holds.remove(key.as_listed()?)?;
-        if hold.task != task {
-            listed.note_given(hold.place);
+        let mut shared = lock(&self.shared);
+        let listed = shared.list.remove(key)?;
+        if listed.task != task {
+            shared.note_given(listed.place);
         }
-        listed.note_time(|| hold.since.elapsed());
-        Some(hold)
-    }
-
-    /// Returns the time since the base, in nanoseconds, plus one.
-    fn nanos(&self, at: Instant) -> u64 {
-        let nanos = at.saturating_duration_since(self.base).as_nanos();
-        u64::try_from(nanos).unwrap_or(u64::MAX).saturating_add(1)
+        shared.note_time(|| listed.since.elapsed());
+        listed.measured
     }
 
     /// Describes the holders, the longest first, and how long a permit is usually held.
-    pub(super) fn look(&self, core: &Core, now: Instant) -> (Vec<HolderEdge>, Option<Duration>) {
-        // While somebody waits, the fast path grants nothing.
-        let (uses, first_wait) = core.look(|state| {
-            let uses: [Option<Use>; SLOTS as usize] = std::array::from_fn(|slot| self.slots[slot].look());
-            (uses, state.queue.front().map(|waiter| waiter.meta.since()))
-        });
+    pub(super) fn look(
+        &self,
+        limiter: u64,
+        core: &Core,
+        now: Instant,
+    ) -> (Vec<HolderEdge>, Option<Duration>) {
+        // While somebody waits, the fast path grants nothing: if the same one is first before and after, nobody came between.
+        let first = || core.look(|state| state.queue.front().map(|waiter| waiter.meta.begun()));
+        let before = first();
+        let uses: Vec<Use> = uses_of(limiter).collect();
+        let first_wait = before.filter(|before| first().is_some_and(|after| after.0 == before.0));
         let mut edges = Vec::new();
-        let expected = lock(&self.listed).holds.len();
+        let expected = lock(&self.shared).list.len();
         copy_chunks(&mut edges, expected, |holds, edges| {
-            let listed = lock(&self.listed);
-            edges.extend(listed.holds.values_in(holds).map(|hold| {
+            let shared = lock(&self.shared);
+            edges.extend(shared.list.values_in(holds).map(|hold| {
                 let held_for = now.saturating_duration_since(hold.since);
-                listed.edge(hold.number, hold.task, hold.place, hold.weight, held_for)
+                shared.edge(hold.number, hold.task, hold.place, hold.weight, held_for)
             }));
-            listed.holds.entry_count()
+            shared.list.entry_count()
         });
-        // Before the lock, as it may copy what there is.
+        // Before the lock, as these get memory.
         edges.reserve(uses.len());
-        let mut listed = lock(&self.listed);
+        let mut seen = Vec::with_capacity(uses.len());
         // A use without a time has lasted since then at least.
-        let seen_at = first_wait.map_or(now, |wait| wait.min(now));
-        for (slot, used) in (0..).zip(&uses) {
-            let Some(Use { number, task, place, since, weight }) = *used else { continue };
+        let seen_at = nanos(first_wait.map_or(now, |(_, wait)| wait.min(now)));
+        let mut shared = lock(&self.shared);
+        for Use { number, task, place, since, weight, .. } in uses {
             let Some(place) = PLACES.get(place) else { continue };
-            let known =
-                if since == UNREAD { listed.seen[slot].since(number, self.nanos(seen_at)) } else { since };
-            let held_for = Duration::from_nanos(self.nanos(now).saturating_sub(known));
-            let number = number * NUMBERINGS + slot as u64;
-            let mut edge = listed.edge(number, task, place, weight, held_for);
+            let known = match since {
+                UNREAD => {
+                    let before = shared.seen.iter().find(|(seen, _)| *seen == number);
+                    let known = before.map_or(seen_at, |(_, at)| seen_at.min(*at));
+                    seen.push((number, known));
+                    known
+                }
+                since => since,
+            };
+            let held_for = Duration::from_nanos(nanos(now).saturating_sub(known));
+            let mut edge = shared.edge(number, task, place, weight, held_for);
             edge.at_least = since == UNREAD;
             edges.push(edge);
         }
-        let usual = listed.times.median();
-        drop(listed);
+        std::mem::swap(&mut shared.seen, &mut seen);
+        let usual = shared.times.median();
+        drop(shared);
         edges.sort_unstable_by_key(|edge| (std::cmp::Reverse(edge.held_for), edge.number));
         (edges, usual)
     }
 }
 
-#[inline(never)]
-fn note_place(record: &Slot, place: Place) {
-    record.set_place(PLACES.note(place));
-}
-
-impl Listed {
+impl Shared {
     fn note_given(&mut self, place: Place) {
         if self.given.len() < GIVEN && !self.given.contains(&place) {
             self.given.push(place);

@@ -8,32 +8,29 @@
 
 use std::{
     ops::Deref,
+    ptr,
     sync::{Arc, OnceLock},
-    task::{Poll, Waker},
 };
 
 use evenkeel_base::rounded;
 use evenkeel_inspect::{
     Inspect, Inspected, InspectedResource, Registration, WaiterEdge, copy_chunks, register,
 };
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::{
-    adaptive::{Adaptive, Sample},
+    adaptive::Adaptive,
     core::Core,
     fast_path::FastPath,
+    hold::Hold,
     holders::Holders,
     loom::{AtomicU64, Mutex as StateMutex},
+    places::address,
+    record::Record,
     state::{Grant, State},
+    thread_records::{self, next_for},
 };
-use crate::{
-    error::Denied,
-    sync::{
-        edges::{CallPlace, HoldKey},
-        entry::Stage,
-        wait_queue::Key,
-    },
-};
+use crate::sync::{edges::CallPlace, wait_queue::Key};
 
 /// The tasks that are told of those that wait until nothing is in use. These are in no queue: the one that takes permits for others
 /// often waits so for all of them.
@@ -47,22 +44,17 @@ pub(super) struct CoreCell {
     // Not if it is a part of an object that describes itself.
     is_listed: bool,
     call: CallPlace,
-    // One of the two is made. The fast path looks at the first alone.
-    plain: OnceLock<Arc<SharedCore>>,
-    recording: OnceLock<Arc<RecordingCore>>,
+    // One of the two is made. That of a limiter with a name is looked at first, since there is more to do for it.
+    recorded: OnceLock<Arc<SharedCore>>,
+    unrecorded: OnceLock<Arc<SharedCore>>,
 }
 
-struct SharedCore {
+pub(super) struct SharedCore {
     core: Core,
     name: Option<&'static str>,
     call: CallPlace,
+    holders: Option<Holders>,
     _registration: Option<Registration>,
-}
-
-/// The core of a limiter with a name.
-struct RecordingCore {
-    shared: SharedCore,
-    holders: Holders,
 }
 
 impl CoreCell {
@@ -73,8 +65,8 @@ impl CoreCell {
             name: None,
             is_listed: true,
             call,
-            plain: OnceLock::new(),
-            recording: OnceLock::new(),
+            recorded: OnceLock::new(),
+            unrecorded: OnceLock::new(),
         }
     }
 
@@ -88,100 +80,43 @@ impl CoreCell {
 
     /// Describes the waiters, the first in the queue first.
     pub(super) fn waiters(&self, now: Instant) -> Vec<WaiterEdge> {
-        waiters(&self.shared().core, now)
+        waiters(self, now)
     }
 
-    fn shared(&self) -> &SharedCore {
-        match self.name {
-            Some(_) => &self.recording().shared,
-            None => self
-                .plain
-                .get_or_init(|| Arc::new_cyclic(|limiter| self.make_shared(|| register(limiter.clone())))),
-        }
-    }
-
-    fn recording(&self) -> &RecordingCore {
-        self.recording.get_or_init(|| {
-            Arc::new_cyclic(|limiter| RecordingCore {
-                shared: self.make_shared(|| register(limiter.clone())),
-                holders: Holders::new(),
+    /// Returns the core, and makes it at the first use.
+    pub(super) fn shared(&self) -> &Arc<SharedCore> {
+        let cell = if self.name.is_some() { &self.recorded } else { &self.unrecorded };
+        cell.get_or_init(|| {
+            Arc::new_cyclic(|limiter| {
+                let fast_path = FastPath::new(AtomicU64::new(FastPath::closed()));
+                let state = State::new(self.limit, self.adaptive.clone());
+                SharedCore {
+                    core: Core::new(fast_path, StateMutex::new(state)),
+                    name: self.name,
+                    call: self.call,
+                    holders: self.name.map(|_| Holders::new()),
+                    _registration: self.is_listed.then(|| register(limiter.clone())),
+                }
             })
         })
     }
 
-    fn make_shared(&self, register: impl FnOnce() -> Registration) -> SharedCore {
-        let mut state = State::new(self.limit, self.adaptive.clone());
-        // A measurement needs more room than a slot has.
-        if self.name.is_some() && self.adaptive.is_none() {
-            state = state.with_slots();
-        }
-        let fast_path = FastPath::new(AtomicU64::new(FastPath::closed()));
-        SharedCore {
-            core: Core::new(fast_path, StateMutex::new(state)),
-            name: self.name,
-            call: self.call,
-            _registration: self.is_listed.then(register),
-        }
-    }
-
-    /// Returns the core of a limiter that has no name and was used before.
+    /// Returns the core, if the limiter has a name and was used before.
     #[inline]
-    pub(super) fn unrecorded(&self) -> Option<&Core> {
-        Some(&self.plain.get()?.core)
+    pub(super) fn recorded(&self) -> Option<&Arc<SharedCore>> {
+        self.recorded.get()
     }
 
-    /// Takes permits and a slot without the lock, of a limiter that has a name and was used before, and records them there.
-    #[inline(always)]
-    pub(super) fn take_recorded(&self, weight: u32, call: CallPlace) -> Option<HoldKey> {
-        let recording = self.recording.get()?;
-        let slot = recording.shared.core.take_with_slot(weight)?;
-        recording.holders.begin(slot, weight, call.place);
-        Some(HoldKey(slot))
-    }
-
-    /// Takes permits now or not at all.
+    /// Returns the core, if the limiter has no name and was used before.
     #[inline]
-    pub(super) fn try_take(&self, weight: u32, call: CallPlace) -> Result<Grant, Denied> {
-        let fast = self.unrecorded().and_then(|core| core.take_fast(weight));
-        fast.map_or_else(|| self.try_take_here(weight, call), Ok)
+    pub(super) fn unrecorded(&self) -> Option<&Arc<SharedCore>> {
+        self.unrecorded.get()
     }
 
-    #[inline(never)]
-    fn try_take_here(&self, weight: u32, call: CallPlace) -> Result<Grant, Denied> {
-        match self.take_recorded(weight, call) {
-            Some(hold) => Ok(Grant { hold, ..Grant::new(weight, None) }),
-            None => self.shared().core.try_take(weight, call).map(|grant| self.record(grant, call)),
-        }
-    }
-
-    /// Takes permits, or joins the queue and sets the stage.
-    #[inline(never)]
-    pub(super) fn enter(
-        &self,
-        weight: u32,
-        max_waiters: usize,
-        waker: &Waker,
-        stage: &mut Stage,
-        call: CallPlace,
-    ) -> Poll<Result<Grant, Denied>> {
-        let shared = self.shared();
-        let poll = match shared.core.take_fast(weight) {
-            Some(grant) => Poll::Ready(Ok(grant)),
-            None => shared.core.enter(weight, max_waiters, waker, stage, call),
-        };
-        poll.map_ok(|grant| self.record(grant, call))
-    }
-
-    /// Returns the decision about a waiter, as [`Core::poll`] does.
-    #[inline(never)]
-    pub(super) fn poll(
-        &self,
-        key: Key,
-        waker: &Waker,
-        stage: &mut Stage,
-        call: CallPlace,
-    ) -> Poll<Result<Grant, Denied>> {
-        self.shared().core.poll(key, waker, stage, call).map_ok(|grant| self.record(grant, call))
+    /// Returns the core, if the limiter was used before.
+    #[inline]
+    pub(super) fn made(&self) -> Option<&Arc<SharedCore>> {
+        self.recorded().or_else(|| self.unrecorded())
     }
 
     /// Removes a waiter, as [`Core::leave`] does.
@@ -189,69 +124,101 @@ impl CoreCell {
     pub(super) fn leave(&self, key: Key, is_late: bool) {
         self.shared().core.leave(key, is_late);
     }
+}
 
-    /// Puts back the permits of a grant of a limiter without a name that was not measured.
+impl SharedCore {
+    /// Returns the number of the limiter in the records of its holders.
     #[inline]
-    pub(super) fn put_back(&self, weight: u32) {
-        // There is a core where there is a permit.
-        if let Some(shared) = self.plain.get() {
-            shared.core.put_back(weight);
-        }
+    fn id(&self) -> u64 {
+        ptr::from_ref(self).addr() as u64
     }
 
-    /// Puts back the permits of a grant that has a slot.
-    #[inline]
-    pub(super) fn put_back_slot(&self, weight: u32, slot: u32) {
-        let Some(recording) = self.recording.get() else { return };
-        if recording.holders.end(slot) {
-            recording.shared.core.put_back_with_slot(weight, slot);
-        } else {
-            recording.put_back_timed(weight, slot);
-        }
+    /// Returns how to take permits in a burst: an offer of the fast path, and the next record of this thread.
+    #[inline(always)]
+    pub(super) fn next(&self, weight: u32, call: CallPlace) -> Option<(u64, &'static Record)> {
+        Some((self.core.offer(weight)?, next_for(address(call.place))?))
     }
 
-    /// Puts back the permits of a grant that is on the list; `sample` makes the report of one that was measured.
+    /// Takes permits so; `None` if the offer has changed.
+    #[inline(always)]
+    pub(super) fn take_next(&self, (offer, record): (u64, &'static Record), weight: u32) -> Option<Hold> {
+        // Next to the budget of the task, which is in the same data of the thread: that is looked for once.
+        let task = task::try_id();
+        self.core.take_offer(offer, weight).then(|| {
+            record.begin(task, self.id(), weight);
+            Hold::Unread { weight, record }
+        })
+    }
+
+    /// Takes permits without the lock, of a limiter without a name.
+    #[inline]
+    pub(super) fn take_unrecorded(&self, weight: u32) -> Option<Hold> {
+        self.core.take_fast(weight).map(|_| Hold::Unrecorded { weight })
+    }
+
+    /// Takes permits without the lock, and records who has them if the limiter has a name.
+    #[inline]
+    pub(super) fn take_fast(&self, weight: u32, call: CallPlace) -> Option<Hold> {
+        if self.holders.is_none() {
+            return self.take_unrecorded(weight);
+        }
+        let next = self.next(weight, call);
+        next.and_then(|next| self.take_next(next, weight)).or_else(|| self.take_slowly(weight, call))
+    }
+
+    /// Does the same, whatever there is to do for a record.
     #[inline(never)]
-    pub(super) fn put_back_listed(
-        &self,
-        weight: u32,
-        hold: HoldKey,
-        sample: impl FnOnce(Instant, u64) -> Option<Sample>,
-    ) {
-        let RecordingCore { shared: SharedCore { core, .. }, holders } = self.recording();
-        match holders.end_listed(hold).and_then(|hold| Some((hold.since, hold.measured?))) {
-            Some((started, in_use)) => core.put_back_measured(weight, sample(started, in_use)),
-            None => core.put_back(weight),
+    pub(super) fn take_slowly(&self, weight: u32, call: CallPlace) -> Option<Hold> {
+        let Some(holders) = &self.holders else { return self.take_unrecorded(weight) };
+        self.core.take_fast(weight)?;
+        Some(holders.begin(self.id(), weight, call.place, true))
+    }
+
+    /// Records a permit that the state has granted.
+    pub(super) fn hold(&self, grant: Grant, call: CallPlace) -> Hold {
+        let Grant { weight, measured } = grant;
+        match (&self.holders, measured) {
+            (Some(holders), None) => holders.begin(self.id(), weight, call.place, false),
+            (Some(holders), Some(_)) => holders.begin_listed(grant, call.place),
+            (None, Some(key)) => Hold::Measured { weight, key },
+            (None, None) => Hold::Unrecorded { weight },
         }
     }
 
-    /// Records a permit that the state has granted, if the limiter has a name.
-    fn record(&self, grant: Grant, call: CallPlace) -> Grant {
-        if self.name.is_none() {
-            return grant;
+    /// Ends a record with a time.
+    pub(super) fn end_timed(&self, record: &Record) {
+        if let Some(holders) = &self.holders {
+            holders.end_timed(record);
         }
-        let holders = &self.recording().holders;
-        match grant.hold.as_slot() {
-            Some(slot) => {
-                holders.begin_timed(slot, grant.weight, call.place);
-                grant
-            }
-            None => Grant { hold: holders.begin_listed(grant, call.place), ..grant },
-        }
+    }
+
+    /// Ends a record on the list; returns the key of what was measured, if the limit adapts.
+    pub(super) fn end_listed(&self, key: usize) -> Option<usize> {
+        self.holders.as_ref()?.end_listed(key)
     }
 }
 
-impl RecordingCore {
-    #[inline(never)]
-    fn put_back_timed(&self, weight: u32, slot: u32) {
-        self.holders.end_timed(slot);
-        self.shared.core.put_back_with_slot(weight, slot);
+impl Deref for SharedCore {
+    type Target = Core;
+
+    #[inline]
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Drop for SharedCore {
+    fn drop(&mut self) {
+        if self.holders.is_some() {
+            thread_records::end_all_of(self.id());
+        }
     }
 }
 
 impl Deref for CoreCell {
     type Target = Core;
 
+    #[inline]
     fn deref(&self) -> &Core {
         &self.shared().core
     }
@@ -273,18 +240,6 @@ fn waiters(core: &Core, now: Instant) -> Vec<WaiterEdge> {
 
 impl Inspect for SharedCore {
     fn inspect(&self, now: Instant) -> Option<Inspected> {
-        self.describe(None, now)
-    }
-}
-
-impl Inspect for RecordingCore {
-    fn inspect(&self, now: Instant) -> Option<Inspected> {
-        self.shared.describe(Some(&self.holders), now)
-    }
-}
-
-impl SharedCore {
-    fn describe(&self, holders: Option<&Holders>, now: Instant) -> Option<Inspected> {
         let mut limiter = InspectedResource::new("concurrency limit", 0);
         (limiter.name, limiter.place) = (self.name.map(Into::into), Some(self.call.place));
         // The waiters first: a permit that comes back meanwhile leaves room, and deadlocks are told of what is full.
@@ -309,8 +264,8 @@ impl SharedCore {
         if closed {
             limiter.notes.push("closed".to_owned());
         }
-        match holders {
-            Some(holders) => (limiter.holders, limiter.usual_hold) = holders.look(&self.core, now),
+        match &self.holders {
+            Some(holders) => (limiter.holders, limiter.usual_hold) = holders.look(self.id(), &self.core, now),
             None if limiter.in_use > 0 => {
                 limiter.notes.push("the holders are known of limiters with a name".to_owned());
             }

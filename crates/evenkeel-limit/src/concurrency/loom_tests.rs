@@ -15,16 +15,13 @@ use ::loom::{
 
 use self::{
     core::Core,
-    fast_path::{ALL_SLOTS, FastPath, Usage},
+    fast_path::{FastPath, Usage},
     state::State,
 };
 use super::{adaptive, snapshot};
 use crate::{
     error::Reason,
-    sync::{
-        edges::{CallPlace, SLOTS},
-        entry::Stage,
-    },
+    sync::{edges::CallPlace, entry::Stage},
 };
 
 /// The primitives of the code under test.
@@ -50,17 +47,18 @@ mod loom {
             Ordering::{Acquire, Release},
         };
         use evenkeel_inspect::TaskId;
+        use tokio::task::Id;
 
         /// A thread.
         const NONE: u64 = 0;
 
-        /// The two words of the shipped one, in its order. loom has no cell for a task of tokio: its place in a list of all that
-        /// were ever set stands for it, plus one.
+        /// The two words of the shipped one. loom has no cell for a task of tokio: its place in a list of all that were ever set
+        /// stands for it, plus one.
         #[derive(Debug)]
         pub(in super::super) struct TaskCell {
             task: AtomicU64,
             thread: AtomicU64,
-            tasks: Mutex<Vec<TaskId>>,
+            tasks: Mutex<Vec<Id>>,
         }
 
         impl TaskCell {
@@ -68,24 +66,24 @@ mod loom {
                 Self { task: AtomicU64::new(NONE), thread: AtomicU64::new(0), tasks: Mutex::default() }
             }
 
-            pub(in super::super) fn set(&self, task: TaskId) {
-                if let TaskId::Thread(thread) = task {
-                    self.thread.store(thread, Release);
-                    self.task.store(NONE, Release);
-                } else {
-                    // Not under the lock: loom may run another thread at each access.
+            pub(in super::super) fn set_thread(&self, thread: u64) {
+                self.thread.store(thread, Release);
+            }
+
+            pub(in super::super) fn set(&self, task: Option<Id>) {
+                // Not under the lock: loom may run another thread at each access.
+                let place = task.map_or(NONE, |task| {
                     let mut tasks = self.tasks.lock().unwrap();
                     tasks.push(task);
-                    let place = tasks.len() as u64;
-                    drop(tasks);
-                    self.task.store(place, Release);
-                }
+                    tasks.len() as u64
+                });
+                self.task.store(place, Release);
             }
 
             pub(in super::super) fn get(&self) -> TaskId {
                 match self.task.load(Acquire) {
                     NONE => TaskId::Thread(self.thread.load(Acquire)),
-                    place => self.tasks.lock().unwrap()[place as usize - 1],
+                    place => TaskId::Task(self.tasks.lock().unwrap()[place as usize - 1]),
                 }
             }
         }
@@ -99,9 +97,9 @@ mod core;
 #[path = "fast_path.rs"]
 mod fast_path;
 #[cfg(feature = "inspect")]
-#[expect(clippy::duplicate_mod, reason = "the same with other atomics")]
-#[path = "slots.rs"]
-mod slots;
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
+#[path = "record.rs"]
+mod record;
 #[expect(
     clippy::duplicate_mod,
     dead_code,
@@ -278,141 +276,165 @@ fn nothing_is_granted_after_it_is_closed() {
 #[test]
 fn full_fields_stay_apart() {
     model(|| {
-        let grants = (1 << (31 - SLOTS)) - 1;
-        let fast_path = FastPath::new(loom::AtomicU64::new(grants << (33 + SLOTS) | 5));
+        let grants = (1 << 31) - 1;
+        let fast_path = FastPath::new(loom::AtomicU64::new(grants << 33 | 5));
         assert!(!fast_path.take(1), "the lock has to take over the grants first");
+        #[cfg(feature = "inspect")]
+        assert!(fast_path.offer(1).is_some_and(|offer| !fast_path.take_offer(offer, 1)), "here as well");
         assert!(fast_path.put_back(1));
         let usage = fast_path.close();
-        assert!(matches!(usage, (Usage::Open { available: 6, granted }, 0) if granted == grants));
+        assert!(matches!(usage, Usage::Open { available: 6, granted } if granted == grants));
 
         assert!(!fast_path.put_back(u32::MAX));
-        assert!(matches!(fast_path.close(), (Usage::Closed { returned: u32::MAX }, 0)));
-        fast_path.open(u32::MAX, ALL_SLOTS);
+        #[cfg(feature = "inspect")]
+        assert!(fast_path.offer(1).is_none(), "closed");
+        assert!(matches!(fast_path.close(), Usage::Closed { returned: u32::MAX }));
+        fast_path.open(u32::MAX);
+        #[cfg(feature = "inspect")]
+        {
+            let offer = fast_path.offer(u32::MAX).expect("all permits");
+            assert!(fast_path.take_offer(offer, u32::MAX) && !fast_path.take_offer(offer, 0));
+            assert!(fast_path.put_back(u32::MAX));
+        }
         assert!(fast_path.take(u32::MAX) && fast_path.take(0) && !fast_path.take(1));
         assert!(fast_path.put_back(u32::MAX));
+        let granted = if cfg!(feature = "inspect") { 3 } else { 2 };
         let usage = fast_path.close();
-        assert!(matches!(usage, (Usage::Open { available: u32::MAX, granted: 2 }, ALL_SLOTS)));
+        assert!(matches!(usage, Usage::Open { available: u32::MAX, granted: all } if all == granted));
     });
 }
 
-/// The records of holders: each slot has one user at a time, and a look sees the fields of one use, or none.
+/// The record of a holder: its thread begins its uses, any thread ends them, and a look sees the fields of one use, or none.
 #[cfg(feature = "inspect")]
 mod holders {
-    use std::sync::atomic::AtomicU64;
+    use std::sync::OnceLock;
 
     use evenkeel_inspect::TaskId;
+    use tokio::task::Id;
 
-    use super::{slots::Slot, *};
+    use super::{
+        record::{RANGE, Record},
+        *,
+    };
 
-    /// A limiter whose holders are recorded.
+    /// The thread that has the record.
+    const OWNER: u64 = 7;
+
+    /// A limiter of one permit, and a record that its owner uses for some permits in turn.
     struct Recorded {
         core: Core,
-        slots: Vec<Slot>,
-        tasks: Vec<TaskId>,
-        /// The uses that there were of each slot, by their order.
-        uses: Vec<AtomicU64>,
+        record: Record,
+    }
+
+    /// Two tasks: these take a while to make.
+    fn tasks() -> [Id; 2] {
+        static TASKS: OnceLock<[Id; 2]> = OnceLock::new();
+        *TASKS.get_or_init(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let task =
+                || runtime.block_on(async { tokio::spawn(async { tokio::task::id() }).await.unwrap() });
+            [task(), task()]
+        })
+    }
+
+    /// The task of the use with this number: some are of none.
+    fn task_of(number: u64) -> Option<Id> {
+        tasks().get(number as usize % 3).copied()
     }
 
     impl Recorded {
-        fn new(limit: u32, tasks: &[TaskId]) -> Arc<Self> {
+        fn new() -> Arc<Self> {
             let fast_path = FastPath::new(loom::AtomicU64::new(FastPath::closed()));
-            let core = Core::new(fast_path, loom::Mutex::new(State::new(limit, None).with_slots()));
+            let core = Core::new(fast_path, loom::Mutex::new(State::new(1, None)));
             core.with(|_, _| ());
-            let slots = (0..limit).map(|_| Slot::new()).collect();
-            let uses = (0..limit).map(|_| AtomicU64::new(0)).collect();
-            Arc::new(Self { core, slots, tasks: tasks.to_vec(), uses })
+            let word = || loom::AtomicU64::new(0);
+            let record = Record {
+                place: word(),
+                number: word(),
+                task: loom::TaskCell::new(),
+                limiter: word(),
+                weight: word(),
+                since: word(),
+            };
+            Arc::new(Self { core, record })
         }
 
-        /// Holds a permit of the task with this number, on the fast path or by the lock; returns whether it got a slot.
-        fn holds(&self, task: u64) -> bool {
-            let slot = self.core.take_with_slot(1).or_else(|| {
-                let grant = self.core.try_take(1, CallPlace::here()).expect("there is a permit for each");
-                grant.hold.as_slot()
-            });
-            let Some(slot) = slot else {
-                // The fast path was opened between the two, and its grant is one for the list.
-                self.core.put_back(1);
-                return false;
-            };
-            let record = &self.slots[slot as usize];
-            // One at a time has the slot, or a use would be lost here.
-            let number = self.uses[slot as usize].load(Relaxed);
-            record.set_place(task);
-            record.begin(self.tasks[task as usize], task, task as u32);
-            thread::yield_now();
-            assert_eq!((record.place(), record.since()), (task, task));
-            assert_eq!(record.task(), self.tasks[task as usize]);
-            self.uses[slot as usize].store(number + 1, Relaxed);
-            record.end();
-            self.core.put_back_with_slot(1, slot);
+        /// Takes the permit as the owner does, with the use of this number; returns whether it was there.
+        fn takes(&self, number: u64) -> bool {
+            let is_taken = self.core.offer(1).is_some_and(|offer| self.core.take_offer(offer, 1));
+            if is_taken {
+                self.record.begin(task_of(number), number, number as u32);
+            }
+            is_taken
+        }
+
+        /// Ends the use that has begun, whoever does.
+        fn ends(&self) {
+            self.record.end();
+            self.core.put_back(1);
+        }
+
+        /// Looks at the record; returns whether it was used.
+        fn looks(&self) -> bool {
+            let Some(used) = self.record.look() else { return false };
+            let number = used.number;
+            assert_eq!((used.limiter, u64::from(used.weight)), (number, number), "of one use");
+            assert_eq!((used.place, used.since), (number / 10 * 2, number / 10), "of one range");
+            assert_eq!(used.task, task_of(number).map_or(TaskId::Thread(OWNER), TaskId::Task));
             true
         }
 
-        fn look(&self) {
-            for (slot, record) in self.slots.iter().enumerate() {
-                if let Some(used) = record.look() {
-                    let task = used.place;
-                    assert_eq!((used.since, u64::from(used.weight)), (task, task), "of one use");
-                    assert_eq!(used.task, self.tasks[task as usize], "of one use, {slot}");
-                }
-            }
-        }
-
-        fn assert_all_back(&self, granted: u64, in_slots: usize) {
-            assert_eq!(self.uses.iter().map(|uses| uses.load(Relaxed)).sum::<u64>(), in_slots as u64);
-            let snapshot = self.core.with(|state, _| state.snapshot());
-            assert_eq!((snapshot.in_use, snapshot.granted), (0, granted));
-            // All slots are free again: each permit gets another one.
-            let slots: std::collections::HashSet<_> =
-                self.slots.iter().map(|_| self.core.take_with_slot(1).expect("a slot")).collect();
-            assert_eq!(slots.len(), self.slots.len());
+        /// Prepares the record for uses with the numbers behind this one.
+        fn prepare(&self, number: u64) {
+            let range = number / 10;
+            self.record.prepare(number, range * 2, range, OWNER);
         }
     }
 
-    /// Threads at even places, tasks at odd ones.
-    fn tasks() -> Vec<TaskId> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let task = || runtime.block_on(async { tokio::spawn(async { TaskId::current() }).await.unwrap() });
-        let thread = || std::thread::spawn(TaskId::current).join().unwrap();
-        let tasks = [thread(), task(), thread(), task(), thread()];
-        assert!((0..).zip(&tasks).all(|(place, task)| matches!(task, TaskId::Task(_)) == (place % 2 == 1)));
-        tasks.to_vec()
-    }
-
-    /// A task and a thread, two threads and two tasks hold the only permit in turn, while a look is at its record.
+    /// The owner takes three permits, of two ranges, and returns them, while another thread looks.
     #[test]
     fn a_look_sees_one_use() {
-        let tasks = tasks();
-        for [first, second] in [[1, 2], [2, 1], [2, 4], [1, 3]] {
-            let tasks = tasks.clone();
-            model(move || {
-                let shared = Recorded::new(1, &tasks);
-                let holder = thread::spawn({
-                    let shared = Arc::clone(&shared);
-                    move || assert!(shared.holds(first) && shared.holds(second))
-                });
-                shared.look();
-                shared.look();
-                holder.join().unwrap();
-                shared.assert_all_back(2, 2);
-            });
-        }
+        model(|| {
+            let shared = Recorded::new();
+            let looking = Arc::clone(&shared);
+            let looks = thread::spawn(move || _ = looking.looks());
+            // The last two of a range, and one of a range before.
+            for (before, uses) in [(RANGE - 3, 2), (10, 1)] {
+                shared.prepare(before);
+                for number in before + 1..=before + uses {
+                    assert!(shared.record.is_free_for(number / 10 * 2) && shared.record.take_number());
+                    assert!(shared.takes(number));
+                    shared.ends();
+                }
+                let is_left = before == 10;
+                assert_eq!((shared.record.take_number(), shared.record.take_number()), (is_left, is_left));
+            }
+            looks.join().unwrap();
+            assert!(!shared.looks());
+        });
     }
 
-    /// Two tasks take permits and slots while the state takes them over and lends them again.
+    /// Another thread returns the permit, and looks: the owner begins the next use behind that.
     #[test]
-    fn a_slot_has_one_user_at_a_time() {
-        let tasks = tasks();
-        model(move || {
-            let shared = Recorded::new(2, &tasks);
-            let holder = thread::spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.holds(1)
+    fn a_use_begins_after_the_one_before_has_ended() {
+        model(|| {
+            let shared = Recorded::new();
+            shared.prepare(10);
+            assert!(shared.record.take_number() && shared.takes(11));
+            let returning = Arc::clone(&shared);
+            let returns = thread::spawn(move || {
+                assert!(returning.looks(), "it is used until it is returned");
+                returning.ends();
+                returning.looks();
             });
-            shared.core.with(|_, _| ());
-            let mine = shared.holds(2);
-            let in_slots = usize::from(mine) + usize::from(holder.join().unwrap());
-            shared.assert_all_back(2, in_slots);
+            let mut is_taken = false;
+            if shared.record.is_free() {
+                shared.prepare(21);
+                assert!(shared.record.take_number());
+                is_taken = shared.takes(22);
+            }
+            returns.join().unwrap();
+            assert_eq!(shared.looks(), is_taken);
         });
     }
 }

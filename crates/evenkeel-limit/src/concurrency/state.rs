@@ -23,17 +23,19 @@ use std::{
     task::{Poll, Waker},
 };
 
+#[cfg(feature = "inspect")]
+use evenkeel_base::Slab;
 use evenkeel_base::WakeList;
+#[cfg(feature = "inspect")]
+use tokio::time::Instant;
 
 #[cfg(feature = "inspect")]
-use super::fast_path::{ALL_SLOTS, first_of, slot_of};
+use super::adaptive::{Sample, WorkResult};
 use super::{
     adaptive::Adaptive,
     fast_path::{FastPath, Usage},
     snapshot::ConcurrencySnapshot,
 };
-#[cfg(feature = "inspect")]
-use crate::sync::edges::HoldKey;
 use crate::{
     error::{Denied, Reason},
     sync::{
@@ -54,9 +56,9 @@ pub(super) struct State {
     pub(super) closed: bool,
     granted: u64,
     pub(super) refused: u64,
-    /// The slots that are free, of a limiter that records its holders; the fast path has them while it is open.
+    /// The permits of a limit that adapts: small ones, which know their keys.
     #[cfg(feature = "inspect")]
-    free_slots: u64,
+    measured: Slab<Measured>,
 }
 
 /// The data of a new permit.
@@ -65,21 +67,26 @@ pub(super) struct Grant {
     /// The weight that the permit uses.
     pub(super) weight: u32,
     /// The total weight in use, if the limit adapts.
+    #[cfg(not(feature = "inspect"))]
     pub(super) measured: Option<u64>,
-    /// The record of the permit, or a slot for it, if the limiter has a name.
+    /// The key of what was measured, if the limit adapts.
     #[cfg(feature = "inspect")]
-    pub(super) hold: HoldKey,
+    pub(super) measured: Option<usize>,
+}
+
+/// The begin of a permit of a limit that adapts, and the weight in use then.
+#[cfg(feature = "inspect")]
+#[derive(Debug)]
+struct Measured {
+    started: Instant,
+    in_use: u64,
 }
 
 impl Grant {
+    /// Returns the grant of a limit that does not adapt.
     #[inline]
-    pub(super) fn new(weight: u32, measured: Option<u64>) -> Self {
-        Self {
-            weight,
-            measured,
-            #[cfg(feature = "inspect")]
-            hold: HoldKey::NONE,
-        }
+    pub(super) fn new(weight: u32) -> Self {
+        Self { weight, measured: None }
     }
 }
 
@@ -95,14 +102,8 @@ impl State {
             granted: 0,
             refused: 0,
             #[cfg(feature = "inspect")]
-            free_slots: 0,
+            measured: Slab::new(),
         }
-    }
-
-    /// Adds the slots of a limiter that records its holders.
-    #[cfg(feature = "inspect")]
-    pub(super) fn with_slots(self) -> Self {
-        Self { free_slots: ALL_SLOTS, ..self }
     }
 
     pub(super) fn snapshot(&self) -> ConcurrencySnapshot {
@@ -118,12 +119,7 @@ impl State {
 
     /// Takes over what happened without the lock.
     pub(super) fn settle(&mut self, fast_path: &FastPath) {
-        let (usage, _slots) = fast_path.close();
-        #[cfg(feature = "inspect")]
-        {
-            self.free_slots |= _slots;
-        }
-        match usage {
+        match fast_path.close() {
             Usage::Open { available, granted } => {
                 self.in_use = u64::from(self.limit - available);
                 self.granted += granted;
@@ -139,11 +135,7 @@ impl State {
         let available = u64::from(self.limit).checked_sub(self.in_use);
         if let Some(available) = available.filter(|_| nobody_waits && !self.closed && self.adaptive.is_none())
         {
-            #[cfg(feature = "inspect")]
-            let slots = mem::take(&mut self.free_slots);
-            #[cfg(not(feature = "inspect"))]
-            let slots = 0;
-            fast_path.open(available as u32, slots);
+            fast_path.open(available as u32);
         }
     }
 
@@ -248,14 +240,25 @@ impl State {
 
     fn grant(&mut self, weight: u32) -> Grant {
         self.granted += 1;
-        let grant = Grant::new(weight, self.adaptive.as_ref().map(|_| self.in_use));
-        #[cfg(feature = "inspect")]
-        if self.free_slots != 0 {
-            let bit = first_of(self.free_slots);
-            self.free_slots -= bit;
-            return Grant { hold: HoldKey(slot_of(bit)), ..grant };
-        }
-        grant
+        Grant { weight, measured: self.measure() }
+    }
+
+    #[cfg(not(feature = "inspect"))]
+    fn measure(&self) -> Option<u64> {
+        self.adaptive.as_ref().map(|_| self.in_use)
+    }
+
+    #[cfg(feature = "inspect")]
+    fn measure(&mut self) -> Option<usize> {
+        self.adaptive.as_ref()?;
+        Some(self.measured.insert(Measured { started: Instant::now(), in_use: self.in_use }))
+    }
+
+    /// Makes the sample of a permit that was measured, if its work had a result.
+    #[cfg(feature = "inspect")]
+    pub(super) fn take_measured(&mut self, key: usize, result: Option<WorkResult>) -> Option<Sample> {
+        let Measured { started, in_use } = self.measured.remove(key)?;
+        Some(Sample { result: result?, started, now: Instant::now(), in_use })
     }
 
     /// Grants waiters in order as long as the first one fits.

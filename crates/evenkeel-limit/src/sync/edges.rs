@@ -113,9 +113,10 @@ impl WaitRecord {
         }
     }
 
+    /// Returns the number of the wait, and its beginning.
     #[cfg(feature = "inspect")]
-    pub(crate) fn since(&self) -> Instant {
-        self.since
+    pub(crate) fn begun(&self) -> (u64, Instant) {
+        (self.number, self.since)
     }
 
     /// Notes that the wait ends by itself.
@@ -173,41 +174,5 @@ impl GrantRecord {
         let mut edge = self.waiter.edge(permits, now);
         (edge.until, edge.label) = (Some(self.at), Some("a poll: it is granted".to_owned()));
         edge
-    }
-}
-
-/// The number of holders of a limiter that have a slot for their record. Further ones are on a list with a lock.
-pub(crate) const SLOTS: u32 = if cfg!(feature = "inspect") { 20 } else { 0 };
-
-/// The key of the record of a permit: a slot, or a place on the list. Small, as each permit has one.
-#[cfg(feature = "inspect")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HoldKey(pub(crate) u32);
-
-#[cfg(feature = "inspect")]
-impl HoldKey {
-    /// No record.
-    pub(crate) const NONE: Self = Self(u32::MAX);
-
-    /// Returns the key of a record on the list; more than there are numbers for are not told apart from those without one.
-    pub(crate) fn listed(index: usize) -> Self {
-        u32::try_from(index).ok().and_then(|index| index.checked_add(SLOTS)).map_or(Self::NONE, Self)
-    }
-
-    /// Returns the slot, if it is one.
-    #[inline]
-    pub(crate) fn as_slot(self) -> Option<u32> {
-        (self.0 < SLOTS).then_some(self.0)
-    }
-
-    /// Returns the place on the list, if it is one.
-    pub(crate) fn as_listed(self) -> Option<usize> {
-        Some(self.0.checked_sub(SLOTS)? as usize).filter(|_| self.is_some())
-    }
-
-    /// Returns whether there is a record.
-    #[inline]
-    pub(crate) fn is_some(self) -> bool {
-        self.0 != Self::NONE.0
     }
 }
