@@ -363,16 +363,42 @@ impl<'a> PermitRequest<'a> {
     #[inline(never)]
     fn poll_any(&self, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Result<Permit<'a>, Denied>> {
         if let LimiterRef::Owned(limiter) = &self.limiter {
-            let permit = |core, hold| Permit::of(CoreRef::Owned(Arc::clone(core)), hold);
             if let Some(core) = limiter.core.recorded() {
-                if let Some(taken) = self.poll_next(stage, core, cx) {
-                    return taken.map(|hold| Ok(permit(core, hold)));
-                }
-            } else if let Some(core) = limiter.core.unrecorded() {
-                return self.poll_with(stage, cx, || Some(permit(core, core.take_unrecorded(self.weight)?)));
+                return self.poll_owned_recorded(stage, core, cx);
+            }
+            if let Some(core) = limiter.core.unrecorded() {
+                return self.poll_owned_unrecorded(stage, core, cx);
             }
         }
         self.poll_slowly(stage, cx)
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn poll_owned_unrecorded(
+        &self,
+        stage: &mut Stage,
+        core: &Arc<SharedCore>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Permit<'a>, Denied>> {
+        self.poll_with(stage, cx, || {
+            let hold = core.take_unrecorded(self.weight)?;
+            Some(Permit::of(CoreRef::Owned(Arc::clone(core)), hold))
+        })
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline(never)]
+    fn poll_owned_recorded(
+        &self,
+        stage: &mut Stage,
+        core: &Arc<SharedCore>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Permit<'a>, Denied>> {
+        match self.poll_next(stage, core, cx) {
+            Some(taken) => taken.map(|hold| Ok(Permit::of(CoreRef::Owned(Arc::clone(core)), hold))),
+            None => self.poll_slowly(stage, cx),
+        }
     }
 
     /// Takes a permit of a limiter with a name in a burst, with the next record of this thread; `None` if there is more to do. That

@@ -30,6 +30,9 @@ use super::loom::{
 
 /// The bit of a word that is closed: the state behind the lock counts.
 const CLOSED: u64 = 1 << 32;
+/// The bits above that.
+#[cfg(feature = "inspect")]
+const GRANT_BITS: u32 = CLOSED.leading_zeros();
 /// One grant; the bits from here on count those that are not settled yet.
 const GRANT: u64 = 1 << 33;
 const GRANTS: u64 = !(GRANT - 1);
@@ -77,11 +80,9 @@ impl FastPath {
     #[inline]
     pub(super) fn offer(&self, weight: u32) -> Option<u64> {
         let word = self.word.load(Relaxed);
-        // A branch each, which needs fewer instructions than one for both.
-        if word & CLOSED != 0 {
-            return None;
-        }
-        if weight > word as u32 { None } else { Some(word) }
+        // The permits, or less than zero if it is closed: one comparison for both.
+        let permits = (word << GRANT_BITS) as i64 >> GRANT_BITS;
+        (permits >= i64::from(weight)).then_some(word)
     }
 
     /// Takes permits of an offer; returns `false` if it has changed, or the grants are full.
