@@ -248,7 +248,7 @@ impl<'p> Attempts<'p> {
     /// `backoff` that looks at the signal alone, it would be lost.
     ///
     /// # Errors
-    /// Those of `backoff`; with [`GaveUp::Cancelled`] if there would have been another attempt.
+    /// As `backoff`; with [`GaveUp::Cancelled`] if there would have been another attempt.
     ///
     /// # Cancel safety
     /// As that of `backoff`; `cancel` is dropped as well.
