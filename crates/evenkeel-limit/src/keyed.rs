@@ -26,7 +26,6 @@ use std::{
 use tokio::{task::coop::poll_proceed, time::Instant};
 
 use self::{
-    hash::KeyHash,
     key::{OwnedKey, PlainKey, SharedKey, is_plain},
     shard::{Config, Request},
     shards::{Inner, Tables, tag},
@@ -44,7 +43,7 @@ use crate::{
     telemetry::{self, Kind},
 };
 
-pub(crate) use self::shard::Decision;
+pub(crate) use self::{hash::KeyHash, shard::Decision};
 
 mod coarse_clock;
 mod hash;

@@ -14,6 +14,7 @@
 // sync.rs           | sync/: wait queue, stage and place of a request, timer of a runtime, loom's primitives
 // concurrency.rs    | `ConcurrencyLimiter`
 // keyed.rs          | `Keyed`, a limit for each key
+// keyed_concurrency.rs | `KeyedConcurrency`, a concurrency limit for each key
 // distributed.rs    | `Distributed`, a quota in a store
 // all_of.rs         | permits of several limits, or none
 // error.rs          | `Denied`; snapshot.rs: `Snapshot`; telemetry.rs: events and counters
@@ -31,6 +32,7 @@ pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
 mod keyed;
+mod keyed_concurrency;
 mod rate;
 mod rate_limiter;
 #[cfg(feature = "serde")]
@@ -51,6 +53,7 @@ pub use concurrency::{AcquirePermit, Adaptive, ConcurrencyLimiter, ConcurrencySn
 pub use distributed::Distributed;
 pub use error::{Denied, Reason};
 pub use keyed::Keyed;
+pub use keyed_concurrency::{AcquireKeyPermit, KeyPermit, KeyedConcurrency};
 pub use rate::{InvalidRate, Rate};
 pub use rate_limiter::{
     RateLimiter,

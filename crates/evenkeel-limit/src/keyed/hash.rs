@@ -10,16 +10,16 @@ use siphasher::sip::SipHasher13;
 ///
 /// The library's own hasher keeps bytes that fill no word, and is not inlined; a number takes half as long in this one.
 #[derive(Debug)]
-pub(super) struct KeyHash(u64, u64);
+pub(crate) struct KeyHash(u64, u64);
 
 impl KeyHash {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = Random::new();
         Self(random.number(0), random.number(1))
     }
 
     #[inline]
-    pub(super) fn of(&self, key: &(impl Hash + ?Sized)) -> u64 {
+    pub(crate) fn of(&self, key: &(impl Hash + ?Sized)) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
         key.hash(&mut hasher);
         hasher.finish()

@@ -2,7 +2,7 @@
 
 use std::alloc::System;
 
-use evenkeel_limit::{ConcurrencyLimiter, Keyed, RateLimiter};
+use evenkeel_limit::{ConcurrencyLimiter, Keyed, KeyedConcurrency, RateLimiter};
 use evenkeel_testkit::{
     World,
     alloc::{INSTRUMENTED_SYSTEM, StatsAlloc},
@@ -57,5 +57,14 @@ fn what_does_not_wait_allocates_nothing() {
         tokio::time::advance(std::time::Duration::from_secs(10)).await;
         refused(|| (KEYS..3 * KEYS).filter(|key| keyed.try_acquire(key).is_ok()).count());
         assert!(keyed.len() as u64 <= KEYS);
+
+        let keyed: KeyedConcurrency<u64> = KeyedConcurrency::new(2);
+        drop(keyed.acquire(&0).await);
+        let before = live_bytes();
+        let permits: Vec<_> = (0..KEYS).map(|key| keyed.try_acquire(&key)).collect();
+        let per_key = (live_bytes() - before) as f64 / KEYS as f64;
+        assert!(per_key > 0.0 && per_key <= 1024.0, "{per_key} bytes for each key in use");
+        drop(permits);
+        assert_eq!((keyed.len(), live_bytes()), (0, before), "nothing stays of keys that were in use");
     });
 }

@@ -19,6 +19,7 @@ mod histories;
 #[cfg(feature = "http")]
 mod http;
 mod keyed;
+mod keyed_concurrency;
 mod keyed_fast;
 mod model;
 mod pauses;
