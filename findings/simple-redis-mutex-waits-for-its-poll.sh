@@ -2,8 +2,8 @@
 # A lock of simple-redis-mutex that is released reaches a waiter only by its poll, once another client of the program has been closed.
 #
 # Seen with simple-redis-mutex 3.0.0 and Valkey 9.1. A waiter is told by a message of the server when a lock is released, and polls each
-# 10 seconds (`pollingInterval`); the documentation calls the poll a safe net "in case the holder crashed". A lock is held for half a second,
-# and another one waits for it, with clients of their own. A third client, which had locked something else before, is open or closed:
+# 10 seconds (`pollingInterval`); the documentation calls the poll a safe net "in case the holder crashed". A lock is held for half a
+# second, and another one waits for it, with clients of their own. A third client, which had locked something else, is open or closed:
 #
 #     the third client is open: acquired right after the release
 #     the third client is closed: acquired by the poll
