@@ -63,6 +63,11 @@ impl ConcurrencyLimiter {
 /// of a slow host, ask for the permit to run afterwards, or such requests hold the permits that all others need. A caller
 /// that holds a permit already, and waits for another of the same limiter, may wait for itself.
 ///
+/// **Of several concurrency limits it may hold one while it waits for another**, in an order that is not that of the demands
+/// and not known before. Where one is for some requests only, such as the slots of a host, acquire that permit first, and the
+/// common one then, each by its own `acquire`: else one slow host holds all common slots. See
+/// [`KeyedConcurrency`](crate::KeyedConcurrency).
+///
 /// For a limit of a key there is [`Keyed::limiter`](crate::Keyed::limiter).
 ///
 /// # Errors

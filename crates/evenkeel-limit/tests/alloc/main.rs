@@ -63,8 +63,13 @@ fn what_does_not_wait_allocates_nothing() {
         let before = live_bytes();
         let permits: Vec<_> = (0..KEYS).map(|key| keyed.try_acquire(&key)).collect();
         let per_key = (live_bytes() - before) as f64 / KEYS as f64;
-        assert!(per_key > 0.0 && per_key <= 1024.0, "{per_key} bytes for each key in use");
+        // With its permit, and its reference in the list of dumps.
+        let most = if cfg!(feature = "inspect") { 1280.0 } else { 640.0 };
+        assert!(per_key > 0.0 && per_key <= most, "{per_key} bytes for each key in use");
         drop(permits);
-        assert_eq!((keyed.len(), live_bytes()), (0, before), "nothing stays of keys that were in use");
+        let left = live_bytes() - before;
+        // The list of dumps keeps its room: 80 bytes, up to twice as many as there were keys.
+        let most = if cfg!(feature = "inspect") { 160 * KEYS as usize } else { 0 };
+        assert!(keyed.is_empty() && left <= most, "{left} bytes stay of keys that were in use");
     });
 }

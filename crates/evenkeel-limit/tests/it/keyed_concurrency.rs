@@ -243,3 +243,35 @@ fn threads_never_hold_more_than_the_limit() {
         assert!(keyed.is_empty());
     });
 }
+
+/// The limiter of a key in use is in the dumps, with the place of the request that made it.
+#[cfg(feature = "inspect")]
+#[test]
+fn keys_in_use_are_in_the_dumps() {
+    use evenkeel_inspect::dump_of;
+    use tokio::runtime::Handle;
+
+    World::run(async |_| {
+        let keyed: KeyedConcurrency<u64> = KeyedConcurrency::new(1).named("per tenant");
+        let held = (keyed.acquire(&1).await.unwrap(), keyed.acquire(&2).await.unwrap());
+        let (line, next) = (line!(), ByHand::queued(keyed.acquire(&2)));
+        let look = || dump_of(Handle::current().id()).resources;
+        let mut seen: Vec<_> = look()
+            .iter()
+            .map(|seen| {
+                assert_eq!(
+                    (seen.kind, seen.name.as_deref(), seen.capacity),
+                    ("concurrency limit", Some("per tenant"), 1)
+                );
+                assert_eq!(seen.place.unwrap().file(), file!());
+                let holders: Vec<_> = seen.holders.iter().map(|holder| holder.place.line()).collect();
+                let waiters: Vec<_> = seen.waiters.iter().map(|waiter| waiter.place.line()).collect();
+                (holders, waiters)
+            })
+            .collect();
+        seen.sort();
+        assert_eq!(seen, [(vec![line - 1], vec![]), (vec![line - 1], vec![line])]);
+        drop((held, next));
+        assert!(look().is_empty());
+    });
+}
