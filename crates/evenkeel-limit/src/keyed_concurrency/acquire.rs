@@ -77,7 +77,7 @@ impl<K> Future for AcquireKeyPermit<K> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.acquire).poll(cx));
-        // Whoever is denied is no user any more.
+        // A request that is denied is no user any more.
         let user = self.user.take();
         Poll::Ready(result.map(|permit| KeyPermit::new(permit, user)))
     }

@@ -149,7 +149,7 @@ fn a_panic_of_the_work_returns_its_permit() {
     });
 }
 
-/// What the docs advise: the permit of the key first, and the common one then.
+/// It takes the permit of the key first, and the common one then, as the docs advise.
 #[test]
 fn a_slow_key_holds_no_common_permits_while_it_waits() {
     World::run(async |_| {
