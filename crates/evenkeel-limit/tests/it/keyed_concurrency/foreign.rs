@@ -8,7 +8,7 @@ use std::{
     task::Context,
 };
 
-use evenkeel_limit::KeyedConcurrency;
+use evenkeel_limit::{Denied, KeyPermit, KeyedConcurrency, Reason};
 use evenkeel_testkit::World;
 
 use crate::fixtures::{ByHand, waker};
@@ -20,17 +20,22 @@ impl<K: Hash + Eq + Clone + From<u32>> Key for K {}
 
 static KEYED: KeyedConcurrency<Same> = KeyedConcurrency::new(1);
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Act {
     Nothing,
     CallBack,
     /// Panics at the call after this many, once.
     Panic(usize),
+    /// Calls this in the next comparison, once.
+    InEq(fn()),
+    /// Calls this in the next clone, once.
+    InClone(fn()),
 }
 
 thread_local! {
     static ACT: Cell<Act> = const { Cell::new(Act::Nothing) };
     static CALLS: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<Option<KeyPermit<Same>>> = const { Cell::new(None) };
 }
 
 fn act() {
@@ -45,6 +50,7 @@ fn act() {
         }
         Act::Panic(0) => panic!("a key panics"),
         Act::Panic(left) => ACT.set(Act::Panic(left - 1)),
+        waits => ACT.set(waits),
     }
 }
 
@@ -65,7 +71,13 @@ impl Hash for Same {
 
 impl PartialEq for Same {
     fn eq(&self, other: &Self) -> bool {
-        act();
+        match ACT.get() {
+            Act::InEq(call) => {
+                ACT.set(Act::Nothing);
+                call();
+            }
+            _ => act(),
+        }
         self.0 == other.0
     }
 }
@@ -74,7 +86,13 @@ impl Eq for Same {}
 
 impl Clone for Same {
     fn clone(&self) -> Self {
-        act();
+        match ACT.get() {
+            Act::InClone(call) => {
+                ACT.set(Act::Nothing);
+                call();
+            }
+            _ => act(),
+        }
         Self(self.0)
     }
 }
@@ -117,7 +135,7 @@ fn keys_that_panic_take_nothing() {
         loop {
             ACT.set(Act::Panic(panics));
             let result = catch_unwind(AssertUnwindSafe(|| use_all(&keyed)));
-            let has_panicked = ACT.replace(Act::Nothing) == Act::Nothing;
+            let has_panicked = matches!(ACT.replace(Act::Nothing), Act::Nothing);
             assert_eq!(result.is_err(), has_panicked);
             // All of them have gone, and each key has its permit.
             assert!(keyed.is_empty(), "after a panic at call {panics}");
@@ -150,5 +168,49 @@ fn wakers_may_use_the_same_limits_and_panic() {
         drop(next);
         assert!(LIMITS.is_empty());
         assert!(LIMITS.try_acquire(&1).is_ok());
+    });
+}
+
+static RACED: KeyedConcurrency<Same> = KeyedConcurrency::new(1);
+
+fn request() -> Result<KeyPermit<Same>, Denied> {
+    RACED.try_acquire(&Same(1))
+}
+
+fn hold() {
+    HELD.set(Some(request().unwrap()));
+}
+
+fn release() {
+    drop(HELD.take().unwrap());
+}
+
+/// The key itself does what other threads may do while a request compares or makes it.
+#[test]
+fn keys_that_come_and_go_during_a_request() {
+    World::run(async |_| {
+        // The key comes after the request has found none.
+        ACT.set(Act::InClone(hold));
+        assert_eq!(request().unwrap_err().reason, Reason::Busy);
+        assert_eq!(RACED.len(), 1);
+
+        // It goes after the request has found it.
+        ACT.set(Act::InEq(release));
+        let permit = request().unwrap();
+        assert_eq!((RACED.len(), request().is_err()), (1, true));
+        drop(permit);
+        assert!(RACED.is_empty());
+
+        // It goes, and comes back.
+        hold();
+        ACT.set(Act::InEq(|| {
+            release();
+            hold();
+        }));
+        assert_eq!(request().unwrap_err().reason, Reason::Busy);
+        assert_eq!(RACED.len(), 1);
+        release();
+        assert!(RACED.is_empty());
+        assert!(matches!(ACT.get(), Act::Nothing), "all of it has been done");
     });
 }
