@@ -14,7 +14,7 @@ use crate::sync::edges::CallPlace;
 /// The right to run something; dropping it lets the next one run.
 ///
 /// It goes back however the work ends: with a result, with a panic, or by being dropped. To an
-/// [adaptive](ConcurrencyLimiter::adaptive) limiter it reports how the work went, by [`success`](Self::success) or
+/// [adaptive](crate::ConcurrencyLimiter::adaptive) limiter it reports how the work went, by [`success`](Self::success) or
 /// [`overload`](Self::overload). A permit that is dropped reports nothing.
 ///
 /// # Examples
