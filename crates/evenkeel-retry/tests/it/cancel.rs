@@ -93,44 +93,25 @@ fn the_future() {
     assert_eq!(cuts.points(), 6);
 }
 
-#[test]
-fn the_loop_with_a_stop() {
-    let cuts = cancel::every_point(
-        setup,
-        async |state| {
-            let _left = Left(state.clone());
-            let mut attempts = state.policy.start();
-            let value = loop {
-                match attempts.attempt(operation(state.clone())).await {
-                    Ok(value) => break value,
-                    Err(failed) => {
-                        attempts.backoff_until(failed, sleep(Duration::from_secs(60))).await.unwrap()
-                    }
-                }
-            };
-            assert_eq!(value, 3);
-        },
-        check,
-    );
-    assert_eq!(cuts.points(), 6);
+async fn looped(state: Rc<State>, has_stop: bool) {
+    let _left = Left(state.clone());
+    let mut attempts = state.policy.start();
+    let value = loop {
+        match attempts.attempt(operation(state.clone())).await {
+            Ok(value) => break value,
+            Err(failed) if has_stop => {
+                attempts.backoff_until(failed, sleep(Duration::from_secs(60))).await.unwrap();
+            }
+            Err(failed) => attempts.backoff(failed).await.unwrap(),
+        }
+    };
+    assert_eq!(value, 3);
 }
 
 #[test]
 fn the_loop() {
-    let cuts = cancel::every_point(
-        setup,
-        async |state| {
-            let _left = Left(state.clone());
-            let mut attempts = state.policy.start();
-            let value = loop {
-                match attempts.attempt(operation(state.clone())).await {
-                    Ok(value) => break value,
-                    Err(failed) => attempts.backoff(failed).await.unwrap(),
-                }
-            };
-            assert_eq!(value, 3);
-        },
-        check,
-    );
-    assert_eq!(cuts.points(), 6);
+    for has_stop in [false, true] {
+        let cuts = cancel::every_point(setup, move |state| looped(state, has_stop), check);
+        assert_eq!(cuts.points(), 6, "with a stop: {has_stop}");
+    }
 }
